@@ -1,0 +1,108 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <system_error>
+
+#include "udppump/datagram_socket.hpp"
+#include "udppump/export.hpp"
+
+namespace udppump {
+
+namespace detail {
+class flight;
+}
+
+/// The way back to a datagram's sender, from the address that was asked. A small value for answering later: it copies,
+/// and is valid as long as its socket. Sending through it is safe from any thread.
+class UDPPUMP_EXPORT reply_path {
+ public:
+  reply_path() noexcept = default;
+  reply_path(const datagram_socket& socket, const address& to, const send_source& source) noexcept
+      : socket_{&socket}, to_{to}, source_{source} {}
+
+  const address& to() const noexcept { return to_; }
+  const send_source& source() const noexcept { return source_; }
+
+  /// EDESTADDRREQ where the sender has no address (an unnamed Unix peer) and the socket is not connected; else as
+  /// datagram_socket::send_to(). `options.source` is replaced by this path's own.
+  [[nodiscard]] std::error_code send(bytes_view payload, send_options options = {}) const noexcept;
+  [[nodiscard]] std::error_code send(std::string_view payload, const send_options& options = {}) const noexcept {
+    return send(as_bytes(payload), options);
+  }
+
+ private:
+  const datagram_socket* socket_ = nullptr;
+  address to_;
+  send_source source_;
+};
+
+/// Says that a datagram is still being worked on after its handler returned. The pump counts the tickets that are out
+/// and takes nothing while pump_options::max_in_flight of them are. Give it back by destroying it, on any thread; it
+/// may outlive the pump. Moves, does not copy.
+class UDPPUMP_EXPORT ticket {
+ public:
+  ticket() noexcept = default;
+  explicit ticket(std::shared_ptr<detail::flight> flight) noexcept;
+  ticket(ticket&&) noexcept = default;
+  ticket& operator=(ticket&& other) noexcept;
+  ~ticket() { release(); }
+
+  /// Gives it back now. Doing so again does nothing.
+  void release() noexcept;
+  explicit operator bool() const noexcept { return flight_ != nullptr; }
+
+ private:
+  std::shared_ptr<detail::flight> flight_;
+};
+
+/// One received datagram, as its handler gets it. The object and what `payload` points at are valid during the call
+/// only; copy what is needed later. Programs may make one themselves to test a handler.
+struct UDPPUMP_EXPORT datagram {
+  datagram() = default;
+  datagram(const datagram&) = delete;
+  datagram& operator=(const datagram&) = delete;
+
+  /// What was received, at most pump_options::receive_limit bytes; empty for an empty datagram. The pump does not need
+  /// these bytes any more: a handler may change them in place.
+  std::span<std::byte> payload;
+  /// Size as it was sent, in bytes; larger than payload.size() where the datagram was cut.
+  std::size_t real_size = 0;
+  /// The sender; an IPv4 sender on a dual-stack socket as plain IPv4. None for an unnamed Unix peer.
+  address from;
+  /// The local address that was asked, with the socket's port. None where the socket does not learn it
+  /// (socket_options::local_address).
+  address to;
+  /// Index of the interface it came in by; 0 where `to` is none.
+  unsigned interface_index = 0;
+  /// Where an answer leaves from: `to`, but for multicast and broadcast, which nothing can be sent from.
+  send_source source;
+  /// When the kernel received it, wall clock, nanoseconds; only with socket_options::receive_time.
+  std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> receive_time;
+  /// Only with socket_options::receive_ecn.
+  ecn codepoint = ecn::not_ect;
+  /// The socket it came by.
+  const datagram_socket* socket = nullptr;
+
+  bool truncated() const noexcept { return real_size > payload.size(); }
+  std::string_view text() const noexcept { return {reinterpret_cast<const char*>(payload.data()), payload.size()}; }
+  /// Time since receive_time, never negative though the wall clock may step; nothing where there is no receive_time.
+  std::optional<std::chrono::nanoseconds> age() const noexcept;
+
+  /// Answers the sender from the address that was asked. Errors as reply_path::send().
+  [[nodiscard]] std::error_code reply(bytes_view answer, const send_options& options = {}) const noexcept;
+  [[nodiscard]] std::error_code reply(std::string_view answer, const send_options& options = {}) const noexcept {
+    return reply(as_bytes(answer), options);
+  }
+  /// To answer later, after the handler returned.
+  udppump::reply_path reply_path() const noexcept;
+  /// To say that the work goes on after the handler returned. An empty ticket in a datagram that no pump made.
+  [[nodiscard]] ticket hold() const noexcept;
+
+  /// The pump's own; programs leave it alone.
+  std::shared_ptr<detail::flight> const* flight = nullptr;
+};
+
+}  // namespace udppump

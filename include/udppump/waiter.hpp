@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "udppump/export.hpp"
+
+namespace udppump {
+
+/// How an idle pump waits for its socket.
+enum class waiter_kind {
+  /// The environment variable UDPPUMP_WAITER ("uring", "thread", "poll") where it is set, else the first that works
+  /// here of uring, thread, poll.
+  automatic,
+  /// A one-shot exclusive poll on an io_uring: no thread, one wake-up per datagram, first come first served. Linux 6.1,
+  /// not inside containers that forbid io_uring.
+  uring,
+  /// A thread that waits in an epoll of its own, exclusively, and never receives. Linux 4.5.
+  thread,
+  /// A thread that waits in poll(2) and never receives: any POSIX system. Not exclusive: each datagram wakes every idle
+  /// process.
+  poll,
+};
+
+/// "automatic", "uring", "thread" or "poll".
+UDPPUMP_EXPORT std::string_view to_string(waiter_kind kind) noexcept;
+
+/// What a pump waits with, and why.
+struct waiter_report {
+  /// Never automatic.
+  waiter_kind kind;
+  /// Empty where this was the first choice or was asked for; else what was tried before and how it failed, for example
+  /// "io_uring_queue_init: Operation not permitted (...); using thread".
+  std::string fallback;
+};
+
+}  // namespace udppump

@@ -1,0 +1,384 @@
+#include "group_core.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <exception>
+
+#include "failure.hpp"
+
+namespace udppump::detail {
+
+namespace {
+
+/// Between two tries when the kernel refuses to receive or to wait.
+constexpr std::chrono::milliseconds refusal_pause{20};
+/// A dispatch looks again at what came while it armed, this often; then the loop has its turn.
+constexpr int most_passes = 3;
+
+/// Tells the groups of a thread that it ends. A ring's polls outlive the thread that submitted them, and nobody else may
+/// cancel them (SINGLE_ISSUER): left behind, they would swallow wake-ups meant for other workers.
+class thread_end {
+ public:
+  ~thread_end() {
+    for (const auto& one : groups_) {
+      if (const auto group = one.lock()) group->on_thread_end();
+    }
+  }
+  void tell(std::weak_ptr<group_core> group) {
+    std::erase_if(groups_, [](const auto& one) { return one.expired(); });
+    groups_.push_back(std::move(group));
+  }
+
+ private:
+  std::vector<std::weak_ptr<group_core>> groups_;
+};
+
+}  // namespace
+
+/// Marks that dispatch() or run() is on the stack. When an exception leaves, the wake_signal is left readable, so that
+/// the next dispatch() goes on.
+class group_core::inside {
+ public:
+  explicit inside(group_core& group) noexcept : group_{group} { group_.inside_ = true; }
+  ~inside() {
+    group_.inside_ = false;
+    if (std::uncaught_exceptions() > before_) group_.leave_readable();
+  }
+  inside(const inside&) = delete;
+  inside& operator=(const inside&) = delete;
+
+ private:
+  group_core& group_;
+  int before_ = std::uncaught_exceptions();
+};
+
+group_core::group_core(waiter_kind kind, std::chrono::nanoseconds budget_time, bool single)
+    : signal_{std::make_shared<wake_signal>()}, asked_{kind}, budget_time_{budget_time}, single_{single} {
+  made_waiter made = make_waiter(kind, signal_);
+  waiter_ = std::move(made.made);
+  fallback_ = std::move(made.fallback);
+  may_be_replaced_ = made.may_be_replaced;
+}
+
+group_core::~group_core() {
+  if (fork_mark_.in_child()) waiter_->abandon();
+}
+
+void group_core::add(const std::shared_ptr<pump_core>& pump) {
+  grow_buffer(pump->receive_size());
+  if (free_slots_.empty()) {
+    slots_.push_back(nullptr);
+    free_slots_.reserve(slots_.capacity());  // remove() must not allocate
+    free_slots_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
+  }
+  queue(pump);
+  pump->armed_as = {free_slots_.back(), 0};
+  slots_[free_slots_.back()] = pump;
+  free_slots_.pop_back();
+  ++serving_;
+  leave_readable();
+}
+
+void group_core::remove(pump_core& pump) noexcept {
+  const auto slot = pump.armed_as.slot;
+  if (slot >= slots_.size() || slots_[slot].get() != &pump) return;
+  const auto kept = std::move(slots_[slot]);
+  free_slots_.push_back(slot);
+  --serving_;
+  pump.end();
+  disarm(pump);
+  unqueue(pump);
+  if (single_ && pump.failure()) error_ = pump.failure();
+}
+
+void group_core::grow_buffer(std::size_t size) {
+  if (size <= buffer_size_) return;
+  buffer_ = std::shared_ptr<std::byte[]>{new std::byte[size]};
+  buffer_size_ = size;
+}
+
+void group_core::queue(const std::shared_ptr<pump_core>& pump) {
+  if (pump->queued || pump->over()) return;
+  ready_.push_back(pump);
+  pump->queued = true;
+}
+
+void group_core::unqueue(const pump_core& pump) noexcept {
+  if (!pump.queued) return;
+  const auto same = [&pump](const std::shared_ptr<pump_core>& one) { return one.get() == &pump; };
+  std::erase_if(ready_, same);
+  std::erase_if(full_, same);
+  std::erase_if(refused_, [&same](const pausing& one) { return same(one.pump); });
+}
+
+void group_core::disarm(pump_core& pump) noexcept {
+  if (!pump.armed) return;
+  pump.armed = false;
+  if (!fork_mark_.in_child()) waiter_->disarm(pump.armed_as, pump.socket().fd());
+}
+
+void group_core::leave_readable() noexcept {
+  if (left_readable_) return;
+  left_readable_ = true;
+  signal_->notify();
+}
+
+std::error_code group_core::may_enter() {
+  if (fork_mark_.in_child()) {
+    for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+      if (const auto pump = slots_[slot]) pump->fail(errc::made_before_fork);
+    }
+    return errc::made_before_fork;
+  }
+  if (inside_) return errc::reentrant;
+  if (!owner_) {
+    thread_local thread_end ending;
+    ending.tell(weak_from_this());
+    owner_ = std::this_thread::get_id();
+  }
+  if (*owner_ != std::this_thread::get_id()) return errc::wrong_thread;
+  return {};
+}
+
+std::error_code group_core::dispatch() {
+  if (const auto refused = may_enter()) return refused;
+  const inside guard{*this};
+  const auto until = clock::now() + budget_time_;
+  if (sleeper_ != sleeper::event_loop) {
+    sleeper_ = sleeper::event_loop;
+    if (const auto failed = waiter_->serve(sleeper_)) replace_waiter(failed);
+  }
+  if (single_ && !slots_.empty() && slots_[0] && slots_[0]->armed && waiter_->only_one_fired()) {
+    // Which one is known, so the completion can wait until arming needs a system call anyway.
+    note({slots_[0]->armed_as, 0});
+  } else if (waiter_->pending()) {
+    if (collect(false)) return error_;
+  }
+  recheck();
+  for (int pass = 0; pass < most_passes; ++pass) {
+    serve(until);
+    if (fork_mark_.in_child()) return errc::made_before_fork;
+    if (!ready_.empty()) break;
+    if (collect(false)) return error_;
+    recheck();
+    if (!ready_.empty()) {
+      if (clock::now() >= until) break;
+      continue;
+    }
+    signal_->clear();
+    left_readable_ = false;
+    if (!has_news()) return error_;
+    if (collect(false)) return error_;
+    recheck();
+  }
+  if (!ready_.empty() || has_news()) leave_readable();
+  return error_;
+}
+
+std::error_code group_core::run() {
+  if (const auto refused = may_enter()) return refused;
+  const inside guard{*this};
+  if (sleeper_ != sleeper::wait) {
+    sleeper_ = sleeper::wait;
+    if (const auto failed = waiter_->serve(sleeper_)) replace_waiter(failed);
+  }
+  for (;;) {
+    recheck();
+    if (serving_ == 0) return error_;
+    serve(clock::now() + budget_time_);
+    if (fork_mark_.in_child()) return errc::made_before_fork;
+    if (serving_ == 0) return error_;
+    left_readable_ = false;  // wait() may clear it
+    if (collect(ready_.empty())) return error_;
+  }
+}
+
+void group_core::serve(clock::time_point until) {
+  for (std::size_t turns = ready_.size(); turns > 0 && !ready_.empty(); --turns) {
+    const auto pump = ready_.front();
+    ready_.pop_front();
+    pump->queued = false;
+    const auto buffer = buffer_;  // a handler may make a pump with a larger one
+    const std::span<std::byte> room{buffer.get(), buffer_size_};
+    try {
+      settle(pump, pump->turn(room, scratch_));
+    } catch (...) {
+      if (!fork_mark_.in_child() && !pump->queued) settle(pump, pump->over() ? turn_end::over : turn_end::more);
+      throw;
+    }
+    if (fork_mark_.in_child()) return;
+    if (!ready_.empty() && clock::now() >= until) return;
+  }
+}
+
+void group_core::settle(const std::shared_ptr<pump_core>& pump, turn_end end) {
+  if (fork_mark_.in_child()) return;
+  if (pump->over()) return remove(*pump);
+  switch (end) {
+    case turn_end::over: return remove(*pump);
+    case turn_end::more: return queue(pump);
+    case turn_end::refused: return pause(pump);
+    case turn_end::full:
+      disarm(*pump);
+      full_.push_back(pump);
+      pump->queued = true;
+      return;
+    case turn_end::emptied: break;
+  }
+  if (pump->armed) return;
+  pump->armed_as.turn = ++arms_;
+  const auto failed = waiter_->arm(pump->armed_as, pump->socket().fd());
+  if (!failed) {
+    pump->armed = true;
+  } else if (failed == std::errc::not_enough_memory || failed == std::errc::no_space_on_device ||
+             failed == std::errc::device_or_resource_busy) {
+    pause(pump);
+  } else {
+    pump->fail(failed);
+    remove(*pump);
+  }
+}
+
+void group_core::pause(const std::shared_ptr<pump_core>& pump) {
+  disarm(*pump);
+  if (pump->queued) return;
+  refused_.push_back({pump, clock::now() + refusal_pause});
+  pump->queued = true;
+  waiter_->wake_after(refusal_pause);
+}
+
+std::error_code group_core::collect(bool block) {
+  const auto failed = block ? waiter_->wait(fired_) : waiter_->collect(fired_);
+  for (std::size_t at = 0; at < fired_.size(); ++at) note(fired_[at]);
+  fired_.clear();
+  if (failed) replace_waiter(failed);
+  return error_;
+}
+
+void group_core::note(const firing& one) {
+  const auto pump = one.which.slot < slots_.size() ? slots_[one.which.slot] : nullptr;
+  if (!pump || pump->over()) return;
+  if (one.events > 0 && (one.events & POLLERR) != 0) pump->note_queued_error();
+  if (pump->armed && one.which == pump->armed_as) {
+    pump->armed = false;
+    pump->note_wakeup();
+    if (one.events < 0 && one.events != -EBADF) return pause(pump);  // waiting was refused, receiving may be not
+    queue(pump);
+  } else if (one.events > 0 && (one.events & POLLERR) != 0) {
+    queue(pump);
+  }
+}
+
+void group_core::recheck() {
+  if (stop_all_requested_.exchange(false, std::memory_order_acquire)) {
+    for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+      if (const auto pump = slots_[slot]) remove(*pump);
+    }
+  }
+  if (stop_one_requested_.exchange(false, std::memory_order_acquire)) {
+    for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+      const auto pump = slots_[slot];
+      if (pump && pump->stop_requested.load(std::memory_order_relaxed)) remove(*pump);
+    }
+  }
+  std::erase_if(full_, [this](const std::shared_ptr<pump_core>& pump) {
+    if (!pump->has_room()) return false;
+    pump->queued = false;
+    queue(pump);
+    return true;
+  });
+  if (refused_.empty()) return;
+  const auto now = clock::now();
+  std::erase_if(refused_, [this, now](const pausing& one) {
+    if (one.until > now) return false;
+    one.pump->queued = false;
+    queue(one.pump);
+    return true;
+  });
+  if (!refused_.empty()) waiter_->wake_after(refusal_pause);
+}
+
+bool group_core::has_news() const noexcept {
+  return waiter_->pending() || stop_all_requested_.load(std::memory_order_acquire) ||
+         stop_one_requested_.load(std::memory_order_acquire) ||
+         std::any_of(full_.begin(), full_.end(), [](const auto& pump) { return pump->has_room(); });
+}
+
+/// The kernel gave a ring but refuses to work with it: a sandbox that was closed later, for example. Where nobody
+/// insisted on the ring, the thread takes over and nothing is lost, since every socket is looked at again.
+void group_core::replace_waiter(std::error_code why) {
+  if (may_be_replaced_ && waiter_->kind() == waiter_kind::uring) {
+    may_be_replaced_ = false;
+    try {
+      waiter_ = make_waiter(waiter_kind::thread, signal_).made;
+      fallback_ += "io_uring_enter: " + why.message() + "; using thread";
+      static_cast<void>(waiter_->serve(sleeper_));
+      for (const auto& pump : slots_) {
+        if (!pump || !pump->armed) continue;
+        pump->armed = false;
+        queue(pump);
+      }
+      return;
+    } catch (const std::system_error& refused) {
+      why = refused.code();
+    }
+  }
+  end_all(why);
+}
+
+void group_core::end_all(std::error_code why) {
+  error_ = why;
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    const auto pump = slots_[slot];
+    if (!pump) continue;
+    pump->fail(why);
+    remove(*pump);
+  }
+}
+
+void group_core::on_thread_end() noexcept {
+  if (fork_mark_.in_child()) return;
+  for (const auto& pump : slots_) {
+    if (pump) disarm(*pump);
+  }
+}
+
+void group_core::request_stop() noexcept {
+  stop_all_requested_.store(true, std::memory_order_release);
+  signal_->notify();
+}
+
+void group_core::request_stop(pump_core& pump) noexcept {
+  pump.stop_requested.store(true, std::memory_order_relaxed);
+  stop_one_requested_.store(true, std::memory_order_release);
+  signal_->notify();
+}
+
+void group_core::after_fork() {
+  if (!fork_mark_.in_child()) return;
+  auto signal = std::make_shared<wake_signal>();
+  made_waiter made = make_waiter(asked_, signal);
+  waiter_->abandon();
+  waiter_ = std::move(made.made);
+  fallback_ = std::move(made.fallback);
+  may_be_replaced_ = made.may_be_replaced;
+  signal_ = std::move(signal);
+  fork_mark_.renew();
+  owner_.reset();
+  sleeper_ = sleeper::nobody_yet;
+  if (error_ == errc::made_before_fork) error_.clear();
+  ready_.clear();
+  full_.clear();
+  refused_.clear();
+  for (const auto& pump : slots_) {
+    if (!pump) continue;
+    pump->after_fork(signal_);
+    pump->queued = false;
+    queue(pump);
+  }
+  left_readable_ = false;
+  leave_readable();
+}
+
+}  // namespace udppump::detail

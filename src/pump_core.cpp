@@ -1,0 +1,283 @@
+#include "pump_core.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "control_message.hpp"
+#include "failure.hpp"
+#include "sys.hpp"
+
+#if defined(__linux__)
+#include <linux/sock_diag.h>
+#endif
+
+namespace udppump::detail {
+
+namespace {
+
+/// So many receive errors in a row are taken one after the other; then the kernel is given a pause between them. So many
+/// wake-ups in a row that found nothing make the pump look why.
+constexpr unsigned patience = 8;
+constexpr int most_queued_errors = 16;  // taken in a turn
+
+/// Errors that no second try can mend: the descriptor is gone or is no datagram socket.
+bool is_final(long error) noexcept {
+  switch (-error) {
+    case EBADF:
+    case ENOTSOCK:
+    case EINVAL:
+    case ENOTCONN:
+    case EOPNOTSUPP:
+    case ESHUTDOWN: return true;
+    default: return false;
+  }
+}
+
+/// Datagrams dropped at the socket since it was made, modulo 2^32 (sock_diag(7); SO_MEMINFO, Linux 4.12).
+std::uint32_t drops_of([[maybe_unused]] const datagram_socket& socket) noexcept {
+#if defined(SO_MEMINFO)
+  std::uint32_t memory[SK_MEMINFO_VARS] = {};
+  if (sys::getsockopt(socket.fd(), SOL_SOCKET, SO_MEMINFO, memory) >= 0) return memory[SK_MEMINFO_DROPS];
+#endif
+  return 0;
+}
+
+}  // namespace
+
+pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options options, std::shared_ptr<wake_signal> signal)
+    : socket_{socket},
+      handler_{std::move(on_datagram)},
+      options_{std::move(options)},
+      flight_{std::make_shared<flight>(options_.max_in_flight, std::move(signal))},
+      port_{socket.local().port()},
+      drops_seen_{drops_of(socket)} {}
+
+void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
+  flight_ = std::make_shared<flight>(options_.max_in_flight, std::move(signal));
+  armed = false;
+  if (failure_ == errc::made_before_fork) {
+    failure_.clear();
+    over_ = false;
+  }
+}
+
+turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
+  buffer = buffer.first(receive_size());
+  scratch.socket = &socket_;
+  scratch.flight = &flight_;
+  if (look_at_errors_) {
+    look_at_errors_ = false;
+    drain_error_queue();
+    if (over_) return turn_end::over;
+  }
+
+  // Time in the handler is the time of the turn less the cost of receiving. That is measured on the first datagram and
+  // every 16th, so that a busy queue costs one clock reading a datagram and not two.
+  const auto start = clock::now();
+  auto before = start;
+  for (std::size_t taken = 0; taken < options_.budget_datagrams; ++taken) {
+    if (flight_->full()) return turn_end::full;
+    const ssize_t size = receive(buffer, scratch);
+    if (size < 0) {
+      const turn_end end = on_failed_receive(size);
+      if (end != turn_end::more) return end;
+      before = clock::now();
+      continue;
+    }
+    woken_ = false;
+    empty_in_a_row_ = refused_ = 0;
+    if (taken == 0 || ++measured_ % 16 == 0) receive_cost_ = clock::now() - before;
+
+    // Counts the handler's time however it is left.
+    struct stopwatch {
+      pump_core& core;
+      clock::time_point& since;
+      ~stopwatch() {
+        const auto now = clock::now();
+        core.stats_.handler_time += std::max(clock::duration{0}, now - since - core.receive_cost_);
+        since = now;
+      }
+    };
+    {
+      const stopwatch running{*this, before};
+      deliver(buffer, static_cast<std::size_t>(size), scratch);
+    }
+    if (over_) return turn_end::over;
+    if (before - start >= options_.budget_time) break;
+  }
+  ++stats_.budget_yields;
+  return turn_end::more;
+}
+
+ssize_t pump_core::receive(std::span<std::byte> buffer, datagram& into) {
+  if (socket_.control().any()) return receive_with_control(buffer, into);
+  segment_size_ = 0;
+  control_cut_ = false;
+  socklen_t from_size = address::capacity;
+  // MSG_TRUNC: the real length comes back (recv(2); udp, unix, netlink, packet and raw). MSG_DONTWAIT and never
+  // O_NONBLOCK, which is shared with every process that has the socket.
+  const ssize_t size = sys::recvfrom(socket_.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC,
+                                     into.from.buffer(), &from_size);
+  if (size < 0) return size;
+  into.from.resize(from_size);
+  if (into.from.is_v4_mapped()) into.from = into.from.unmapped();
+  return size;
+}
+
+ssize_t pump_core::receive_with_control(std::span<std::byte> buffer, datagram& into) {
+  alignas(cmsghdr) std::byte control[control_capacity];
+  iovec part{buffer.data(), buffer.size()};
+  msghdr message{};
+  message.msg_name = into.from.buffer();
+  message.msg_namelen = address::capacity;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t size = sys::recvmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_TRUNC);
+  if (size < 0) return size;
+  into.from.resize(message.msg_namelen);
+  if (into.from.is_v4_mapped()) into.from = into.from.unmapped();
+
+  const received_control told = parse_control(message);
+  into.to = told.to.with_port(port_);
+  into.source = told.source;
+  into.interface_index = told.interface_index;
+  into.receive_time = told.time;
+  into.codepoint = told.codepoint;
+  segment_size_ = told.segment_size;
+  control_cut_ = (message.msg_flags & MSG_CTRUNC) != 0;
+  return size;
+}
+
+/// One read with UDP_GRO holds up to 64 datagrams of the same size, the last maybe shorter (udp(7)).
+std::size_t pump_core::receive_size() const noexcept {
+  return socket_.control().segments ? std::max<std::size_t>(options_.receive_limit, 65'535) : options_.receive_limit;
+}
+
+void pump_core::deliver(std::span<std::byte> buffer, std::size_t size, datagram& received) {
+  const std::size_t stride = segment_size_ != 0 && segment_size_ < size ? segment_size_ : size;
+
+  // What stop() or an exception cuts off of a joined read cannot go back to the kernel.
+  struct remainder {
+    std::size_t left;
+    pump_stats& stats;
+    ~remainder() { stats.discarded += left; }
+  } behind{size == 0 ? 1 : (size + stride - 1) / stride, stats_};
+
+  if (control_cut_) {
+    ++stats_.control_truncated;
+    report(receive_error::kind::control_truncated, code_of(ENOBUFS), received.from);
+    if (over_) return;
+  }
+  for (std::size_t at = 0; behind.left > 0 && !over_; at += stride) {
+    const std::size_t real = std::min(stride, size - at);
+    const std::size_t there = at < buffer.size() ? std::min(real, buffer.size() - at) : 0;
+    received.payload = buffer.subspan(std::min(at, buffer.size()), std::min(there, options_.receive_limit));
+    received.real_size = real;
+    --behind.left;
+    ++stats_.received;
+    stats_.bytes += received.payload.size();
+    if (received.truncated()) ++stats_.truncated;
+    call(received);
+  }
+}
+
+void pump_core::call(datagram& received) {
+  try {
+    handler_(received);
+  } catch (...) {
+    if (!options_.on_exception) throw;
+    options_.on_exception(std::current_exception());
+  }
+}
+
+turn_end pump_core::on_failed_receive(long error) {
+  if (error == -EAGAIN || error == -EWOULDBLOCK) {
+    refused_ = 0;
+    if (!std::exchange(woken_, false)) return turn_end::emptied;
+    ++stats_.empty_wakeups;
+    // Normal where others compete for the queue; but a socket that was shut down is readable for ever, and empty.
+    if (++empty_in_a_row_ % patience != 0 || !is_shut_down()) return turn_end::emptied;
+    fail(code_of(ESHUTDOWN));
+    return turn_end::over;
+  }
+  if (is_final(error)) {
+    fail(code_of(error));
+    return turn_end::over;
+  }
+  report(receive_error::kind::receive, code_of(error));
+  if (socket_.control().icmp_errors && !over_) drain_error_queue();
+  if (over_) return turn_end::over;
+  if (error == -ENOMEM || ++refused_ >= patience) return turn_end::refused;
+  return turn_end::more;
+}
+
+void pump_core::drain_error_queue() {
+#if defined(__linux__)
+  for (int taken = 0; taken < most_queued_errors && !over_; ++taken) {
+    alignas(cmsghdr) std::byte control[control_capacity];
+    std::byte payload[1];  // of the datagram that failed; not wanted
+    address peer;
+    iovec part{payload, sizeof payload};
+    msghdr message{};
+    message.msg_name = peer.buffer();
+    message.msg_namelen = address::capacity;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    if (sys::recvmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_ERRQUEUE) < 0) return;
+    peer.resize(message.msg_namelen);
+    // 0 is no error: a transmit time or a zero-copy notice that the program asked for by itself.
+    if (const int error = parse_queued_error(message)) report(receive_error::kind::icmp, code_of(error), peer.unmapped());
+  }
+#endif
+}
+
+void pump_core::fail(std::error_code why) {
+  if (over_) return;
+  over_ = true;
+  failure_ = why;
+  report(receive_error::kind::fatal, why);
+}
+
+void pump_core::report(receive_error::kind what, std::error_code code, const address& peer) {
+  if (what != receive_error::kind::control_truncated) {
+    const auto same = std::find_if(stats_.errors.begin(), stats_.errors.end(),
+                                   [code](const pump_stats::error_count& seen) { return seen.code == code; });
+    if (same != stats_.errors.end()) {
+      ++same->count;
+    } else {
+      stats_.errors.push_back({code, 1});
+    }
+  }
+  if (!options_.on_error) return;
+  try {
+    options_.on_error({what, code, peer});
+  } catch (...) {
+    if (!options_.on_exception) throw;
+    options_.on_exception(std::current_exception());
+  }
+}
+
+/// By shutdown(SHUT_RD), which also other processes that share the socket can do (shutdown(2), poll(2)).
+bool pump_core::is_shut_down() const noexcept {
+#if defined(POLLRDHUP)
+  pollfd one{.fd = socket_.fd(), .events = POLLRDHUP, .revents = 0};
+  return sys::poll(&one, 1, 0) > 0 && (one.revents & POLLRDHUP) != 0;
+#else
+  return false;
+#endif
+}
+
+pump_stats pump_core::stats() {
+  const std::uint32_t drops = drops_of(socket_);
+  stats_.kernel_drops += static_cast<std::uint32_t>(drops - drops_seen_);  // modulo 2^32: survives the wrap
+  drops_seen_ = drops;
+  stats_.send_errors = socket_.send_errors();
+  stats_.in_flight = flight_->out();
+  return stats_;
+}
+
+}  // namespace udppump::detail

@@ -1,0 +1,25 @@
+#pragma once
+
+namespace udppump::detail {
+
+/// A descriptor that becomes readable by notify() and stops being so by clear(): an eventfd where the kernel gives one,
+/// else a pipe. notify() is safe from any thread and from signal handlers.
+class wake_signal {
+ public:
+  /// Throws std::system_error where neither can be had.
+  wake_signal();
+  ~wake_signal();
+  wake_signal(const wake_signal&) = delete;
+  wake_signal& operator=(const wake_signal&) = delete;
+
+  int fd() const noexcept { return read_end_; }
+  bool is_eventfd() const noexcept { return write_end_ == read_end_; }
+  void notify() const noexcept;
+  void clear() const noexcept;
+
+ private:
+  int read_end_ = -1;
+  int write_end_ = -1;
+};
+
+}  // namespace udppump::detail
