@@ -1,0 +1,181 @@
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <string>
+#include <thread>
+#include <udppump/pump.hpp>
+#include <vector>
+
+#include "support/fault.hpp"
+#include "support/process.hpp"
+#include "support/serve.hpp"
+#include "support/waiters.hpp"
+
+using namespace udppump;
+using namespace std::chrono_literals;
+
+namespace {
+
+class pump_when : public every_waiter {
+ protected:
+  datagram_socket socket = bound();
+  datagram_socket client = datagram_socket::connect(socket.local());
+};
+UDPPUMP_UNDER_EVERY_WAITER(pump_when);
+
+TEST_P(pump_when, every_call_is_interrupted_by_signals_nothing_is_lost) {
+  for (const char* call : {"recvfrom", "recvmsg", "sendmsg", "read", "write", "poll", "epoll_wait",
+                           "io_uring_submit_and_wait", "io_uring_submit_and_get_events"}) {
+    const fault::injection interrupted{{.call = call, .error = EINTR, .times = 20}};
+    datagram_socket timed = bound({.receive_time = true});
+    for (datagram_socket* each : {&socket, &timed}) {
+      int received = 0;
+      pump pump{*each,
+                [&](datagram& one) {
+                  EXPECT_FALSE(one.reply("answer"));
+                  if (++received == 10) pump.stop();
+                },
+                {.waiter = GetParam()}};
+      for (int sent = 0; sent < 5; ++sent) ASSERT_FALSE(client.send_to("x", each->local()));
+      ASSERT_TRUE(serve_until(pump, [&] { return received == 5; })) << call;
+      settle(pump);
+      for (int sent = 0; sent < 5; ++sent) ASSERT_FALSE(client.send_to("x", each->local()));
+      EXPECT_FALSE(pump.run()) << call;
+      EXPECT_EQ(received, 10) << call;
+    }
+  }
+}
+
+TEST_P(pump_when, receiving_is_refused_for_a_while_it_tries_again_without_a_spin) {
+  for (const int error : {ENOMEM, ENOBUFS, EIO}) {
+    std::vector<std::error_code> errors;
+    int received = 0;
+    pump pump{socket, [&](datagram&) { ++received; },
+              {.waiter = GetParam(), .on_error = [&](const receive_error& e) { errors.push_back(e.code); }}};
+    settle(pump);
+    int dispatches = 0;
+    {
+      const fault::injection refused{{.call = "recvfrom", .error = error, .fd = socket.fd()}};
+      ASSERT_FALSE(client.send("waits"));
+      const auto until = std::chrono::steady_clock::now() + 200ms;
+      while (std::chrono::steady_clock::now() < until) {
+        if (!readable(pump.wake_fd(), 10ms)) continue;
+        ASSERT_FALSE(pump.dispatch());
+        ++dispatches;
+      }
+      EXPECT_GE(refused.hits(), 2);
+      EXPECT_LE(refused.hits(), 60) << "a try each 20 ms, and the first few";
+      EXPECT_EQ(errors.size(), static_cast<std::size_t>(refused.hits()));
+    }
+    EXPECT_LE(dispatches, 60);
+    EXPECT_FALSE(pump.stopped());
+    EXPECT_TRUE(serve_until(pump, [&] { return received == 1; }));
+    for (const auto& code : errors) EXPECT_EQ(code.value(), error);
+    ASSERT_EQ(pump.stats().errors.size(), 1u);
+    EXPECT_EQ(pump.stats().errors[0].count, errors.size());
+  }
+}
+
+TEST_P(pump_when, receiving_is_refused_run_goes_on_too) {
+  int received = 0;
+  pump pump{socket,
+            [&](datagram&) {
+              ++received;
+              pump.stop();
+            },
+            {.waiter = GetParam()}};
+  const fault::injection refused{{.call = "recvfrom", .error = ENOMEM, .times = 3, .fd = socket.fd()}};
+  ASSERT_FALSE(client.send("waits"));
+  EXPECT_FALSE(pump.run());
+  EXPECT_EQ(received, 1);
+  EXPECT_EQ(refused.hits(), 3);
+}
+
+TEST_P(pump_when, the_descriptor_turns_out_to_be_no_socket_it_ends_once) {
+  for (const int error : {EBADF, ENOTSOCK, ENOTCONN, EINVAL}) {
+    int fatal = 0;
+    pump pump{socket,
+              [](datagram&) {},
+              {.waiter = GetParam(),
+               .on_error = [&](const receive_error& e) { fatal += e.what == receive_error::kind::fatal; }}};
+    const fault::injection gone{{.call = "recvfrom", .error = error, .fd = socket.fd()}};
+    EXPECT_EQ(pump.dispatch().value(), error);
+    EXPECT_EQ(pump.run().value(), error);
+    EXPECT_EQ(fatal, 1);
+    EXPECT_EQ(gone.hits(), 1);
+  }
+}
+
+TEST_P(pump_when, a_reply_is_refused_the_handler_is_told_and_it_is_counted) {  // P19
+  for (const int error : {EPERM, ENOBUFS, EMSGSIZE, EAGAIN, ENOMEM}) {
+    const std::uint64_t before = socket.send_errors();
+    std::error_code told;
+    pump pump{socket, [&](datagram& one) { told = one.reply("answer"); }, {.waiter = GetParam()}};
+    const fault::injection refused{{.call = "sendmsg", .error = error, .fd = socket.fd()}};
+    ASSERT_FALSE(client.send("question"));
+    ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 1; }));
+    EXPECT_EQ(told.value(), error);
+    // Only what may be an earlier datagram's error (a path's MTU, say) is tried again.
+    EXPECT_EQ(refused.hits(), error == EMSGSIZE ? 2 : 1);
+    EXPECT_EQ(pump.stats().send_errors, before + 1);
+  }
+}
+
+TEST_P(pump_when, the_socket_cannot_be_waited_for_it_ends_with_the_reason) {
+  if (GetParam() != waiter_kind::thread) GTEST_SKIP() << "arming is a system call of its own with epoll only";
+  pump pump{socket, [](datagram&) {}, {.waiter = GetParam()}};
+  const fault::injection refused{{.call = "epoll_ctl", .error = EPERM, .fd = socket.fd()}};
+  EXPECT_EQ(pump.dispatch(), std::errc::operation_not_permitted);
+  EXPECT_TRUE(pump.stopped());
+}
+
+TEST_P(pump_when, there_is_no_memory_to_wait_it_tries_again_without_a_spin) {
+  if (GetParam() != waiter_kind::thread) GTEST_SKIP() << "arming is a system call of its own with epoll only";
+  int received = 0;
+  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  const fault::injection refused{{.call = "epoll_ctl", .error = ENOMEM, .times = 3, .fd = socket.fd()}};
+  settle(pump);
+  EXPECT_FALSE(readable(pump.wake_fd()));
+  EXPECT_TRUE(serve_until(pump, [&] { return refused.hits() == 3; }));
+  ASSERT_FALSE(client.send("hello"));
+  EXPECT_TRUE(serve_until(pump, [&] { return received == 1; }));
+}
+
+TEST_P(pump_when, a_close_is_interrupted_it_is_not_repeated) {
+  const std::size_t before = open_descriptors();
+  int closed = -1;
+  {
+    datagram_socket other = bound();
+    closed = other.fd();
+    const fault::injection interrupted{{.call = "close", .error = EINTR, .fd = closed}};
+    other = bound();
+    EXPECT_EQ(interrupted.hits(), 1);
+  }
+  ::close(closed);
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST_P(pump_when, two_hundred_bad_checksums_arrive_it_stays_quiet) {  // P11
+  const int raw = ::socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
+  if (raw < 0) GTEST_SKIP() << "a raw socket needs CAP_NET_RAW";
+  int received = 0;
+  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  settle(pump);
+  const std::uint16_t port = socket.local().port();
+  const unsigned char bad[] = {0x12, 0x34, static_cast<unsigned char>(port >> 8), static_cast<unsigned char>(port), 0, 12,
+                               0xde, 0xad, 'b',  'a',  'd',  '!'};
+  const address here = address::parse("127.0.0.1:0");
+  for (int sent = 0; sent < 200; ++sent) {
+    ASSERT_EQ(::sendto(raw, bad, sizeof bad, 0, here.data(), here.size()), static_cast<ssize_t>(sizeof bad));
+    settle(pump);
+  }
+  ::close(raw);
+  EXPECT_EQ(received, 0);
+  EXPECT_FALSE(readable(pump.wake_fd(), 20ms));
+  EXPECT_LE(pump.stats().wakeups, 200u);
+  ASSERT_FALSE(socket.send_to("good", socket.local()));
+  EXPECT_TRUE(serve_until(pump, [&] { return received == 1; }));
+}
+
+}  // namespace

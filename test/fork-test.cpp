@@ -1,0 +1,170 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <udppump/pump.hpp>
+
+#include "support/process.hpp"
+#include "support/serve.hpp"
+#include "support/waiters.hpp"
+
+using namespace udppump;
+using namespace std::chrono_literals;
+
+namespace {
+
+class forked_under : public every_waiter {
+ protected:
+  /// Sends and checks that this process's pump gets it.
+  testing::AssertionResult serves(pump& pump, const char* text) {
+    const auto before = pump.stats().received;
+    if (client.send(text)) return testing::AssertionFailure() << "send";
+    if (!serve_until(pump, [&] { return pump.stats().received == before + 1; })) return testing::AssertionFailure() << text;
+    settle(pump);
+    return testing::AssertionSuccess();
+  }
+
+  datagram_socket socket = bound();
+  datagram_socket client = datagram_socket::connect(socket.local());
+};
+UDPPUMP_UNDER_EVERY_WAITER(forked_under);
+
+TEST_P(forked_under, a_pump_from_before_the_fork_says_so_in_the_child_once_and_the_parents_goes_on) {
+  int errors = 0;
+  std::error_code told;
+  pump pump{socket, [](datagram&) {},
+            {.waiter = GetParam(), .on_error = [&](const receive_error& e) { ++errors, told = e.code; }}};
+  settle(pump);
+  child_process child{[&] {
+    const bool refused = pump.dispatch() == errc::made_before_fork && pump.run() == errc::made_before_fork &&
+                         pump.dispatch() == errc::made_before_fork;
+    return refused && errors == 1 && told == errc::made_before_fork ? 0 : 1;
+  }};
+  EXPECT_EQ(child.join(), 0);
+  EXPECT_TRUE(serves(pump, "the parent's"));
+  EXPECT_EQ(errors, 0);
+}
+
+TEST_P(forked_under, stopping_or_destroying_it_in_the_child_leaves_the_parents_alone) {
+  auto pump = std::make_unique<udppump::pump>(socket, [](datagram&) {}, pump_options{.waiter = GetParam()});
+  settle(*pump);
+  child_process stops{[&] {
+    pump->stop();
+    return 0;
+  }};
+  EXPECT_EQ(stops.join(), 0);
+  EXPECT_TRUE(serves(*pump, "after stop in the child"));
+  child_process destroys{[&] {
+    pump.reset();
+    return 0;
+  }};
+  EXPECT_EQ(destroys.join(), 0);
+  EXPECT_TRUE(serves(*pump, "after destruction in the child"));
+}
+
+TEST_P(forked_under, after_fork_makes_it_usable_in_the_child_with_a_wake_fd_of_its_own) {
+  std::string text;
+  std::optional<ticket> held;
+  pump pump{socket, [&](datagram& one) { text = one.text(), held = one.hold(); }, {.waiter = GetParam(), .max_in_flight = 1}};
+  settle(pump);
+  ASSERT_TRUE(serves(pump, "with a ticket out"));
+  ASSERT_EQ(pump.in_flight(), 1u);
+  child_process child{[&] {
+    static_cast<void>(pump.dispatch());  // refused, which must not matter later
+    const int before = pump.wake_fd();
+    pump.after_fork();
+    pump.after_fork();
+    if (pump.wake_fd() == before && !readable(before)) return 1;
+    if (pump.in_flight() != 0) return 2;
+    if (pump.waiter().kind != GetParam()) return 3;
+    if (client.send("for the child") || !serve_until(pump, [&] { return text == "for the child"; })) return 4;
+    return 0;
+  }};
+  EXPECT_EQ(child.join(), 0);
+  EXPECT_EQ(pump.in_flight(), 1u);
+  held.reset();
+  EXPECT_TRUE(serves(pump, "for the parent"));
+  held.reset();
+  pump.after_fork();  // does nothing here
+  EXPECT_TRUE(serves(pump, "again"));
+}
+
+TEST_P(forked_under, a_fork_inside_the_handler_leaves_the_child_without_the_parents_ring) {
+  pid_t made = -1;
+  pump pump{socket,
+            [&](datagram&) {
+              if (made < 0) made = ::fork();
+            },
+            {.waiter = GetParam()}};
+  settle(pump);
+  ASSERT_FALSE(client.send("fork now"));
+  ASSERT_TRUE(readable(pump.wake_fd(), patience));
+  const auto result = pump.dispatch();
+  if (made == 0) ::_exit(result == errc::made_before_fork && pump.dispatch() == errc::made_before_fork ? 0 : 1);
+  ASSERT_GT(made, 0);
+  int status = -1;
+  ASSERT_TRUE(eventually([&] { return ::waitpid(made, &status, WNOHANG) == made; }));
+  EXPECT_EQ(status, 0);
+  EXPECT_FALSE(result);
+  settle(pump);
+  EXPECT_TRUE(serves(pump, "for the parent"));
+}
+
+TEST_P(forked_under, a_group_is_renewed_as_a_whole) {
+  datagram_socket second_socket = bound();
+  pump_group group{{.waiter = GetParam()}};
+  int first_served = 0, second_served = 0;
+  pump first{group, socket, [&](datagram&) { ++first_served; }};
+  pump second{group, second_socket, [&](datagram&) { ++second_served; }};
+  settle(group);
+  child_process child{[&] {
+    if (group.dispatch() != errc::made_before_fork) return 1;
+    group.after_fork();
+    if (client.send("x") || client.send_to("x", second_socket.local())) return 2;
+    if (!serve_until(group, [&] { return first_served + second_served == 2; })) return 3;
+    return 0;
+  }};
+  EXPECT_EQ(child.join(), 0);
+  ASSERT_FALSE(client.send("x"));
+  EXPECT_TRUE(serve_until(group, [&] { return first_served == 1; }));
+}
+
+TEST_P(forked_under, what_waits_when_a_worker_ends_is_served_by_the_next) {  // P3, with one shared socket
+  shared<std::atomic<int>> served;
+  child_process first{[&] {
+    pump pump{socket,
+              [&](datagram&) {
+                ++*served;
+                pump.stop();
+              },
+              {.waiter = GetParam()}};
+    return pump.run().value();
+  }};
+  for (int sent = 0; sent < 40; ++sent) ASSERT_FALSE(client.send("x"));
+  ASSERT_EQ(first.join(), 0);
+  child_process second{[&] {
+    pump pump{socket,
+              [&](datagram&) {
+                if (++*served == 40) pump.stop();
+              },
+              {.waiter = GetParam()}};
+    return pump.run().value();
+  }};
+  EXPECT_EQ(second.join(), 0);
+  EXPECT_EQ(*served, 40);
+}
+
+TEST_P(forked_under, options_of_the_shared_socket_stay_what_they_were) {  // P15
+  child_process child{[&] {
+    pump pump{socket, [&](datagram&) { pump.stop(); }, {.waiter = GetParam()}};
+    return pump.run().value();
+  }};
+  ASSERT_FALSE(client.send("x"));
+  ASSERT_EQ(child.join(), 0);
+  EXPECT_EQ(::fcntl(socket.fd(), F_GETFL) & O_NONBLOCK, 0);
+}
+
+}  // namespace

@@ -1,0 +1,707 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <udppump/pump.hpp>
+#include <vector>
+
+#include "support/fault.hpp"
+#include "support/process.hpp"
+#include "support/serve.hpp"
+#include "support/waiters.hpp"
+
+using namespace udppump;
+using namespace std::chrono_literals;
+
+namespace {
+
+class pump_under : public every_waiter {
+ protected:
+  pump_options options(pump_options chosen = {}) const {
+    chosen.waiter = GetParam();
+    return chosen;
+  }
+  void send(std::string_view text) const { ASSERT_FALSE(client.send(text)); }
+  void send_numbers(int count) const {
+    for (int number = 0; number < count; ++number) send(std::to_string(number));
+  }
+  /// What a plain receiver finds in the socket.
+  std::string receive_by_hand() const {
+    char text[64];
+    const ssize_t size = ::recv(socket.fd(), text, sizeof text, MSG_DONTWAIT);
+    return size < 0 ? "nothing" : std::string{text, static_cast<std::size_t>(size)};
+  }
+
+  datagram_socket socket = bound();
+  datagram_socket client = datagram_socket::connect(socket.local());
+};
+UDPPUMP_UNDER_EVERY_WAITER(pump_under);
+
+TEST_P(pump_under, a_datagram_comes_with_its_sender_and_payload) {
+  std::string text, from;
+  pump pump{socket, [&](datagram& received) { text = received.text(), from = received.from.to_string(); }, options()};
+  send("hello");
+  ASSERT_TRUE(serve_until(pump, [&] { return !text.empty(); }));
+  EXPECT_EQ(text, "hello");
+  EXPECT_EQ(from, client.local().to_string());
+  EXPECT_EQ(&pump.socket(), &socket);
+  EXPECT_EQ(pump.waiter().kind, GetParam());
+  EXPECT_EQ(pump.waiter().fallback, "");
+}
+
+TEST_P(pump_under, wake_fd_is_readable_from_the_start_and_quiet_once_nothing_is_there) {
+  pump pump{socket, [](datagram&) {}, options()};
+  EXPECT_TRUE(readable(pump.wake_fd()));
+  settle(pump);
+  EXPECT_FALSE(readable(pump.wake_fd(), 20ms));
+  send("wake up");
+  EXPECT_TRUE(readable(pump.wake_fd(), patience));
+  settle(pump);
+  EXPECT_FALSE(readable(pump.wake_fd(), 20ms));
+  EXPECT_EQ(pump.stats().received, 1u);
+}
+
+TEST_P(pump_under, spaced_datagrams_cost_one_wake_up_each_and_none_is_empty) {
+  int received = 0;
+  pump pump{socket, [&](datagram&) { ++received; }, options()};
+  settle(pump);
+  for (int sent = 1; sent <= 50; ++sent) {
+    send("one at a time");
+    ASSERT_TRUE(serve_until(pump, [&] { return received == sent; }));
+    settle(pump);
+  }
+  EXPECT_EQ(pump.stats().wakeups, 50u);
+  EXPECT_EQ(pump.stats().empty_wakeups, 0u);
+}
+
+TEST_P(pump_under, nothing_is_taken_before_the_handler_is_free_for_it) {
+  std::string seen_in_the_kernel;
+  pump pump{socket,
+            [&](datagram& received) {
+              if (received.text() == "0") seen_in_the_kernel = receive_by_hand();
+            },
+            options()};
+  send_numbers(3);
+  ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 2; }));
+  EXPECT_EQ(seen_in_the_kernel, "1");
+}
+
+TEST_P(pump_under, a_budget_of_datagrams_ends_the_dispatch_and_leaves_wake_fd_readable) {
+  pump pump{socket, [](datagram&) {}, options({.budget_datagrams = 4, .budget_time = 10s})};
+  send_numbers(10);
+  ASSERT_FALSE(pump.dispatch());
+  EXPECT_EQ(pump.stats().received, 4u);
+  EXPECT_TRUE(readable(pump.wake_fd()));
+  EXPECT_EQ(pump.stats().budget_yields, 1u);
+  ASSERT_FALSE(pump.dispatch());
+  EXPECT_EQ(pump.stats().received, 8u);
+  ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 10; }));
+  settle(pump);
+  EXPECT_FALSE(readable(pump.wake_fd()));
+}
+
+TEST_P(pump_under, a_budget_of_time_is_checked_after_each_datagram) {
+  pump pump{socket, [](datagram&) { std::this_thread::sleep_for(2ms); }, options({.budget_time = 1ms})};
+  send_numbers(3);
+  ASSERT_FALSE(pump.dispatch());
+  EXPECT_EQ(pump.stats().received, 1u);
+  EXPECT_TRUE(readable(pump.wake_fd()));
+  EXPECT_GE(pump.stats().handler_time, 2ms);
+}
+
+TEST_P(pump_under, empty_datagrams_are_delivered_and_cost_budget) {  // P12
+  std::size_t empty = 0;
+  pump pump{socket, [&](datagram& received) { empty += received.payload.empty() && !received.from.is_none(); },
+            options({.budget_datagrams = 5, .budget_time = 10s})};
+  for (int sent = 0; sent < 12; ++sent) send("");
+  ASSERT_FALSE(pump.dispatch());
+  EXPECT_EQ(empty, 5u);
+  ASSERT_TRUE(serve_until(pump, [&] { return empty == 12; }));
+  EXPECT_EQ(pump.stats().bytes, 0u);
+}
+
+TEST_P(pump_under, a_datagram_over_the_limit_is_cut_and_says_how_long_it_was) {  // P30
+  for (const bool with_control_data : {false, true}) {
+    datagram_socket here = bound({.receive_time = with_control_data});
+    std::vector<std::pair<std::size_t, std::size_t>> sizes;
+    pump pump{here,
+              [&](datagram& received) {
+                sizes.emplace_back(received.payload.size(), received.real_size);
+                EXPECT_EQ(received.truncated(), received.real_size > 100);
+                EXPECT_EQ(received.receive_time.has_value(), with_control_data);
+              },
+              options({.receive_limit = 100})};
+    ASSERT_FALSE(client.send_to(std::string(100, 'x'), here.local()));
+    ASSERT_FALSE(client.send_to(std::string(9000, 'x'), here.local()));
+    ASSERT_TRUE(serve_until(pump, [&] { return sizes.size() == 2; }));
+    EXPECT_EQ(sizes[0], (std::pair<std::size_t, std::size_t>{100, 100}));
+    EXPECT_EQ(sizes[1], (std::pair<std::size_t, std::size_t>{100, 9000}));
+    EXPECT_EQ(pump.stats().truncated, 1u);
+  }
+}
+
+TEST_P(pump_under, the_largest_datagram_comes_whole) {
+  const std::string large(65'507, 'L');
+  std::string text;
+  pump pump{socket, [&](datagram& received) { text = received.text(); }, options()};
+  send(large);
+  ASSERT_TRUE(serve_until(pump, [&] { return !text.empty(); }));
+  EXPECT_TRUE(text == large);
+}
+
+TEST_P(pump_under, stop_inside_the_handler_delivers_nothing_more_and_leaves_the_rest_in_the_kernel) {  // P6
+  int received = 0;
+  pump pump{socket, [&](datagram&) { ++received, pump.stop(); }, options()};
+  send_numbers(3);
+  ASSERT_FALSE(pump.dispatch());
+  ASSERT_FALSE(pump.dispatch());
+  EXPECT_EQ(received, 1);
+  EXPECT_TRUE(pump.stopped());
+  EXPECT_FALSE(readable(pump.wake_fd()));
+  EXPECT_EQ(receive_by_hand(), "1");
+  EXPECT_EQ(receive_by_hand(), "2");
+}
+
+TEST_P(pump_under, after_stop_no_handler_starts_and_stopping_again_does_nothing) {
+  int received = 0;
+  pump pump{socket, [&](datagram&) { ++received; }, options()};
+  settle(pump);
+  send("too late");
+  ASSERT_TRUE(readable(pump.wake_fd(), patience));
+  pump.stop();
+  pump.stop();
+  ASSERT_FALSE(pump.dispatch());
+  ASSERT_FALSE(pump.run());
+  EXPECT_EQ(received, 0);
+  EXPECT_EQ(receive_by_hand(), "too late");
+}
+
+TEST_P(pump_under, a_stopped_pump_takes_no_wake_up_from_the_others) {
+  int first = 0, second = 0;
+  pump stopped{socket, [&](datagram&) { ++first; }, options()};
+  pump other{socket, [&](datagram&) { ++second; }, options()};
+  settle(stopped);  // armed first, so the kernel would wake it first
+  settle(other);
+  stopped.stop();
+  send("for the other");
+  ASSERT_TRUE(serve_until(other, [&] { return second == 1; }));
+  EXPECT_EQ(first, 0);
+}
+
+TEST_P(pump_under, a_destroyed_pump_takes_no_wake_up_from_the_others) {  // P23
+  int received = 0;
+  for (int round = 0; round < 20; ++round) {
+    auto destroyed = std::make_unique<pump>(socket, [](datagram&) { ADD_FAILURE() << "destroyed"; }, options());
+    pump other{socket, [&](datagram&) { ++received; }, options()};
+    settle(*destroyed);
+    settle(other);
+    destroyed.reset();
+    send("for the other");
+    ASSERT_TRUE(serve_until(other, [&] { return received == round + 1; })) << "round " << round;
+  }
+}
+
+TEST_P(pump_under, a_busy_pump_takes_no_wake_up_from_an_idle_one) {
+  bool idle_served = false;
+  pump idle{socket, [&](datagram&) { idle_served = true; }, options()};
+  pump busy{socket,
+            [&](datagram&) {
+              settle(idle);
+              send("second");  // the busy one must not be woken for this
+              EXPECT_TRUE(serve_until(idle, [&] { return idle_served; }));
+            },
+            options()};
+  settle(busy);
+  send("first");
+  ASSERT_TRUE(serve_until(busy, [&] { return busy.stats().received == 1; }));
+  EXPECT_TRUE(idle_served);
+}
+
+TEST_P(pump_under, a_pump_may_be_destroyed_in_its_own_handler) {  // P7
+  const auto alive = std::make_shared<int>(0);
+  int received = 0;
+  std::unique_ptr<pump> pump;
+  pump = std::make_unique<udppump::pump>(socket,
+                                         [&received, &pump, alive](datagram& one) {
+                                           ++received;
+                                           pump.reset();
+                                           EXPECT_EQ(alive.use_count(), 2) << "the handler outlives its call";
+                                           EXPECT_EQ(one.text(), "0");
+                                           EXPECT_FALSE(one.reply("still here"));
+                                         },
+                                         options());
+  send_numbers(2);
+  ASSERT_FALSE(pump->dispatch());
+  EXPECT_EQ(received, 1);
+  EXPECT_EQ(alive.use_count(), 1);
+  EXPECT_TRUE(readable(client.fd(), patience));
+  EXPECT_EQ(receive_by_hand(), "1");
+}
+
+TEST_P(pump_under, run_ends_with_stop_in_the_handler) {
+  int received = 0;
+  pump pump{socket,
+            [&](datagram&) {
+              if (++received == 3) pump.stop();
+            },
+            options()};
+  send_numbers(5);
+  EXPECT_FALSE(pump.run());
+  EXPECT_EQ(received, 3);
+  EXPECT_EQ(receive_by_hand(), "3");
+}
+
+TEST_P(pump_under, run_ends_with_request_stop_from_another_thread) {
+  std::atomic<bool> served{false};
+  pump pump{socket, [&](datagram&) { served = true; }, options()};
+  std::thread other{[&] {
+    send("hello");
+    EXPECT_TRUE(eventually([&] { return served.load(); }));
+    pump.request_stop();
+  }};
+  EXPECT_FALSE(pump.run());
+  other.join();
+  EXPECT_TRUE(pump.stopped());
+}
+
+TEST_P(pump_under, request_stop_before_run_or_dispatch_is_not_forgotten) {
+  pump runs{socket, [](datagram&) {}, options()};
+  runs.request_stop();
+  EXPECT_FALSE(runs.run());
+  pump dispatches{socket, [](datagram&) {}, options()};
+  settle(dispatches);
+  dispatches.request_stop();
+  EXPECT_TRUE(readable(dispatches.wake_fd(), patience));
+  EXPECT_FALSE(dispatches.dispatch());
+  EXPECT_TRUE(dispatches.stopped());
+  EXPECT_FALSE(readable(dispatches.wake_fd()));
+}
+
+pump* stopped_by_signal = nullptr;
+
+TEST_P(pump_under, request_stop_works_in_a_signal_handler) {
+  pump pump{socket, [](datagram&) {}, options()};
+  stopped_by_signal = &pump;
+  struct sigaction action {};
+  action.sa_handler = [](int) { stopped_by_signal->request_stop(); };
+  struct sigaction before {};
+  ::sigaction(SIGUSR1, &action, &before);
+  const auto runner = ::pthread_self();
+  std::thread other{[&] {
+    std::this_thread::sleep_for(20ms);  // most likely asleep in the kernel by now; right in any case
+    ::pthread_kill(runner, SIGUSR1);
+  }};
+  EXPECT_FALSE(pump.run());
+  other.join();
+  ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST_P(pump_under, a_pump_is_made_on_one_thread_and_served_on_another) {
+  int received = 0;
+  pump pump{socket,
+            [&](datagram&) {
+              if (++received == 2) pump.stop();
+            },
+            options()};
+  const int wake_fd = pump.wake_fd();
+  std::thread other{[&] { EXPECT_FALSE(pump.run()); }};
+  send_numbers(2);
+  other.join();
+  EXPECT_EQ(received, 2);
+  EXPECT_EQ(pump.wake_fd(), wake_fd);
+}
+
+TEST_P(pump_under, a_pump_whose_thread_has_ended_is_destroyed_elsewhere_and_leaves_no_waiter) {
+  int received = 0;
+  {
+    pump pump{socket, [](datagram&) { ADD_FAILURE() << "ended"; }, options()};
+    std::thread{[&] { settle(pump); }}.join();
+  }
+  pump other{socket, [&](datagram&) { ++received; }, options()};
+  settle(other);
+  send("hello");
+  EXPECT_TRUE(serve_until(other, [&] { return received == 1; }));
+}
+
+TEST_P(pump_under, a_second_thread_is_refused) {
+  pump pump{socket, [](datagram&) {}, options()};
+  settle(pump);
+  std::thread{[&] {
+    EXPECT_EQ(pump.dispatch(), errc::wrong_thread);
+    EXPECT_EQ(pump.run(), errc::wrong_thread);
+  }}.join();
+  EXPECT_FALSE(pump.dispatch());
+}
+
+TEST_P(pump_under, dispatch_inside_the_handler_is_refused) {
+  std::error_code dispatched, ran;
+  pump pump{socket, [&](datagram&) { dispatched = pump.dispatch(), ran = pump.run(); }, options()};
+  send("hello");
+  ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 1; }));
+  EXPECT_EQ(dispatched, errc::reentrant);
+  EXPECT_EQ(ran, errc::reentrant);
+}
+
+TEST_P(pump_under, run_and_an_event_loop_may_take_turns) {
+  int received = 0;
+  pump pump{socket,
+            [&](datagram& one) {
+              ++received;
+              if (one.text() == "throw") throw std::runtime_error{"out of run"};
+            },
+            options()};
+  for (int round = 0; round < 3; ++round) {
+    send("dispatch");
+    ASSERT_TRUE(serve_until(pump, [&] { return received == 2 * round + 1; }));
+    settle(pump);
+    send("throw");
+    EXPECT_THROW(static_cast<void>(pump.run()), std::runtime_error);
+    EXPECT_EQ(received, 2 * round + 2);
+  }
+}
+
+TEST_P(pump_under, tickets_bound_the_work_in_flight_and_leave_the_rest_to_others) {
+  std::vector<ticket> tickets;
+  pump pump{socket, [&](datagram& received) { tickets.push_back(received.hold()); }, options({.max_in_flight = 2})};
+  send_numbers(4);
+  ASSERT_TRUE(serve_until(pump, [&] { return tickets.size() == 2; }));
+  settle(pump);
+  EXPECT_EQ(tickets.size(), 2u);
+  EXPECT_EQ(pump.in_flight(), 2u);
+  EXPECT_FALSE(readable(pump.wake_fd(), 20ms));
+  EXPECT_EQ(receive_by_hand(), "2");
+  std::thread{[&] { tickets[0].release(); }}.join();
+  EXPECT_TRUE(readable(pump.wake_fd(), patience));
+  ASSERT_TRUE(serve_until(pump, [&] { return tickets.size() == 3; }));
+  EXPECT_EQ(pump.stats().in_flight, 2u);
+  EXPECT_EQ(receive_by_hand(), "nothing");
+}
+
+TEST_P(pump_under, a_full_pump_takes_no_wake_up_from_the_others) {
+  ticket held;
+  int second = 0;
+  pump full{socket, [&](datagram& received) { held = received.hold(); }, options({.max_in_flight = 1})};
+  settle(full);
+  send("first");
+  ASSERT_TRUE(serve_until(full, [&] { return static_cast<bool>(held); }));
+  settle(full);
+  pump other{socket, [&](datagram&) { ++second; }, options()};
+  settle(other);
+  send("second");
+  EXPECT_TRUE(serve_until(other, [&] { return second == 1; }));
+}
+
+TEST_P(pump_under, tickets_released_on_another_thread_keep_run_going) {
+  std::atomic<int> received{0};
+  std::vector<std::thread> workers;
+  pump pump{socket,
+            [&](datagram& one) {
+              workers.emplace_back([&, held = one.hold()]() mutable {
+                std::this_thread::sleep_for(1ms);
+                if (++received == 20) pump.request_stop();
+                held.release();
+              });
+            },
+            options({.max_in_flight = 1})};
+  send_numbers(20);
+  EXPECT_FALSE(pump.run());
+  for (auto& worker : workers) worker.join();
+  EXPECT_EQ(received, 20);
+}
+
+TEST_P(pump_under, a_ticket_may_outlive_its_pump) {
+  ticket held;
+  {
+    pump pump{socket, [&](datagram& received) { held = received.hold(); }, options({.max_in_flight = 1})};
+    send("hello");
+    ASSERT_TRUE(serve_until(pump, [&] { return static_cast<bool>(held); }));
+  }
+  held.release();
+  EXPECT_FALSE(held);
+}
+
+TEST_P(pump_under, an_exception_leaves_dispatch_and_the_next_datagram_is_served) {  // P26
+  int received = 0;
+  pump pump{socket,
+            [&](datagram&) {
+              if (++received == 1) throw std::runtime_error{"the first fails"};
+            },
+            options()};
+  send_numbers(2);
+  EXPECT_THROW(static_cast<void>(pump.dispatch()), std::runtime_error);
+  EXPECT_TRUE(readable(pump.wake_fd()));
+  ASSERT_TRUE(serve_until(pump, [&] { return received == 2; }));
+  EXPECT_EQ(pump.stats().received, 2u);
+}
+
+TEST_P(pump_under, on_exception_gets_what_the_handler_throws_and_the_pump_goes_on) {  // P26
+  int received = 0;
+  std::string thrown;
+  pump pump{socket,
+            [&](datagram&) {
+              if (++received == 1) throw std::runtime_error{"the first fails"};
+            },
+            options({.on_exception = [&](std::exception_ptr what) {
+              try {
+                std::rethrow_exception(what);
+              } catch (const std::exception& error) {
+                thrown = error.what();
+              }
+            }})};
+  send_numbers(2);
+  ASSERT_TRUE(serve_until(pump, [&] { return received == 2; }));
+  EXPECT_EQ(thrown, "the first fails");
+}
+
+TEST_P(pump_under, a_handler_may_own_what_cannot_be_copied) {
+  auto owned = std::make_unique<int>(0);
+  int* const count = owned.get();
+  pump pump{socket, [owned = std::move(owned)](datagram&) { ++*owned; }, options()};
+  send("hello");
+  EXPECT_TRUE(serve_until(pump, [&] { return *count == 1; }));
+}
+
+TEST_P(pump_under, a_handler_may_change_the_payload_in_place) {
+  pump pump{socket,
+            [](datagram& received) {
+              for (auto& byte : received.payload) byte ^= std::byte{0x20};
+              EXPECT_FALSE(received.reply(received.payload));
+            },
+            options()};
+  send("shout");
+  ASSERT_TRUE(serve_until(pump, [&] { return readable(client.fd()); }));
+  char answer[16];
+  EXPECT_EQ(::recv(client.fd(), answer, sizeof answer, 0), 5);
+  EXPECT_EQ(std::string(answer, 5), "SHOUT");
+}
+
+TEST_P(pump_under, a_socket_closed_under_the_pump_is_told_once_and_does_not_spin) {  // P27
+  std::vector<receive_error> errors;
+  pump pump{socket, [](datagram&) { ADD_FAILURE() << "closed"; },
+            options({.on_error = [&](const receive_error& error) { errors.push_back(error); }})};
+  const int closed = socket.release();
+  ::close(closed);
+  EXPECT_EQ(pump.dispatch(), std::errc::bad_file_descriptor);
+  EXPECT_EQ(pump.dispatch(), std::errc::bad_file_descriptor);
+  EXPECT_EQ(pump.run(), std::errc::bad_file_descriptor);
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors[0].what, receive_error::kind::fatal);
+  EXPECT_TRUE(pump.stopped());
+}
+
+TEST_P(pump_under, a_socket_shut_down_by_another_is_told_once_and_does_not_spin) {  // P22
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+  datagram_socket unix_pair = datagram_socket::adopt(pair[0]);
+  const datagram_socket unix_peer = datagram_socket::adopt(pair[1]);
+  datagram_socket udp = datagram_socket::connect(socket.local());
+  for (datagram_socket* shut : {&unix_pair, &udp}) {
+    int fatal = 0;
+    pump pump{*shut, [](datagram&) {},
+              options({.on_error = [&](const receive_error& e) { fatal += e.what == receive_error::kind::fatal; }})};
+    settle(pump);
+    if (shut == &unix_pair) {
+      ASSERT_FALSE(unix_peer.send(""));  // an empty datagram of an unnamed peer looks almost the same
+      ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 1; }));
+      settle(pump);
+    }
+    ::shutdown(shut->fd(), SHUT_RD);
+    EXPECT_TRUE(serve_until(pump, [&] { return fatal == 1; }));
+    EXPECT_TRUE(pump.stopped());
+    EXPECT_EQ(pump.stats().received, shut == &unix_pair ? 1u : 0u);
+  }
+}
+
+TEST_P(pump_under, an_icmp_error_goes_to_on_error_with_its_peer_and_does_not_spin) {  // P5
+  datagram_socket asker = bound({.icmp_errors = true});
+  address dead;
+  {
+    const datagram_socket gone = bound();
+    dead = gone.local();
+  }
+  std::vector<receive_error> errors;
+  int received = 0;
+  pump pump{asker, [&](datagram&) { ++received; },
+            options({.on_error = [&](const receive_error& error) { errors.push_back(error); }})};
+  settle(pump);
+  ASSERT_FALSE(asker.send_to("anybody there?", dead));
+  ASSERT_TRUE(serve_until(pump, [&] {
+    return std::any_of(errors.begin(), errors.end(), [](const auto& e) { return e.what == receive_error::kind::icmp; });
+  }));
+  settle(pump);
+  EXPECT_FALSE(readable(pump.wake_fd(), 20ms));
+  for (const auto& error : errors) EXPECT_EQ(error.code, std::errc::connection_refused);
+  for (const auto& error : errors) {
+    if (error.what == receive_error::kind::icmp) {
+      EXPECT_EQ(error.peer, dead);
+    }
+  }
+  ASSERT_FALSE(client.send_to("I am", asker.local()));
+  EXPECT_TRUE(serve_until(pump, [&] { return received == 1; }));
+}
+
+TEST_P(pump_under, a_connected_sockets_refusal_is_an_error_and_not_a_datagram) {
+  address dead;
+  {
+    const datagram_socket gone = bound();
+    dead = gone.local();
+  }
+  datagram_socket asker = datagram_socket::connect(dead);
+  std::vector<std::error_code> errors;
+  pump pump{asker, [](datagram&) { ADD_FAILURE() << "nobody answers"; },
+            options({.on_error = [&](const receive_error& error) { errors.push_back(error.code); }})};
+  settle(pump);
+  ASSERT_FALSE(asker.send("hello"));
+  ASSERT_TRUE(serve_until(pump, [&] { return !errors.empty(); }));
+  settle(pump);
+  EXPECT_EQ(errors, std::vector<std::error_code>{std::make_error_code(std::errc::connection_refused)});
+  EXPECT_FALSE(pump.stopped());
+  ASSERT_EQ(pump.stats().errors.size(), 1u);
+  EXPECT_EQ(pump.stats().errors[0].count, 1u);
+}
+
+TEST_P(pump_under, joined_datagrams_are_split_by_their_stride) {  // P10
+  datagram_socket joined = [] {
+    try {
+      return bound({.receive_offload = true});
+    } catch (const std::system_error&) {
+      return bound();
+    }
+  }();
+  if (!joined.control().segments) GTEST_SKIP() << "this kernel has no UDP_GRO";
+  std::vector<std::string> texts;
+  pump pump{joined, [&](datagram& received) { texts.emplace_back(received.text()); }, options({.receive_limit = 1200})};
+  std::string burst;
+  for (int segment = 0; segment < 50; ++segment) burst += std::string(1200, static_cast<char>('A' + segment));
+  burst += "the last is shorter";
+  ASSERT_FALSE(client.send_to(burst, joined.local(), {.segment_size = 1200}));
+  ASSERT_TRUE(serve_until(pump, [&] { return texts.size() == 51; }));
+  for (int segment = 0; segment < 50; ++segment) {
+    EXPECT_TRUE(texts[static_cast<std::size_t>(segment)] == std::string(1200, static_cast<char>('A' + segment)));
+  }
+  EXPECT_EQ(texts[50], "the last is shorter");
+  EXPECT_EQ(pump.stats().truncated, 0u);
+}
+
+TEST_P(pump_under, stop_inside_a_joined_read_counts_what_it_discards) {
+  datagram_socket joined = [] {
+    try {
+      return bound({.receive_offload = true});
+    } catch (const std::system_error&) {
+      return bound();
+    }
+  }();
+  if (!joined.control().segments) GTEST_SKIP() << "this kernel has no UDP_GRO";
+  pump pump{joined,
+            [&](datagram&) {
+              if (pump.stats().received == 3) pump.stop();
+            },
+            options()};
+  ASSERT_FALSE(client.send_to(std::string(10 * 100, 'x'), joined.local(), {.segment_size = 100}));
+  ASSERT_TRUE(serve_until(pump, [&] { return pump.stopped(); }));
+  char byte;
+  int left = 0;
+  while (::recv(joined.fd(), &byte, 1, MSG_DONTWAIT) >= 0) ++left;  // where the device did not join them
+  EXPECT_EQ(pump.stats().received, 3u);
+  if (left == 0) {
+    EXPECT_EQ(pump.stats().discarded, 7u);
+  }
+}
+
+TEST_P(pump_under, a_dual_stack_socket_speaks_of_ipv4_as_ipv4) {  // P29
+  datagram_socket dual = [] {
+    try {
+      return bound({}, "[::]:0");
+    } catch (const std::system_error&) {
+      return bound();
+    }
+  }();
+  if (dual.family() != AF_INET6) GTEST_SKIP() << "no IPv6 here";
+  std::string from, to;
+  pump pump{dual,
+            [&](datagram& received) {
+              from = received.from.to_string(), to = received.to.to_string();
+              EXPECT_FALSE(received.reply("answer"));
+            },
+            options()};
+  const auto asker = datagram_socket::connect(address::parse("127.0.0.2:" + std::to_string(dual.local().port())));
+  ASSERT_FALSE(asker.send("question"));
+  ASSERT_TRUE(serve_until(pump, [&] { return readable(asker.fd()); }));
+  EXPECT_EQ(from, asker.local().to_string());
+  EXPECT_EQ(to, "127.0.0.2:" + std::to_string(dual.local().port()));
+}
+
+TEST_P(pump_under, kernel_drops_are_counted_once) {  // P4
+  datagram_socket small = bound({.receive_buffer = 4096});
+  std::uint64_t received = 0;
+  pump pump{small, [&](datagram&) { ++received; }, options()};
+  settle(pump);
+  for (int sent = 0; sent < 500; ++sent) ASSERT_FALSE(client.send_to(std::string(500, 'x'), small.local()));
+  settle(pump);
+  EXPECT_GT(pump.stats().kernel_drops, 0u);
+  EXPECT_EQ(pump.stats().kernel_drops + received, 500u);
+  EXPECT_EQ(pump.stats().kernel_drops + received, 500u) << "asking again counts nothing twice";
+  udppump::pump later{small, [](datagram&) {}, options()};
+  EXPECT_EQ(later.stats().kernel_drops, 0u) << "counted from the pump's making on";
+}
+
+TEST_P(pump_under, time_in_the_handler_is_measured) {
+  pump pump{socket, [](datagram&) { std::this_thread::sleep_for(3ms); }, options({.budget_time = 1s})};
+  send_numbers(5);
+  ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 5; }));
+  EXPECT_GE(pump.stats().handler_time, 14ms);  // the cost of receiving is taken off
+}
+
+TEST_P(pump_under, an_unnamed_unix_peer_has_no_address_and_no_answer) {  // P9
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+  datagram_socket here = datagram_socket::adopt(pair[0]);
+  const datagram_socket there = datagram_socket::adopt(pair[1]);
+  bool none = false;
+  pump pump{here, [&](datagram& received) { none = received.from.is_none(); }, options()};
+  ASSERT_FALSE(there.send("hello"));
+  ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 1; }));
+  EXPECT_TRUE(none);
+}
+
+TEST_P(pump_under, bad_options_are_refused_and_nothing_is_left_open) {
+  const std::size_t before = open_descriptors();
+  const auto make = [&](pump_options chosen) { pump{socket, [](datagram&) {}, options(std::move(chosen))}; };
+  EXPECT_THROW(make({.receive_limit = 0}), std::invalid_argument);
+  EXPECT_THROW(make({.receive_limit = std::size_t{1} << 40}), std::invalid_argument);
+  EXPECT_THROW(make({.budget_datagrams = 0}), std::invalid_argument);
+  EXPECT_THROW(make({.budget_time = 0ns}), std::invalid_argument);
+  EXPECT_THROW(make({.budget_time = -1ns}), std::invalid_argument);
+  datagram_socket moved = std::move(client);
+  EXPECT_THROW((pump{client, [](datagram&) {}, options()}), std::system_error);
+  client = std::move(moved);
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST_P(pump_under, nothing_is_left_behind) {
+  const std::size_t descriptors = open_descriptors();
+  const std::size_t running = threads();
+  for (int round = 0; round < 10; ++round) {
+    pump pump{socket, [](datagram&) {}, options()};
+    settle(pump);
+    send("hello");
+    ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 1; }));
+  }
+  EXPECT_EQ(open_descriptors(), descriptors);
+  EXPECT_TRUE(eventually([&] { return threads() == running; }));
+}
+
+TEST_P(pump_under, never_sets_o_nonblock_on_the_socket) {  // P15
+  pump pump{socket, [](datagram&) {}, options()};
+  settle(pump);
+  EXPECT_EQ(::fcntl(socket.fd(), F_GETFL) & O_NONBLOCK, 0);
+}
+
+}  // namespace

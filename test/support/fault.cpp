@@ -1,0 +1,156 @@
+#include "support/fault.hpp"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#endif
+#if defined(UDPPUMP_HAS_URING)
+#include <liburing.h>
+#endif
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+namespace fault {
+
+namespace {
+
+struct active {
+  int id;
+  rule what;
+  int seen = 0;
+  int hits = 0;
+};
+
+std::mutex mutex;
+std::vector<active> rules;  // under mutex
+std::atomic<int> count{0};  // of rules, so that calls without any stay quick
+int next_id = 0;
+
+/// The error to fail with; 0 to let the call through.
+int error_for(const char* call, int fd) {
+  if (count.load(std::memory_order_acquire) == 0) return 0;
+  const std::lock_guard lock{mutex};
+  for (active& one : rules) {
+    if (std::strcmp(one.what.call, call) != 0 || (one.what.fd >= 0 && one.what.fd != fd)) continue;
+    const int nth = one.seen++;
+    if (nth < one.what.after || one.hits >= one.what.times) continue;
+    ++one.hits;
+    return one.what.error;
+  }
+  return 0;
+}
+
+template <class Result>
+bool failed(const char* call, int fd, Result& result) {
+  const int error = error_for(call, fd);
+  if (error == 0) return false;
+  errno = error;
+  result = -1;
+  return true;
+}
+
+}  // namespace
+
+injection::injection(const rule& what) {
+  const std::lock_guard lock{mutex};
+  id_ = next_id++;
+  rules.push_back({id_, what});
+  ++count;
+}
+
+injection::~injection() {
+  const std::lock_guard lock{mutex};
+  std::erase_if(rules, [this](const active& one) { return one.id == id_; });
+  --count;
+}
+
+int injection::hits() const {
+  const std::lock_guard lock{mutex};
+  for (const active& one : rules) {
+    if (one.id == id_) return one.hits;
+  }
+  return 0;
+}
+
+int injection::seen() const {
+  const std::lock_guard lock{mutex};
+  for (const active& one : rules) {
+    if (one.id == id_) return one.seen;
+  }
+  return 0;
+}
+
+}  // namespace fault
+
+// NOLINTBEGIN(bugprone-reserved-identifier): the names are the linker's (ld(1), --wrap).
+// A call that returns -1 and sets errno:
+#define UDPPUMP_WRAP(result, name, parameters, arguments, fd)          \
+  extern "C" result __real_##name parameters;                         \
+  extern "C" result __wrap_##name parameters;                         \
+  extern "C" result __wrap_##name parameters {                        \
+    result outcome;                                                   \
+    if (fault::failed(#name, fd, outcome)) return outcome;            \
+    return __real_##name arguments;                                   \
+  }
+// A call that returns -errno:
+#define UDPPUMP_WRAP_NEGATIVE(name, parameters, arguments)             \
+  extern "C" int __real_##name parameters;                            \
+  extern "C" int __wrap_##name parameters;                            \
+  extern "C" int __wrap_##name parameters {                           \
+    if (const int error = fault::error_for(#name, -1)) return -error; \
+    return __real_##name arguments;                                   \
+  }
+
+UDPPUMP_WRAP(int, socket, (int family, int type, int protocol), (family, type, protocol), -1)
+UDPPUMP_WRAP(int, bind, (int fd, const sockaddr* to, socklen_t size), (fd, to, size), fd)
+UDPPUMP_WRAP(int, connect, (int fd, const sockaddr* to, socklen_t size), (fd, to, size), fd)
+UDPPUMP_WRAP(int, getsockname, (int fd, sockaddr* name, socklen_t* size), (fd, name, size), fd)
+UDPPUMP_WRAP(int, setsockopt, (int fd, int level, int option, const void* value, socklen_t size),
+             (fd, level, option, value, size), fd)
+UDPPUMP_WRAP(int, getsockopt, (int fd, int level, int option, void* value, socklen_t* size),
+             (fd, level, option, value, size), fd)
+UDPPUMP_WRAP(ssize_t, recvfrom, (int fd, void* to, size_t size, int flags, sockaddr* from, socklen_t* from_size),
+             (fd, to, size, flags, from, from_size), fd)
+UDPPUMP_WRAP(ssize_t, recvmsg, (int fd, msghdr* message, int flags), (fd, message, flags), fd)
+UDPPUMP_WRAP(ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags), fd)
+UDPPUMP_WRAP(int, close, (int fd), (fd), fd)
+UDPPUMP_WRAP(ssize_t, read, (int fd, void* to, size_t size), (fd, to, size), fd)
+UDPPUMP_WRAP(ssize_t, write, (int fd, const void* from, size_t size), (fd, from, size), fd)
+UDPPUMP_WRAP(int, poll, (pollfd * set, nfds_t size, int timeout), (set, size, timeout), size != 0 ? set[0].fd : -1)
+#if defined(__linux__)
+UDPPUMP_WRAP(int, sendmmsg, (int fd, mmsghdr* messages, unsigned size, int flags), (fd, messages, size, flags), fd)
+UDPPUMP_WRAP(int, pipe2, (int* ends, int flags), (ends, flags), -1)
+UDPPUMP_WRAP(int, eventfd, (unsigned value, int flags), (value, flags), -1)
+UDPPUMP_WRAP(int, epoll_create1, (int flags), (flags), -1)
+UDPPUMP_WRAP(int, epoll_ctl, (int set, int operation, int fd, epoll_event* event), (set, operation, fd, event), fd)
+UDPPUMP_WRAP(int, epoll_wait, (int set, epoll_event* events, int size, int timeout), (set, events, size, timeout), set)
+#endif
+
+extern "C" int __real_pthread_create(pthread_t* made, const pthread_attr_t* attributes, void* (*start)(void*), void* argument);
+extern "C" int __wrap_pthread_create(pthread_t* made, const pthread_attr_t* attributes, void* (*start)(void*), void* argument);
+extern "C" int __wrap_pthread_create(pthread_t* made, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) {
+  if (const int error = fault::error_for("pthread_create", -1)) return error;
+  return __real_pthread_create(made, attributes, start, argument);
+}
+
+#if defined(UDPPUMP_HAS_URING)
+UDPPUMP_WRAP_NEGATIVE(io_uring_queue_init_params, (unsigned entries, io_uring* ring, io_uring_params* params),
+                      (entries, ring, params))
+UDPPUMP_WRAP_NEGATIVE(io_uring_ring_dontfork, (io_uring * ring), (ring))
+UDPPUMP_WRAP_NEGATIVE(io_uring_register, (unsigned fd, unsigned what, const void* argument, unsigned size),
+                      (fd, what, argument, size))
+UDPPUMP_WRAP_NEGATIVE(io_uring_register_eventfd, (io_uring * ring, int fd), (ring, fd))
+UDPPUMP_WRAP_NEGATIVE(io_uring_submit, (io_uring * ring), (ring))
+UDPPUMP_WRAP_NEGATIVE(io_uring_submit_and_get_events, (io_uring * ring), (ring))
+UDPPUMP_WRAP_NEGATIVE(io_uring_submit_and_wait, (io_uring * ring, unsigned least), (ring, least))
+#endif
+// NOLINTEND(bugprone-reserved-identifier)

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <climits>
+#include <string>
+
+namespace fault {
+
+struct rule {
+  /// The C function, such as "recvfrom".
+  const char* call;
+  /// What it fails with instead of being made.
+  int error;
+  /// So many calls fail, after so many went through.
+  int times = INT_MAX;
+  int after = 0;
+  /// Only calls on this descriptor; -1: all.
+  int fd = -1;
+};
+
+/// While it lives, calls made by the library (or the test itself) fail as the rule says. Any thread.
+class injection {
+ public:
+  explicit injection(const rule& what);
+  ~injection();
+  injection(const injection&) = delete;
+  injection& operator=(const injection&) = delete;
+
+  /// Calls that were made to fail so far.
+  int hits() const;
+  /// Calls seen that the rule could apply to, failed or not.
+  int seen() const;
+
+ private:
+  int id_;
+};
+
+}  // namespace fault

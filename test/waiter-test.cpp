@@ -1,0 +1,211 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <string>
+#include <udppump/pump.hpp>
+
+#include "support/fault.hpp"
+#include "support/process.hpp"
+#include "support/serve.hpp"
+#include "support/waiters.hpp"
+
+using namespace udppump;
+using testing::HasSubstr;
+
+namespace {
+
+/// UDPPUMP_WAITER for as long as it lives.
+class environment {
+ public:
+  explicit environment(const char* value) {
+    if (value == nullptr) {
+      ::unsetenv("UDPPUMP_WAITER");
+    } else {
+      ::setenv("UDPPUMP_WAITER", value, 1);
+    }
+  }
+  ~environment() {
+    if (before_.empty()) {
+      ::unsetenv("UDPPUMP_WAITER");
+    } else {
+      ::setenv("UDPPUMP_WAITER", before_.c_str(), 1);
+    }
+  }
+  environment(const environment&) = delete;
+  environment& operator=(const environment&) = delete;
+
+ private:
+  std::string before_ = [] {
+    const char* set = ::getenv("UDPPUMP_WAITER");
+    return std::string{set == nullptr ? "" : set};
+  }();
+};
+
+/// Makes a pump with `kind`, has it serve one datagram in a loop and one in run(), and tells what it waited with.
+waiter_report serve_with(waiter_kind kind) {
+  datagram_socket socket = bound();
+  int received = 0;
+  pump pump{socket,
+            [&](datagram&) {
+              if (++received == 2) pump.stop();
+            },
+            {.waiter = kind}};
+  settle(pump);
+  EXPECT_FALSE(socket.send_to("one", socket.local()));
+  EXPECT_TRUE(serve_until(pump, [&] { return received == 1; }));
+  EXPECT_FALSE(socket.send_to("two", socket.local()));
+  EXPECT_FALSE(pump.run());
+  EXPECT_EQ(received, 2);
+  return pump.waiter();
+}
+
+std::string message_of(waiter_kind kind) {
+  try {
+    const pump_group group{{.waiter = kind}};
+  } catch (const std::system_error& refused) {
+    return refused.what();
+  }
+  return "";
+}
+
+bool has(waiter_kind kind) { return message_of(kind).empty(); }
+
+TEST(waiter, the_environment_chooses_where_the_program_does_not) {
+  for (const auto kind : {waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
+    if (!has(kind)) continue;
+    const environment set{std::string{to_string(kind)}.c_str()};
+    EXPECT_EQ(serve_with(waiter_kind::automatic).kind, kind);
+    EXPECT_EQ(serve_with(waiter_kind::poll).kind, waiter_kind::poll) << "an option goes before the environment";
+  }
+  const environment set{"auto"};
+  EXPECT_EQ(serve_with(waiter_kind::automatic).fallback.empty(), has(waiter_kind::uring) || !has(waiter_kind::thread));
+}
+
+TEST(waiter, an_unknown_name_in_the_environment_is_refused_with_the_names_there_are) {
+  const environment set{"io_uring"};
+  EXPECT_THAT(message_of(waiter_kind::automatic), HasSubstr("UDPPUMP_WAITER is \"io_uring\""));
+  EXPECT_THAT(message_of(waiter_kind::automatic), HasSubstr("automatic, uring, thread or poll"));
+  EXPECT_EQ(message_of(waiter_kind::poll), "");
+}
+
+TEST(waiter, kinds_have_names) {
+  EXPECT_EQ(to_string(waiter_kind::automatic), "automatic");
+  EXPECT_EQ(to_string(waiter_kind::uring), "uring");
+  EXPECT_EQ(to_string(waiter_kind::thread), "thread");
+  EXPECT_EQ(to_string(waiter_kind::poll), "poll");
+}
+
+struct refusal {
+  int error;
+  const char* cure;
+};
+
+class refused_ring : public testing::TestWithParam<refusal> {};
+INSTANTIATE_TEST_SUITE_P(with, refused_ring,
+                         testing::Values(refusal{EPERM, "kernel.io_uring_disabled"}, refusal{ENOSYS, "no io_uring"},
+                                         refusal{EINVAL, "Linux 6.1"}, refusal{ENOMEM, "ulimit -l"},
+                                         refusal{EMFILE, "ulimit -n"}));
+
+TEST_P(refused_ring, falls_back_to_the_thread_and_says_so) {  // P14
+  if (!has(waiter_kind::uring)) GTEST_SKIP() << message_of(waiter_kind::uring);
+  const environment unset{nullptr};
+  const fault::injection refused{{.call = "io_uring_queue_init_params", .error = GetParam().error}};
+  const waiter_report report = serve_with(waiter_kind::automatic);
+  EXPECT_GE(refused.hits(), 1);
+  EXPECT_EQ(report.kind, waiter_kind::thread);
+  EXPECT_THAT(report.fallback, HasSubstr(GetParam().cure));
+  EXPECT_THAT(report.fallback, HasSubstr("using thread"));
+  EXPECT_THAT(message_of(waiter_kind::uring), HasSubstr(GetParam().cure)) << "insisted on, it is an error";
+}
+
+TEST(waiter, a_ring_that_cannot_be_kept_from_children_is_not_used) {
+  if (!has(waiter_kind::uring)) GTEST_SKIP() << message_of(waiter_kind::uring);
+  const environment unset{nullptr};
+  const std::size_t before = open_descriptors();
+  {
+    const fault::injection refused{{.call = "io_uring_ring_dontfork", .error = ENOMEM}};
+    EXPECT_EQ(serve_with(waiter_kind::automatic).kind, waiter_kind::thread);
+  }
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST(waiter, without_eventfd_a_pipe_wakes_the_loop) {  // P14
+  const environment unset{nullptr};
+  for (const int error : {ENOSYS, EPERM}) {
+    const fault::injection refused{{.call = "eventfd", .error = error}};
+    const waiter_report report = serve_with(waiter_kind::automatic);
+    EXPECT_NE(report.kind, waiter_kind::uring);
+    serve_with(waiter_kind::poll);
+  }
+}
+
+TEST(waiter, without_epoll_poll_takes_over) {
+  if (!has(waiter_kind::thread)) GTEST_SKIP() << message_of(waiter_kind::thread);
+  const environment unset{nullptr};
+  const fault::injection no_ring{{.call = "io_uring_queue_init_params", .error = ENOSYS}};
+  const fault::injection no_epoll{{.call = "epoll_create1", .error = ENOSYS}};
+  const waiter_report report = serve_with(waiter_kind::automatic);
+  EXPECT_EQ(report.kind, waiter_kind::poll);
+  EXPECT_THAT(report.fallback, HasSubstr("epoll_create1"));
+}
+
+TEST(waiter, a_ring_that_refuses_to_work_later_is_replaced_and_nothing_is_lost) {
+  if (!has(waiter_kind::uring)) GTEST_SKIP() << message_of(waiter_kind::uring);
+  const environment unset{nullptr};
+  for (const char* call : {"io_uring_register", "io_uring_register_eventfd", "io_uring_submit_and_get_events"}) {
+    datagram_socket socket = bound();
+    int received = 0;
+    pump pump{socket, [&](datagram&) { ++received; }};
+    ASSERT_EQ(pump.waiter().kind, waiter_kind::uring);
+    const fault::injection refused{{.call = call, .error = EPERM}};
+    settle(pump);
+    EXPECT_EQ(pump.waiter().kind, waiter_kind::thread) << call;
+    EXPECT_THAT(pump.waiter().fallback, HasSubstr("using thread"));
+    ASSERT_FALSE(socket.send_to("hello", socket.local()));
+    EXPECT_TRUE(serve_until(pump, [&] { return received == 1; })) << call;
+  }
+}
+
+TEST(waiter, a_ring_that_was_insisted_on_ends_the_pump_when_it_refuses_to_work) {
+  if (!has(waiter_kind::uring)) GTEST_SKIP() << message_of(waiter_kind::uring);
+  datagram_socket socket = bound();
+  int fatal = 0;
+  pump pump{socket,
+            [](datagram&) {},
+            {.waiter = waiter_kind::uring,
+             .on_error = [&](const receive_error& error) { fatal += error.what == receive_error::kind::fatal; }}};
+  const fault::injection refused{{.call = "io_uring_submit_and_get_events", .error = EPERM}};
+  EXPECT_EQ(pump.dispatch(), std::errc::operation_not_permitted);
+  EXPECT_EQ(pump.dispatch(), std::errc::operation_not_permitted);
+  EXPECT_EQ(fatal, 1);
+}
+
+TEST(waiter, nothing_that_fails_to_be_made_is_left_open) {
+  const environment unset{nullptr};
+  const std::size_t descriptors = open_descriptors();
+  const std::size_t running = threads();
+  for (const char* call : {"eventfd", "pipe2", "epoll_create1", "epoll_ctl", "io_uring_queue_init_params"}) {
+    for (int after = 0; after < 3; ++after) {
+      const fault::injection refused{{.call = call, .error = EMFILE, .after = after}};
+      for (const auto kind : {waiter_kind::automatic, waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
+        static_cast<void>(message_of(kind));
+      }
+    }
+  }
+  EXPECT_EQ(open_descriptors(), descriptors);
+  EXPECT_TRUE(eventually([&] { return threads() == running; }));
+}
+
+TEST(waiter, without_descriptors_the_error_names_the_limit) {
+  const fault::injection no_eventfd{{.call = "eventfd", .error = EMFILE}};
+  const fault::injection no_pipe{{.call = "pipe2", .error = EMFILE}};
+  EXPECT_THAT(message_of(waiter_kind::poll), HasSubstr("ulimit -n"));
+}
+
+TEST(waiter, without_threads_the_error_names_the_limit) {
+  const fault::injection refused{{.call = "pthread_create", .error = EAGAIN}};
+  EXPECT_THAT(message_of(waiter_kind::poll), HasSubstr("ulimit -u"));
+}
+
+}  // namespace
