@@ -108,6 +108,7 @@ void group_core::unqueue(const pump_core& pump) noexcept {
   if (!pump.queued) return;
   const auto same = [&pump](const std::shared_ptr<pump_core>& one) { return one.get() == &pump; };
   std::erase_if(ready_, same);
+  std::replace_if(taking_turns_.begin(), taking_turns_.end(), same, nullptr);  // serve() walks through these
   std::erase_if(full_, same);
   std::erase_if(refused_, [&same](const pausing& one) { return same(one.pump); });
 }
@@ -195,9 +196,23 @@ std::error_code group_core::run() {
 }
 
 void group_core::serve(clock::time_point until) {
-  for (std::size_t turns = ready_.size(); turns > 0 && !ready_.empty(); --turns) {
-    const auto pump = ready_.front();
-    ready_.pop_front();
+  taking_turns_.swap(ready_);
+  // However this ends, who had no turn comes first the next time.
+  struct first_next_time {
+    group_core& group;
+    std::size_t next = 0;
+    ~first_next_time() {
+      auto& left = group.taking_turns_;
+      for (std::size_t at = left.size(); at > next; --at) {
+        if (left[at - 1]) group.ready_.insert(group.ready_.begin(), std::move(left[at - 1]));
+      }
+      left.clear();
+    }
+  } turns{*this};
+
+  while (turns.next < taking_turns_.size()) {
+    const auto pump = std::move(taking_turns_[turns.next++]);
+    if (!pump) continue;
     pump->queued = false;
     const auto buffer = buffer_;  // a handler may make a pump with a larger one
     const std::span<std::byte> room{buffer.get(), buffer_size_};
@@ -208,7 +223,7 @@ void group_core::serve(clock::time_point until) {
       throw;
     }
     if (fork_mark_.in_child()) return;
-    if (!ready_.empty() && clock::now() >= until) return;
+    if (turns.next < taking_turns_.size() && clock::now() >= until) return;
   }
 }
 
@@ -235,9 +250,17 @@ void group_core::settle(const std::shared_ptr<pump_core>& pump, turn_end end) {
              failed == std::errc::device_or_resource_busy) {
     pause(pump);
   } else {
-    pump->fail(failed);
-    remove(*pump);
+    fail(pump, failed);
   }
+}
+
+void group_core::fail(const std::shared_ptr<pump_core>& pump, std::error_code why) {
+  struct removal {  // even if on_error throws
+    group_core& group;
+    pump_core& pump;
+    ~removal() { group.remove(pump); }
+  } const last{*this, *pump};
+  pump->fail(why);
 }
 
 void group_core::pause(const std::shared_ptr<pump_core>& pump) {
@@ -271,12 +294,12 @@ void group_core::note(const firing& one) {
 }
 
 void group_core::recheck() {
-  if (stop_all_requested_.exchange(false, std::memory_order_acquire)) {
+  if (stop_all_requested_.load(std::memory_order_relaxed) && stop_all_requested_.exchange(false, std::memory_order_acquire)) {
     for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
       if (const auto pump = slots_[slot]) remove(*pump);
     }
   }
-  if (stop_one_requested_.exchange(false, std::memory_order_acquire)) {
+  if (stop_one_requested_.load(std::memory_order_relaxed) && stop_one_requested_.exchange(false, std::memory_order_acquire)) {
     for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
       const auto pump = slots_[slot];
       if (pump && pump->stop_requested.load(std::memory_order_relaxed)) remove(*pump);
@@ -330,10 +353,7 @@ void group_core::replace_waiter(std::error_code why) {
 void group_core::end_all(std::error_code why) {
   error_ = why;
   for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-    const auto pump = slots_[slot];
-    if (!pump) continue;
-    pump->fail(why);
-    remove(*pump);
+    if (const auto pump = slots_[slot]) fail(pump, why);
   }
 }
 
@@ -369,6 +389,7 @@ void group_core::after_fork() {
   sleeper_ = sleeper::nobody_yet;
   if (error_ == errc::made_before_fork) error_.clear();
   ready_.clear();
+  std::fill(taking_turns_.begin(), taking_turns_.end(), nullptr);
   full_.clear();
   refused_.clear();
   for (const auto& pump : slots_) {

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -51,6 +50,7 @@ class group_core : public std::enable_shared_from_this<group_core> {
   /// Where waiting itself failed: another waiter where that is allowed, else the end of all pumps.
   void replace_waiter(std::error_code why);
   void end_all(std::error_code why);
+  void fail(const std::shared_ptr<pump_core>& pump, std::error_code why);
   void grow_buffer(std::size_t size);
   void queue(const std::shared_ptr<pump_core>& pump);
   void unqueue(const pump_core& pump) noexcept;
@@ -82,7 +82,8 @@ class group_core : public std::enable_shared_from_this<group_core> {
   std::vector<std::uint32_t> free_slots_;
   std::size_t serving_ = 0;
   std::uint32_t arms_ = 0;
-  std::deque<std::shared_ptr<pump_core>> ready_;
+  std::vector<std::shared_ptr<pump_core>> ready_;
+  std::vector<std::shared_ptr<pump_core>> taking_turns_;  // ready_ as serve() found it; null where removed meanwhile
   std::vector<std::shared_ptr<pump_core>> full_;
   struct pausing {
     std::shared_ptr<pump_core> pump;

@@ -42,6 +42,15 @@ std::uint32_t drops_of([[maybe_unused]] const datagram_socket& socket) noexcept 
   return 0;
 }
 
+/// What only control data fills in.
+void clear_control_data(datagram& scratch) noexcept {
+  scratch.to = {};
+  scratch.source = {};
+  scratch.interface_index = 0;
+  scratch.receive_time = {};
+  scratch.codepoint = ecn::not_ect;
+}
+
 }  // namespace
 
 pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options options, std::shared_ptr<wake_signal> signal)
@@ -63,8 +72,11 @@ void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
 
 turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
   buffer = buffer.first(receive_size());
-  scratch.socket = &socket_;
-  scratch.flight = &flight_;
+  if (scratch.socket != &socket_) {  // another pump's turn was before this one
+    scratch.socket = &socket_;
+    scratch.flight = &flight_;
+    clear_control_data(scratch);
+  }
   if (look_at_errors_) {
     look_at_errors_ = false;
     drain_error_queue();

@@ -17,8 +17,9 @@ constexpr std::uint64_t signal_key = ~std::uint64_t{0};
 constexpr std::uint64_t timer_key = signal_key - 1;
 constexpr std::uint64_t cancel_key = signal_key - 2;
 
-constexpr unsigned submissions = 8;
-constexpr unsigned completions = 64;  // more than these wait in the kernel (io_uring_setup(2), NODROP)
+// As many as fit into the two pages that the smallest ring takes. More completions wait in the kernel (NODROP).
+constexpr unsigned submissions = 64;
+constexpr unsigned completions = 128;
 
 const char* cure_of(int error) {
   switch (error) {
@@ -197,23 +198,29 @@ class uring_waiter final : public waiter {
 
   /// Cancels and waits until that has happened, so that nothing of it is left in the kernel; what else completes
   /// meanwhile is kept for the next collect(). Closing the ring instead would leave the wait queue only some time later.
+  ///
+  /// Not by IORING_OP_POLL_REMOVE: where the poll has just fired, that answers EALREADY and makes the kernel look at the
+  /// socket again; if another worker was quicker, the poll is armed anew and never completes (io_poll_disarm() and
+  /// io_poll_check_events(), io_uring/poll.c, Linux 6.18). IORING_OP_ASYNC_CANCEL marks the request as cancelled.
   void cancel(std::uint64_t key) noexcept {
-    io_uring_sqe* const entry = next_entry();
-    if (entry == nullptr) return;
-    io_uring_prep_poll_remove(entry, key);
-    entry->user_data = cancel_key;
-    ++outstanding_;
-    cancel_result_.reset();
     const auto is_cancelled = [key](const firing& seen) { return seen.which.packed() == key; };
     const auto completed = [&] {
-      if (!cancel_result_) return false;
-      if (*cancel_result_ == -ENOENT) return true;  // it had completed before
       return key == signal_key ? !signal_armed_ : std::any_of(kept_.begin(), kept_.end(), is_cancelled);
     };
     while (!completed()) {
-      const int entered = io_uring_submit_and_wait(&ring_, 1);
-      if (entered < 0 && entered != -EINTR && entered != -EBUSY) return;  // another thread's ring: it went with the thread
-      take(kept_);
+      io_uring_sqe* const entry = next_entry();
+      if (entry == nullptr) return;
+      io_uring_prep_cancel64(entry, key, 0);
+      entry->user_data = cancel_key;
+      ++outstanding_;
+      cancel_result_.reset();
+      // -ENOENT: it completed before, and was collected. -EALREADY: ask again.
+      while (!cancel_result_ || (*cancel_result_ >= 0 && !completed())) {
+        const int entered = io_uring_submit_and_wait(&ring_, 1);
+        if (entered < 0 && entered != -EINTR && entered != -EBUSY) return;  // the ring went with its thread
+        take(kept_);
+      }
+      if (*cancel_result_ == -ENOENT) break;
     }
     std::erase_if(kept_, is_cancelled);
   }

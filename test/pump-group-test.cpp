@@ -92,6 +92,33 @@ TEST_P(group_under, a_pump_may_join_and_leave_inside_a_handler) {
   EXPECT_EQ(group.size(), 1u);
 }
 
+TEST_P(group_under, nothing_of_one_sockets_datagram_shows_in_anothers) {
+  pump_group group{{.waiter = GetParam()}};
+  datagram_socket told_socket = bound({.local_address = setting::on, .receive_time = true, .receive_ecn = true});
+  datagram_socket plain_socket = bound();
+  int told_served = 0, plain_served = 0;
+  pump told{group, told_socket, [&](datagram& one) {
+              ++told_served;
+              EXPECT_EQ(one.to, told_socket.local());
+              EXPECT_EQ(one.codepoint, ecn::ect0);
+              EXPECT_TRUE(one.receive_time);
+            }};
+  pump plain{group, plain_socket, [&](datagram& one) {
+               ++plain_served;
+               EXPECT_TRUE(one.to.is_none());
+               EXPECT_EQ(one.interface_index, 0u);
+               EXPECT_EQ(one.codepoint, ecn::not_ect);
+               EXPECT_FALSE(one.receive_time);
+               EXPECT_EQ(one.socket, &plain_socket);
+             }};
+  for (int round = 1; round <= 3; ++round) {
+    ASSERT_FALSE(plain_socket.send_to("x", told_socket.local(), {.codepoint = ecn::ect0}));
+    ASSERT_FALSE(told_socket.send_to("x", plain_socket.local()));
+    ASSERT_TRUE(serve_until(group, [&] { return told_served == round && plain_served == round; }));
+    settle(group);
+  }
+}
+
 TEST_P(group_under, run_ends_when_every_pump_has_stopped_and_at_once_without_pumps) {
   pump_group group{{.waiter = GetParam()}};
   EXPECT_FALSE(group.run());
@@ -131,6 +158,36 @@ TEST_P(group_under, a_pump_that_fails_leaves_the_others_in_service) {
   EXPECT_TRUE(serve_until(group, [&] { return served == 1; }));
   EXPECT_EQ(fatal, 1);
   EXPECT_FALSE(group.dispatch());
+}
+
+TEST_P(group_under, any_pump_may_be_destroyed_in_any_handler) {
+  for (int victim = 0; victim < 3; ++victim) {
+    pump_group group{{.waiter = GetParam()}};
+    std::vector<datagram_socket> sockets;
+    for (int at = 0; at < 3; ++at) sockets.push_back(bound());
+    std::vector<std::unique_ptr<pump>> pumps(3);
+    std::string order;
+    for (std::size_t at = 0; at < 3; ++at) {
+      pumps[at] = std::make_unique<pump>(group, sockets[at], [&, at](datagram&) {
+        order += std::to_string(at);
+        pumps[static_cast<std::size_t>(victim)].reset();
+      });
+      ASSERT_FALSE(sockets[at].send_to("x", sockets[at].local()));
+    }
+    settle(group);
+    EXPECT_EQ(order, victim == 0 ? "012" : victim == 1 ? "02" : "01");
+    EXPECT_EQ(group.size(), 2u);
+  }
+}
+
+TEST_P(group_under, a_throwing_on_error_leaves_no_dead_pump_in_the_group) {
+  pump_group group{{.waiter = GetParam()}};
+  datagram_socket socket = bound();
+  pump broken{group, socket, [](datagram&) {}, {.on_error = [](const receive_error&) { throw std::runtime_error{"x"}; }}};
+  ::close(socket.release());
+  EXPECT_THROW(static_cast<void>(group.run()), std::runtime_error);
+  EXPECT_EQ(group.size(), 0u);
+  EXPECT_FALSE(group.run());
 }
 
 TEST_P(group_under, a_pump_in_a_group_has_the_groups_waiter) {

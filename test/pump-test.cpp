@@ -208,6 +208,17 @@ TEST_P(pump_under, a_destroyed_pump_takes_no_wake_up_from_the_others) {  // P23
   }
 }
 
+TEST_P(pump_under, stop_comes_back_when_another_took_the_datagram_that_the_wake_up_was_for) {
+  for (int round = 0; round < 50; ++round) {
+    pump pump{socket, [](datagram&) { ADD_FAILURE() << "stopped"; }, options()};
+    settle(pump);
+    send("taken by another");
+    ASSERT_TRUE(readable(pump.wake_fd(), patience));
+    EXPECT_EQ(receive_by_hand(), "taken by another");
+    pump.stop();
+  }
+}
+
 TEST_P(pump_under, a_busy_pump_takes_no_wake_up_from_an_idle_one) {
   bool idle_served = false;
   pump idle{socket, [&](datagram&) { idle_served = true; }, options()};
