@@ -19,6 +19,7 @@ namespace {
 /// wake-ups in a row that found nothing make the pump look why.
 constexpr unsigned patience = 8;
 constexpr int most_queued_errors = 16;  // taken in a turn
+constexpr std::chrono::microseconds quick_handler{1};
 
 /// Errors that no second try can mend: the descriptor is gone or is no datagram socket.
 bool is_final(long error) noexcept {
@@ -70,52 +71,71 @@ void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
   }
 }
 
+/// Time in the handler is the time of the turn less the cost of receiving, which is measured now and then. A clock reading
+/// costs a few percent of receiving a datagram, so that only every fourth is followed by one while handlers are quick.
+class pump_core::meter {
+ public:
+  meter(pump_core& core, clock::time_point now) noexcept : core_{core}, read_at_{now} {}
+  /// However the turn ends, an exception included.
+  ~meter() {
+    if (unread_ != 0) read();
+  }
+  meter(const meter&) = delete;
+  meter& operator=(const meter&) = delete;
+
+  /// Before the handler is called.
+  void received(bool first) {
+    if (unread_++ == 0 && (first || ++core_.readings_ % 4 == 0)) core_.receive_cost_ = clock::now() - read_at_;
+  }
+  bool read_if_due() {
+    if (unread_ < (core_.quick_ ? 4u : 1u)) return false;
+    read();
+    return true;
+  }
+  clock::time_point read_at() const noexcept { return read_at_; }
+
+ private:
+  void read() {
+    const auto now = clock::now();
+    const auto handled = now - read_at_ - core_.receive_cost_ * unread_;
+    core_.stats_.handler_time += std::max(clock::duration{0}, handled);
+    core_.quick_ = handled < unread_ * quick_handler;
+    read_at_ = now;
+    unread_ = 0;
+  }
+
+  pump_core& core_;
+  clock::time_point read_at_;
+  unsigned unread_ = 0;  // datagrams since
+};
+
 turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
   buffer = buffer.first(receive_size());
-  if (scratch.socket != &socket_) {  // another pump's turn was before this one
-    scratch.socket = &socket_;
-    scratch.flight = &flight_;
-    clear_control_data(scratch);
-  }
+  scratch.socket = &socket_;
+  scratch.flight = &flight_;
+  if (!socket_.control().any()) clear_control_data(scratch);  // of another pump, whose turn was before this one
   if (look_at_errors_) {
     look_at_errors_ = false;
     drain_error_queue();
     if (over_) return turn_end::over;
   }
 
-  // Time in the handler is the time of the turn less the cost of receiving. That is measured on the first datagram and
-  // every 16th, so that a busy queue costs one clock reading a datagram and not two.
   const auto start = clock::now();
-  auto before = start;
+  meter running{*this, start};
   for (std::size_t taken = 0; taken < options_.budget_datagrams; ++taken) {
     if (flight_->full()) return turn_end::full;
     const ssize_t size = receive(buffer, scratch);
     if (size < 0) {
       const turn_end end = on_failed_receive(size);
       if (end != turn_end::more) return end;
-      before = clock::now();
       continue;
     }
     woken_ = false;
     empty_in_a_row_ = refused_ = 0;
-    if (taken == 0 || ++measured_ % 16 == 0) receive_cost_ = clock::now() - before;
-
-    // Counts the handler's time however it is left.
-    struct stopwatch {
-      pump_core& core;
-      clock::time_point& since;
-      ~stopwatch() {
-        const auto now = clock::now();
-        core.stats_.handler_time += std::max(clock::duration{0}, now - since - core.receive_cost_);
-        since = now;
-      }
-    };
-    {
-      const stopwatch running{*this, before};
-      deliver(buffer, static_cast<std::size_t>(size), scratch);
-    }
+    running.received(taken == 0);
+    deliver(buffer, static_cast<std::size_t>(size), scratch);
     if (over_) return turn_end::over;
-    if (before - start >= options_.budget_time) break;
+    if (running.read_if_due() && running.read_at() - start >= options_.budget_time) break;
   }
   ++stats_.budget_yields;
   return turn_end::more;
@@ -168,6 +188,10 @@ std::size_t pump_core::receive_size() const noexcept {
 }
 
 void pump_core::deliver(std::span<std::byte> buffer, std::size_t size, datagram& received) {
+  if (segment_size_ == 0 && !control_cut_) {
+    deliver_one(buffer, size, received);
+    return;
+  }
   const std::size_t stride = segment_size_ != 0 && segment_size_ < size ? segment_size_ : size;
 
   // What stop() or an exception cuts off of a joined read cannot go back to the kernel.
@@ -184,18 +208,17 @@ void pump_core::deliver(std::span<std::byte> buffer, std::size_t size, datagram&
   }
   for (std::size_t at = 0; behind.left > 0 && !over_; at += stride) {
     const std::size_t real = std::min(stride, size - at);
-    const std::size_t there = at < buffer.size() ? std::min(real, buffer.size() - at) : 0;
-    received.payload = buffer.subspan(std::min(at, buffer.size()), std::min(there, options_.receive_limit));
-    received.real_size = real;
     --behind.left;
-    ++stats_.received;
-    stats_.bytes += received.payload.size();
-    if (received.truncated()) ++stats_.truncated;
-    call(received);
+    deliver_one(buffer.subspan(std::min(at, buffer.size())), real, received);
   }
 }
 
-void pump_core::call(datagram& received) {
+void pump_core::deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& received) {
+  received.payload = buffer.first(std::min({size, buffer.size(), options_.receive_limit}));
+  received.real_size = size;
+  ++stats_.received;
+  stats_.bytes += received.payload.size();
+  if (received.truncated()) ++stats_.truncated;
   try {
     handler_(received);
   } catch (...) {

@@ -70,13 +70,14 @@ class pump_core {
 
  private:
   using clock = std::chrono::steady_clock;
+  class meter;
 
   /// Bytes received, or -errno; fills the datagram in.
   ssize_t receive(std::span<std::byte> buffer, datagram& into);
   ssize_t receive_with_control(std::span<std::byte> buffer, datagram& into);
   /// Calls the handler for what was received: once, or once a segment.
   void deliver(std::span<std::byte> buffer, std::size_t size, datagram& received);
-  void call(datagram& received);
+  void deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& received);
   turn_end on_failed_receive(long error);
   void drain_error_queue();
   void report(receive_error::kind what, std::error_code code, const address& peer = {});
@@ -96,7 +97,8 @@ class pump_core {
   bool control_cut_ = false;        // of what was received last
   unsigned refused_ = 0;            // failed receives in a row
   unsigned empty_in_a_row_ = 0;     // wake-ups that found nothing
-  unsigned measured_ = 0;
+  unsigned readings_ = 0;           // of the clock, in busy turns
+  bool quick_ = false;              // handlers were, of late
   clock::duration receive_cost_{0};
   std::uint32_t drops_seen_ = 0;
 };
