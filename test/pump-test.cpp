@@ -655,9 +655,8 @@ TEST_P(pump_under, kernel_drops_are_counted_once) {  // P4
   pump pump{small, [&](datagram&) { ++received; }, options()};
   settle(pump);
   for (int sent = 0; sent < 500; ++sent) ASSERT_FALSE(client.send_to(std::string(500, 'x'), small.local()));
-  settle(pump);
+  ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().kernel_drops + received == 500; }));
   EXPECT_GT(pump.stats().kernel_drops, 0u);
-  EXPECT_EQ(pump.stats().kernel_drops + received, 500u);
   EXPECT_EQ(pump.stats().kernel_drops + received, 500u) << "asking again counts nothing twice";
   udppump::pump later{small, [](datagram&) {}, options()};
   EXPECT_EQ(later.stats().kernel_drops, 0u) << "counted from the pump's making on";
