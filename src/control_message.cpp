@@ -22,8 +22,8 @@ struct control_part {
   std::span<const std::byte> value;
 };
 
-/// Calls `visit` with each part that lies in the buffer as a whole, up to the first that does not. Not with CMSG_NXTHDR:
-/// glibc's believes the length of the first part, and never gets past one near SIZE_MAX.
+/// Calls `visit` with each part that lies in the buffer as a whole, up to the first that does not. Not with
+/// CMSG_NXTHDR: glibc's believes the length of the first part, and never gets past one near SIZE_MAX.
 template <class Visit>
 void for_each_part(const msghdr& message, Visit visit) noexcept {
   if (message.msg_control == nullptr) return;
@@ -114,9 +114,8 @@ received_control parse_control(const msghdr& message) noexcept {
       read_ipv6(part, told);
     } else if (part.level == SOL_SOCKET && part.type == SCM_TIMESTAMPNS) {
       if (const auto at = value_of<timespec>(part)) {
-        told.time = std::chrono::sys_time<std::chrono::nanoseconds>{
-            std::chrono::nanoseconds{static_cast<std::int64_t>(
-                static_cast<std::uint64_t>(at->tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(at->tv_nsec))}};
+        told.time = std::chrono::sys_time<std::chrono::nanoseconds>{std::chrono::nanoseconds{static_cast<std::int64_t>(
+            static_cast<std::uint64_t>(at->tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(at->tv_nsec))}};
       }
 #if defined(UDP_GRO)
     } else if (part.level == IPPROTO_UDP && part.type == UDP_GRO) {

@@ -34,7 +34,8 @@ struct received_control {
 /// Reads the control data of a received message; unknown and malformed parts are passed over.
 received_control parse_control(const msghdr& message) noexcept;
 
-/// An entry of the error queue (IP_RECVERR): what the kernel says went wrong with an earlier send. 0 where there is none.
+/// An entry of the error queue (IP_RECVERR): what the kernel says went wrong with an earlier send. 0 where there is
+/// none.
 int parse_queued_error(const msghdr& message) noexcept;
 
 /// Builds the control data of a message to send.

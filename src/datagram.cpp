@@ -45,6 +45,6 @@ udppump::reply_path datagram::reply_path() const noexcept {
   return socket == nullptr ? udppump::reply_path{} : udppump::reply_path{*socket, from, source};
 }
 
-ticket datagram::hold() const noexcept { return flight == nullptr ? ticket{} : ticket{*flight}; }
+ticket datagram::hold() const noexcept { return flight_ == nullptr ? ticket{} : ticket{*flight_}; }
 
 }  // namespace udppump

@@ -27,7 +27,8 @@ using detail::fail;
 
 namespace {
 
-/// Longest burst handed to the kernel at once; UDP_SEGMENT takes 64 (UDP_MAX_SEGMENTS before Linux 6.9) and 65,535 bytes.
+/// Longest burst handed to the kernel at once; UDP_SEGMENT takes 64 (UDP_MAX_SEGMENTS before Linux 6.9) and 65,535
+/// bytes.
 constexpr std::size_t most_segments = 64;
 constexpr std::size_t most_segmented_bytes = 65'507;
 constexpr std::size_t most_parts = 1024;  // UIO_MAXIOV
@@ -109,7 +110,7 @@ void join(int fd, const multicast_membership& membership) {
 }
 
 /// Whether a Unix path is what bind refuses: taken, and by no socket at all. A link to one is none.
-bool is_no_socket(const std::string& path) noexcept {
+bool is_no_socket(const std::string& path) {
   std::error_code unknown;
   return std::filesystem::symlink_status(path, unknown).type() != std::filesystem::file_type::socket;
 }
@@ -151,11 +152,14 @@ std::string cure_of_bind(long error, const address& local) {
     case EACCES:
       if (local.is_unix()) return "; no permission for that directory";
       return "; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE";
-    case EADDRNOTAVAIL: return "; no interface here has that address: see `ip address`";
+    case EADDRNOTAVAIL:
+      return "; no interface here has that address: see `ip address`";
     case EINVAL:
-      if (is_link_local_without_scope(local)) return "; a link-local address needs its interface, as in [fe80::1%eth0]:53";
+      if (is_link_local_without_scope(local))
+        return "; a link-local address needs its interface, as in [fe80::1%eth0]:53";
       return {};
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -290,7 +294,8 @@ void datagram_socket::set_options(const address& local, const socket_options& op
   }
   if (!options.device.empty()) {
 #if defined(__linux__)
-    const int done = sys::setsockopt_text(fd_, SOL_SOCKET, SO_BINDTODEVICE, options.device.c_str(), options.device.size() + 1);
+    const int done =
+        sys::setsockopt_text(fd_, SOL_SOCKET, SO_BINDTODEVICE, options.device.c_str(), options.device.size() + 1);
     if (done == -EPERM) fail(done, "SO_BINDTODEVICE \"" + options.device + "\": needs CAP_NET_RAW");
     if (done < 0) fail(done, "SO_BINDTODEVICE \"" + options.device + "\" (ip link lists the interfaces)");
 #else
@@ -328,10 +333,10 @@ void datagram_socket::set_options(const address& local, const socket_options& op
 void datagram_socket::read_back() {
   const bool v4 = family_ == AF_INET;
   const bool v6 = family_ == AF_INET6;
-  control_.local_address = (v4 && flag_of(fd_, IPPROTO_IP, IP_PKTINFO)) ||
-                           (v6 && flag_of(fd_, IPPROTO_IPV6, IPV6_RECVPKTINFO));
-  control_.ecn = ((v4 || v6) && flag_of(fd_, IPPROTO_IP, IP_RECVTOS)) ||
-                 (v6 && flag_of(fd_, IPPROTO_IPV6, IPV6_RECVTCLASS));
+  control_.local_address =
+      (v4 && flag_of(fd_, IPPROTO_IP, IP_PKTINFO)) || (v6 && flag_of(fd_, IPPROTO_IPV6, IPV6_RECVPKTINFO));
+  control_.ecn =
+      ((v4 || v6) && flag_of(fd_, IPPROTO_IP, IP_RECVTOS)) || (v6 && flag_of(fd_, IPPROTO_IPV6, IPV6_RECVTCLASS));
 #if defined(__linux__)
   int protocol = 0;
   int segment = 0;
@@ -341,8 +346,8 @@ void datagram_socket::read_back() {
          sys::getsockopt(fd_, IPPROTO_UDP, UDP_SEGMENT, segment) >= 0;
   control_.receive_time = flag_of(fd_, SOL_SOCKET, SO_TIMESTAMPNS);
   control_.segments = udp_ && flag_of(fd_, IPPROTO_UDP, UDP_GRO);
-  control_.icmp_errors = (v4 && flag_of(fd_, IPPROTO_IP, IP_RECVERR)) ||
-                         (v6 && flag_of(fd_, IPPROTO_IPV6, IPV6_RECVERR));
+  control_.icmp_errors =
+      (v4 && flag_of(fd_, IPPROTO_IP, IP_RECVERR)) || (v6 && flag_of(fd_, IPPROTO_IPV6, IPV6_RECVERR));
 #endif
 }
 
@@ -362,8 +367,10 @@ bool may_be_anothers(long error) noexcept {
     case EPROTO:
     case EOPNOTSUPP:
     case EMSGSIZE:
-    case EACCES: return true;
-    default: return false;
+    case EACCES:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -384,7 +391,8 @@ ssize_t send_message(int fd, const msghdr& message) noexcept {
 long send_messages(int fd, mmsghdr* messages, std::size_t count) noexcept {
   bool again = true;
   for (std::size_t sent = 0; sent < count;) {
-    const int done = sys::sendmmsg(fd, messages + sent, static_cast<unsigned>(count - sent), MSG_DONTWAIT | MSG_NOSIGNAL);
+    const int done =
+        sys::sendmmsg(fd, messages + sent, static_cast<unsigned>(count - sent), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (done > 0) {
       sent += static_cast<std::size_t>(done);
       again = true;
@@ -430,7 +438,8 @@ class part_cursor {
 };
 
 /// The datagrams of a segmented payload one by one, for kernels and devices that cannot cut it themselves.
-long send_one_by_one(int fd, const msghdr& like, std::span<const iovec> parts, std::size_t total, std::size_t segment) noexcept {
+long send_one_by_one(int fd, const msghdr& like, std::span<const iovec> parts, std::size_t total,
+                     std::size_t segment) noexcept {
   part_cursor cursor{parts};
   const std::size_t count = (total + segment - 1) / segment;
   std::array<iovec, most_parts> pieces;  // enough for any one segment
@@ -485,19 +494,22 @@ bool can_leave_from(const address& local, int family) noexcept {
 
 }  // namespace
 
-std::error_code datagram_socket::send_to(bytes_view payload, const address& to, const send_options& options) const noexcept {
+std::error_code datagram_socket::send_to(bytes_view payload, const address& to,
+                                         const send_options& options) const noexcept {
   const iovec part{const_cast<std::byte*>(payload.data()), payload.size()};
   return send_to(std::span{&part, 1}, to, options);
 }
 
-std::error_code datagram_socket::send_to(std::span<const iovec> parts, const address& to, const send_options& options) const noexcept {
+std::error_code datagram_socket::send_to(std::span<const iovec> parts, const address& to,
+                                         const send_options& options) const noexcept {
   const long sent = send_parts(parts, to, options);
   if (sent >= 0) return {};
   send_errors_.fetch_add(1, std::memory_order_relaxed);
   return code_of(sent);
 }
 
-long datagram_socket::send_parts(std::span<const iovec> parts, const address& to, const send_options& options) const noexcept {
+long datagram_socket::send_parts(std::span<const iovec> parts, const address& to,
+                                 const send_options& options) const noexcept {
   if (parts.size() > most_parts) return -EMSGSIZE;
   if (!can_leave_from(options.source.local, family_)) return -EAFNOSUPPORT;
   const bool map = family_ == AF_INET6 && to.is_ipv4();

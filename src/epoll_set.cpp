@@ -13,8 +13,9 @@ constexpr std::uint64_t interrupt_key = ~std::uint64_t{0};
 /// A top-level epoll: EPOLLEXCLUSIVE then wakes one waiting process per datagram (epoll_ctl(2), Linux 4.5). Inside
 /// another epoll it would not: exclusivity ends at the inner set.
 ///
-/// EPOLLET changes nothing for what is removed as soon as it is reported. But a descriptor that was closed under the pump
-/// while another process holds the socket cannot be removed any more (epoll(7)), and would be reported without end.
+/// EPOLLET changes nothing for what is removed as soon as it is reported. But a descriptor that was closed under the
+/// pump while another process holds the socket cannot be removed any more (epoll(7)), and would be reported without
+/// end.
 class epoll_set final : public wait_set {
  public:
   epoll_set() : set_{sys::epoll_create()} {

@@ -16,8 +16,8 @@ constexpr std::chrono::milliseconds refusal_pause{20};
 /// A dispatch looks again at what came while it armed, this often; then the loop has its turn.
 constexpr int most_passes = 3;
 
-/// Tells the groups of a thread that it ends. A ring's polls outlive the thread that submitted them, and nobody else may
-/// cancel them (SINGLE_ISSUER): left behind, they would swallow wake-ups meant for other workers.
+/// Tells the groups of a thread that it ends. A ring's polls outlive the thread that submitted them, and nobody else
+/// may cancel them (SINGLE_ISSUER): left behind, they would swallow wake-ups meant for other workers.
 class thread_end {
  public:
   ~thread_end() {
@@ -89,7 +89,7 @@ void group_core::remove(pump_core& pump) noexcept {
   pump.end();
   disarm(pump);
   unqueue(pump);
-  if (single_ && pump.failure()) error_ = pump.failure();
+  if (pump.failure()) (single_ ? error_ : last_failure_) = pump.failure();
 }
 
 void group_core::grow_buffer(std::size_t size) {
@@ -186,10 +186,10 @@ std::error_code group_core::run() {
   }
   for (;;) {
     recheck();
-    if (serving_ == 0) return error_;
+    if (serving_ == 0) return error_ ? error_ : last_failure_;
     serve(clock::now() + budget_time_);
     if (fork_mark_.in_child()) return errc::made_before_fork;
-    if (serving_ == 0) return error_;
+    if (serving_ == 0) continue;
     left_readable_ = false;  // wait() may clear it
     if (collect(ready_.empty())) return error_;
   }
@@ -231,15 +231,19 @@ void group_core::settle(const std::shared_ptr<pump_core>& pump, turn_end end) {
   if (fork_mark_.in_child()) return;
   if (pump->over()) return remove(*pump);
   switch (end) {
-    case turn_end::over: return remove(*pump);
-    case turn_end::more: return queue(pump);
-    case turn_end::refused: return pause(pump);
+    case turn_end::over:
+      return remove(*pump);
+    case turn_end::more:
+      return queue(pump);
+    case turn_end::refused:
+      return pause(pump);
     case turn_end::full:
       disarm(*pump);
       full_.push_back(pump);
       pump->queued = true;
       return;
-    case turn_end::emptied: break;
+    case turn_end::emptied:
+      break;
   }
   if (pump->armed) return;
   pump->armed_as.turn = ++arms_;
@@ -294,12 +298,14 @@ void group_core::note(const firing& one) {
 }
 
 void group_core::recheck() {
-  if (stop_all_requested_.load(std::memory_order_relaxed) && stop_all_requested_.exchange(false, std::memory_order_acquire)) {
+  if (stop_all_requested_.load(std::memory_order_relaxed) &&
+      stop_all_requested_.exchange(false, std::memory_order_acquire)) {
     for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
       if (const auto pump = slots_[slot]) remove(*pump);
     }
   }
-  if (stop_one_requested_.load(std::memory_order_relaxed) && stop_one_requested_.exchange(false, std::memory_order_acquire)) {
+  if (stop_one_requested_.load(std::memory_order_relaxed) &&
+      stop_one_requested_.exchange(false, std::memory_order_acquire)) {
     for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
       const auto pump = slots_[slot];
       if (pump && pump->stop_requested.load(std::memory_order_relaxed)) remove(*pump);

@@ -98,8 +98,9 @@ class group_core : public std::enable_shared_from_this<group_core> {
   std::optional<std::thread::id> owner_;
   bool inside_ = false;
   sleeper sleeper_ = sleeper::nobody_yet;
-  bool left_readable_ = false;  // wake_signal is notified and nobody has cleared it
-  std::error_code error_;
+  bool left_readable_ = false;    // wake_signal is notified and nobody has cleared it
+  std::error_code error_;         // why the group as a whole is out of service
+  std::error_code last_failure_;  // of a pump
   std::atomic<bool> stop_all_requested_{false}, stop_one_requested_{false};
 };
 

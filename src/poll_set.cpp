@@ -51,8 +51,8 @@ class poll_set final : public wait_set {
   };
   wake_signal interrupt_;
   std::mutex mutex_;
-  std::vector<member> members_;      // under mutex_
-  std::vector<member> waiting_;      // the waiting thread's own, as is the next
+  std::vector<member> members_;  // under mutex_
+  std::vector<member> waiting_;  // the waiting thread's own, as is the next
   std::vector<pollfd> descriptors_;
 };
 

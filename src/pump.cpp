@@ -38,7 +38,8 @@ pump::pump(datagram_socket& socket, handler on_datagram, pump_options options)
   group_->add(core_);
 }
 
-pump::pump(pump_group& group, datagram_socket& socket, handler on_datagram, pump_options options) : group_{group.core_} {
+pump::pump(pump_group& group, datagram_socket& socket, handler on_datagram, pump_options options)
+    : group_{group.core_} {
   check(options);
   if (socket.fd() < 0) detail::fail(EBADF, "pump: the socket was moved from or released");
   if (options.waiter != waiter_kind::automatic) {

@@ -15,8 +15,8 @@ namespace udppump::detail {
 
 namespace {
 
-/// So many receive errors in a row are taken one after the other; then the kernel is given a pause between them. So many
-/// wake-ups in a row that found nothing make the pump look why.
+/// So many receive errors in a row are taken one after the other; then the kernel is given a pause between them. So
+/// many wake-ups in a row that found nothing make the pump look why.
 constexpr unsigned patience = 8;
 constexpr int most_queued_errors = 16;  // taken in a turn
 constexpr std::chrono::microseconds quick_handler{1};
@@ -29,8 +29,10 @@ bool is_final(long error) noexcept {
     case EINVAL:
     case ENOTCONN:
     case EOPNOTSUPP:
-    case ESHUTDOWN: return true;
-    default: return false;
+    case ESHUTDOWN:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -54,7 +56,8 @@ void clear_control_data(datagram& scratch) noexcept {
 
 }  // namespace
 
-pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options options, std::shared_ptr<wake_signal> signal)
+pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options options,
+                     std::shared_ptr<wake_signal> signal)
     : socket_{socket},
       handler_{std::move(on_datagram)},
       options_{std::move(options)},
@@ -71,8 +74,9 @@ void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
   }
 }
 
-/// Time in the handler is the time of the turn less the cost of receiving, which is measured now and then. A clock reading
-/// costs a few percent of receiving a datagram, so that only every fourth is followed by one while handlers are quick.
+/// Time in the handler is the time of the turn less the cost of receiving, which is measured now and then. A clock
+/// reading costs a few percent of receiving a datagram, so that only every fourth is followed by one while handlers are
+/// quick.
 class pump_core::meter {
  public:
   meter(pump_core& core, clock::time_point now) noexcept : core_{core}, read_at_{now} {}
@@ -112,7 +116,7 @@ class pump_core::meter {
 turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
   buffer = buffer.first(receive_size());
   scratch.socket = &socket_;
-  scratch.flight = &flight_;
+  scratch.flight_ = &flight_;
   if (!socket_.control().any()) clear_control_data(scratch);  // of another pump, whose turn was before this one
   if (look_at_errors_) {
     look_at_errors_ = false;
@@ -265,7 +269,8 @@ void pump_core::drain_error_queue() {
     if (sys::recvmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_ERRQUEUE) < 0) return;
     peer.resize(message.msg_namelen);
     // 0 is no error: a transmit time or a zero-copy notice that the program asked for by itself.
-    if (const int error = parse_queued_error(message)) report(receive_error::kind::icmp, code_of(error), peer.unmapped());
+    if (const int error = parse_queued_error(message))
+      report(receive_error::kind::icmp, code_of(error), peer.unmapped());
   }
 #endif
 }

@@ -92,13 +92,13 @@ class pump_core {
   bool over_ = false;
   bool woken_ = false;
   bool look_at_errors_ = false;
-  std::uint16_t port_ = 0;          // the socket's own
-  std::size_t segment_size_ = 0;    // of what was received last; 0: one datagram
-  bool control_cut_ = false;        // of what was received last
-  unsigned refused_ = 0;            // failed receives in a row
-  unsigned empty_in_a_row_ = 0;     // wake-ups that found nothing
-  unsigned readings_ = 0;           // of the clock, in busy turns
-  bool quick_ = false;              // handlers were, of late
+  std::uint16_t port_ = 0;        // the socket's own
+  std::size_t segment_size_ = 0;  // of what was received last; 0: one datagram
+  bool control_cut_ = false;      // of what was received last
+  unsigned refused_ = 0;          // failed receives in a row
+  unsigned empty_in_a_row_ = 0;   // wake-ups that found nothing
+  unsigned readings_ = 0;         // of the clock, in busy turns
+  bool quick_ = false;            // handlers were, of late
   clock::duration receive_cost_{0};
   std::uint32_t drops_seen_ = 0;
 };

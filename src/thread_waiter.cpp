@@ -34,10 +34,13 @@ class thread_waiter final : public waiter {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int failed = pthread_create(&thread_, &attributes, [](void* self) -> void* {
-      static_cast<thread_waiter*>(self)->sleep_and_wake();
-      return nullptr;
-    }, this);
+    const int failed = pthread_create(
+        &thread_, &attributes,
+        [](void* self) -> void* {
+          static_cast<thread_waiter*>(self)->sleep_and_wake();
+          return nullptr;
+        },
+        this);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     pthread_attr_destroy(&attributes);
     if (failed != 0) fail(failed, "pthread_create: raise the limit on processes (ulimit -u) or memory");

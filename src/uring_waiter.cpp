@@ -23,13 +23,19 @@ constexpr unsigned completions = 128;
 
 const char* cure_of(int error) {
   switch (error) {
-    case -EPERM: return "io_uring_setup: forbidden here (kernel.io_uring_disabled, or a container's seccomp profile)";
-    case -ENOSYS: return "io_uring_setup: this kernel has no io_uring";
-    case -EINVAL: return "io_uring_setup: needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN)";
-    case -ENOMEM: return "io_uring_setup: no memory for the ring; raise the limit on locked memory (ulimit -l)";
+    case -EPERM:
+      return "io_uring_setup: forbidden here (kernel.io_uring_disabled, or a container's seccomp profile)";
+    case -ENOSYS:
+      return "io_uring_setup: this kernel has no io_uring";
+    case -EINVAL:
+      return "io_uring_setup: needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN)";
+    case -ENOMEM:
+      return "io_uring_setup: no memory for the ring; raise the limit on locked memory (ulimit -l)";
     case -EMFILE:
-    case -ENFILE: return "io_uring_setup: raise the descriptor limit (ulimit -n)";
-    default: return "io_uring_setup";
+    case -ENFILE:
+      return "io_uring_setup: raise the descriptor limit (ulimit -n)";
+    default:
+      return "io_uring_setup";
   }
 }
 
@@ -99,7 +105,8 @@ class uring_waiter final : public waiter {
     if (who == sleeper_) return {};
     if (!enabled_) {
       // Not io_uring_enable_rings(): liburing 2.3's shared library does not export it.
-      const int enabled = io_uring_register(static_cast<unsigned>(ring_.ring_fd), IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+      const int enabled =
+          io_uring_register(static_cast<unsigned>(ring_.ring_fd), IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
       if (enabled < 0) return code_of(enabled);
       enabled_ = true;
     }
@@ -115,30 +122,26 @@ class uring_waiter final : public waiter {
     return {};
   }
 
-  std::error_code collect(std::vector<firing>& fired) noexcept override {
-    return gather(fired, 0);
-  }
+  std::error_code collect(std::vector<firing>& fired) noexcept override { return gather(fired, 0); }
 
   std::error_code wait(std::vector<firing>& fired) noexcept override {
-    const std::size_t before = fired.size();
-    timer_fired_ = signal_fired_ = false;
-    for (;;) {
-      if (!signal_armed_) {
-        io_uring_sqe* const entry = next_entry();
-        if (entry == nullptr) return code_of(EBUSY);
-        io_uring_prep_poll_add(entry, signal_->fd(), POLLIN);
-        entry->user_data = signal_key;
-        signal_armed_ = true;
-        ++outstanding_;
-      }
-      if (const auto failed = gather(fired, 1)) return failed;
-      if (signal_fired_) signal_->clear();
-      if (fired.size() != before || signal_fired_ || timer_fired_) return {};
+    signal_fired_ = false;
+    if (!signal_armed_) {
+      io_uring_sqe* const entry = next_entry();
+      if (entry == nullptr) return code_of(EBUSY);
+      io_uring_prep_poll_add(entry, signal_->fd(), POLLIN);
+      entry->user_data = signal_key;
+      signal_armed_ = true;
+      ++outstanding_;
     }
+    const auto failed = gather(fired, 1);
+    if (signal_fired_) signal_->clear();
+    return failed;
   }
 
   bool pending() const noexcept override {
-    return enabled_ && (!kept_.empty() || (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
+    return enabled_ && (!kept_.empty() ||
+                        (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
                         io_uring_cq_ready(&ring_) != 0);
   }
 
@@ -162,11 +165,9 @@ class uring_waiter final : public waiter {
     if (!kept_.empty()) least = 0;
     kept_.clear();
     if (least != 0 || io_uring_sq_ready(&ring_) != 0 || pending()) {
-      int entered;
-      do {
-        entered = least != 0 ? io_uring_submit_and_wait(&ring_, least) : io_uring_submit_and_get_events(&ring_);
-      } while (entered == -EINTR);
-      if (entered < 0 && entered != -EBUSY) return code_of(entered);  // EBUSY: take completions first
+      const int entered = least != 0 ? io_uring_submit_and_wait(&ring_, least) : io_uring_submit_and_get_events(&ring_);
+      // EINTR: the caller comes again. EBUSY: completions must be taken first.
+      if (entered < 0 && entered != -EINTR && entered != -EBUSY) return code_of(entered);
     }
     take(fired);
     return {};
@@ -189,18 +190,21 @@ class uring_waiter final : public waiter {
         return;
       case timer_key:
         timer_armed_ = false;
-        timer_fired_ = true;
         return;
-      case cancel_key: cancel_result_ = completed.res; return;
-      default: fired.push_back({arming::unpack(completed.user_data), completed.res});
+      case cancel_key:
+        cancel_result_ = completed.res;
+        return;
+      default:
+        fired.push_back({arming::unpack(completed.user_data), completed.res});
     }
   }
 
   /// Cancels and waits until that has happened, so that nothing of it is left in the kernel; what else completes
-  /// meanwhile is kept for the next collect(). Closing the ring instead would leave the wait queue only some time later.
+  /// meanwhile is kept for the next collect(). Closing the ring instead would leave the wait queue only some time
+  /// later.
   ///
-  /// Not by IORING_OP_POLL_REMOVE: where the poll has just fired, that answers EALREADY and makes the kernel look at the
-  /// socket again; if another worker was quicker, the poll is armed anew and never completes (io_poll_disarm() and
+  /// Not by IORING_OP_POLL_REMOVE: where the poll has just fired, that answers EALREADY and makes the kernel look at
+  /// the socket again; if another worker was quicker, the poll is armed anew and never completes (io_poll_disarm() and
   /// io_poll_check_events(), io_uring/poll.c, Linux 6.18). IORING_OP_ASYNC_CANCEL marks the request as cancelled.
   void cancel(std::uint64_t key) noexcept {
     const auto is_cancelled = [key](const firing& seen) { return seen.which.packed() == key; };
@@ -234,7 +238,7 @@ class uring_waiter final : public waiter {
   sleeper sleeper_ = sleeper::nobody_yet;
   bool enabled_ = false, abandoned_ = false;
   bool signal_armed_ = false, signal_fired_ = false;
-  bool timer_armed_ = false, timer_fired_ = false;
+  bool timer_armed_ = false;
 };
 
 }  // namespace

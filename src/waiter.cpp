@@ -10,10 +10,14 @@ namespace udppump {
 
 std::string_view to_string(waiter_kind kind) noexcept {
   switch (kind) {
-    case waiter_kind::automatic: return "automatic";
-    case waiter_kind::uring: return "uring";
-    case waiter_kind::thread: return "thread";
-    case waiter_kind::poll: return "poll";
+    case waiter_kind::automatic:
+      return "automatic";
+    case waiter_kind::uring:
+      return "uring";
+    case waiter_kind::thread:
+      return "thread";
+    case waiter_kind::poll:
+      return "poll";
   }
   return "?";
 }
@@ -47,7 +51,8 @@ std::unique_ptr<waiter> make(waiter_kind kind, const std::shared_ptr<wake_signal
 #else
       fail(ENOSYS, "the thread waiter needs epoll, which this build of udppump leaves out; take poll");
 #endif
-    default: return make_poll_waiter(signal);
+    default:
+      return make_poll_waiter(signal);
   }
 }
 

@@ -55,7 +55,7 @@ class waiter {
   /// Appends what has fired. Never blocks.
   virtual std::error_code collect(std::vector<firing>& fired) noexcept = 0;
   /// The same, but waits until there is something, the wake_signal was notified (it is then cleared), or the time of
-  /// wake_after() has come.
+  /// wake_after() has come. May come back without any of that: after a signal, for example.
   virtual std::error_code wait(std::vector<firing>& fired) noexcept = 0;
   /// Whether collect() would find something new. Cheap.
   virtual bool pending() const noexcept = 0;

@@ -51,8 +51,9 @@ TEST_P(pump_when, receiving_is_refused_for_a_while_it_tries_again_without_a_spin
   for (const int error : {ENOMEM, ENOBUFS, EIO}) {
     std::vector<std::error_code> errors;
     int received = 0;
-    pump pump{socket, [&](datagram&) { ++received; },
-              {.waiter = GetParam(), .on_error = [&](const receive_error& e) { errors.push_back(e.code); }}};
+    pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam(), .on_error = [&](const receive_error& e) {
+                                                         errors.push_back(e.code);
+                                                       }}};
     settle(pump);
     int dispatches = 0;
     {
@@ -95,10 +96,9 @@ TEST_P(pump_when, receiving_is_refused_run_goes_on_too) {
 TEST_P(pump_when, the_descriptor_turns_out_to_be_no_socket_it_ends_once) {
   for (const int error : {EBADF, ENOTSOCK, ENOTCONN, EINVAL}) {
     int fatal = 0;
-    pump pump{socket,
-              [](datagram&) {},
-              {.waiter = GetParam(),
-               .on_error = [&](const receive_error& e) { fatal += e.what == receive_error::kind::fatal; }}};
+    pump pump{socket, [](datagram&) {}, {.waiter = GetParam(), .on_error = [&](const receive_error& e) {
+                                           fatal += e.what == receive_error::kind::fatal;
+                                         }}};
     const fault::injection gone{{.call = "recvfrom", .error = error, .fd = socket.fd()}};
     EXPECT_EQ(pump.dispatch().value(), error);
     EXPECT_EQ(pump.run().value(), error);
@@ -163,8 +163,9 @@ TEST_P(pump_when, two_hundred_bad_checksums_arrive_it_stays_quiet) {  // P11
   pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
   settle(pump);
   const std::uint16_t port = socket.local().port();
-  const unsigned char bad[] = {0x12, 0x34, static_cast<unsigned char>(port >> 8), static_cast<unsigned char>(port), 0, 12,
-                               0xde, 0xad, 'b',  'a',  'd',  '!'};
+  const unsigned char bad[] = {
+      0x12, 0x34, static_cast<unsigned char>(port >> 8), static_cast<unsigned char>(port), 0, 12, 0xde, 0xad, 'b', 'a',
+      'd',  '!'};
   const address here = address::parse("127.0.0.1:0");
   for (int sent = 0; sent < 200; ++sent) {
     ASSERT_EQ(::sendto(raw, bad, sizeof bad, 0, here.data(), here.size()), static_cast<ssize_t>(sizeof bad));

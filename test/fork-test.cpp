@@ -22,7 +22,8 @@ class forked_under : public every_waiter {
   testing::AssertionResult serves(pump& pump, const char* text) {
     const auto before = pump.stats().received;
     if (client.send(text)) return testing::AssertionFailure() << "send";
-    if (!serve_until(pump, [&] { return pump.stats().received == before + 1; })) return testing::AssertionFailure() << text;
+    if (!serve_until(pump, [&] { return pump.stats().received == before + 1; }))
+      return testing::AssertionFailure() << text;
     settle(pump);
     return testing::AssertionSuccess();
   }
@@ -35,8 +36,9 @@ UDPPUMP_UNDER_EVERY_WAITER(forked_under);
 TEST_P(forked_under, a_pump_from_before_the_fork_says_so_in_the_child_once_and_the_parents_goes_on) {
   int errors = 0;
   std::error_code told;
-  pump pump{socket, [](datagram&) {},
-            {.waiter = GetParam(), .on_error = [&](const receive_error& e) { ++errors, told = e.code; }}};
+  pump pump{socket, [](datagram&) {}, {.waiter = GetParam(), .on_error = [&](const receive_error& e) {
+                                         ++errors, told = e.code;
+                                       }}};
   settle(pump);
   child_process child{[&] {
     const bool refused = pump.dispatch() == errc::made_before_fork && pump.run() == errc::made_before_fork &&
@@ -49,7 +51,8 @@ TEST_P(forked_under, a_pump_from_before_the_fork_says_so_in_the_child_once_and_t
 }
 
 TEST_P(forked_under, stopping_or_destroying_it_in_the_child_leaves_the_parents_alone) {
-  auto pump = std::make_unique<udppump::pump>(socket, [](datagram&) {}, pump_options{.waiter = GetParam()});
+  auto pump = std::make_unique<udppump::pump>(
+      socket, [](datagram&) {}, pump_options{.waiter = GetParam()});
   settle(*pump);
   child_process stops{[&] {
     pump->stop();
@@ -68,7 +71,8 @@ TEST_P(forked_under, stopping_or_destroying_it_in_the_child_leaves_the_parents_a
 TEST_P(forked_under, after_fork_makes_it_usable_in_the_child_with_a_wake_fd_of_its_own) {
   std::string text;
   std::optional<ticket> held;
-  pump pump{socket, [&](datagram& one) { text = one.text(), held = one.hold(); }, {.waiter = GetParam(), .max_in_flight = 1}};
+  pump pump{
+      socket, [&](datagram& one) { text = one.text(), held = one.hold(); }, {.waiter = GetParam(), .max_in_flight = 1}};
   settle(pump);
   ASSERT_TRUE(serves(pump, "with a ticket out"));
   ASSERT_EQ(pump.in_flight(), 1u);

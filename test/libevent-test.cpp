@@ -56,7 +56,8 @@ TEST_P(libevent_under, the_loop_serves_the_pump) {
 
 TEST_P(libevent_under, loopbreak_in_the_handler_leaves_the_rest_for_the_next_loop) {
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received, event_base_loopbreak(base); },
+  pump pump{socket,
+            [&](datagram&) { ++received, event_base_loopbreak(base); },
             {.waiter = GetParam(), .budget_datagrams = 1}};
   const libevent_watch watch{base, pump};
   for (int sent = 0; sent < 3; ++sent) send("x");
@@ -79,8 +80,8 @@ TEST_P(libevent_under, watch_and_pump_may_be_destroyed_in_the_handler) {  // P7
   int received = 0;
   std::optional<libevent_watch> watch;
   std::unique_ptr<pump> pump;
-  pump = std::make_unique<udppump::pump>(socket, [&](datagram&) { ++received, watch.reset(), pump.reset(); },
-                                         pump_options{.waiter = GetParam()});
+  pump = std::make_unique<udppump::pump>(
+      socket, [&](datagram&) { ++received, watch.reset(), pump.reset(); }, pump_options{.waiter = GetParam()});
   watch.emplace(base, *pump);
   send("x"), send("x");
   EXPECT_EQ(event_base_dispatch(base), 1);

@@ -28,7 +28,8 @@ TEST_P(group_under, many_sockets_share_one_wake_fd_and_each_datagram_finds_its_h
   std::vector<std::string> texts(count);
   std::vector<std::unique_ptr<pump>> pumps;
   for (std::size_t at = 0; at < count; ++at) {
-    pumps.push_back(std::make_unique<pump>(group, sockets[at], [&texts, at](datagram& one) { texts[at] = one.text(); }));
+    pumps.push_back(
+        std::make_unique<pump>(group, sockets[at], [&texts, at](datagram& one) { texts[at] = one.text(); }));
     EXPECT_EQ(pumps.back()->wake_fd(), group.wake_fd());
   }
   EXPECT_EQ(group.size(), count);
@@ -60,7 +61,8 @@ TEST_P(group_under, the_groups_budget_of_time_ends_a_dispatch_between_pumps) {
   int served = 0;
   std::vector<std::unique_ptr<pump>> pumps;
   for (auto& socket : sockets) {
-    pumps.push_back(std::make_unique<pump>(group, socket, [&](datagram&) { ++served, std::this_thread::sleep_for(2ms); }));
+    pumps.push_back(
+        std::make_unique<pump>(group, socket, [&](datagram&) { ++served, std::this_thread::sleep_for(2ms); }));
     ASSERT_FALSE(socket.send_to("x", socket.local()));
   }
   ASSERT_FALSE(group.dispatch());
@@ -75,16 +77,16 @@ TEST_P(group_under, a_pump_may_join_and_leave_inside_a_handler) {
   std::unique_ptr<pump> first, second;
   std::string payload_after;
   bool second_served = false;
-  first = std::make_unique<pump>(group, first_socket,
-                                 [&](datagram& one) {
-                                   // A larger receive limit wants a larger buffer; this datagram's must stay.
-                                   second = std::make_unique<pump>(
-                                       group, second_socket, [&](datagram&) { second_served = true; },
-                                       pump_options{.receive_limit = 1'000'000});
-                                   payload_after = one.text();
-                                   first.reset();
-                                 },
-                                 pump_options{.receive_limit = 100});
+  first = std::make_unique<pump>(
+      group, first_socket,
+      [&](datagram& one) {
+        // A larger receive limit wants a larger buffer; this datagram's must stay.
+        second = std::make_unique<pump>(
+            group, second_socket, [&](datagram&) { second_served = true; }, pump_options{.receive_limit = 1'000'000});
+        payload_after = one.text();
+        first.reset();
+      },
+      pump_options{.receive_limit = 100});
   ASSERT_FALSE(first_socket.send_to("stay", first_socket.local()));
   ASSERT_FALSE(second_socket.send_to("x", second_socket.local()));
   EXPECT_TRUE(serve_until(group, [&] { return second_served; }));
@@ -150,8 +152,9 @@ TEST_P(group_under, a_pump_that_fails_leaves_the_others_in_service) {
   pump_group group{{.waiter = GetParam()}};
   datagram_socket broken_socket = bound(), good_socket = bound();
   int fatal = 0, served = 0;
-  pump broken{group, broken_socket, [](datagram&) {},
-              {.on_error = [&](const receive_error& error) { fatal += error.what == receive_error::kind::fatal; }}};
+  pump broken{group, broken_socket, [](datagram&) {}, {.on_error = [&](const receive_error& error) {
+                fatal += error.what == receive_error::kind::fatal;
+              }}};
   pump good{group, good_socket, [&](datagram&) { ++served; }};
   ::close(broken_socket.release());
   ASSERT_FALSE(good_socket.send_to("x", good_socket.local()));
@@ -183,11 +186,12 @@ TEST_P(group_under, any_pump_may_be_destroyed_in_any_handler) {
 TEST_P(group_under, a_throwing_on_error_leaves_no_dead_pump_in_the_group) {
   pump_group group{{.waiter = GetParam()}};
   datagram_socket socket = bound();
-  pump broken{group, socket, [](datagram&) {}, {.on_error = [](const receive_error&) { throw std::runtime_error{"x"}; }}};
+  pump broken{
+      group, socket, [](datagram&) {}, {.on_error = [](const receive_error&) { throw std::runtime_error{"x"}; }}};
   ::close(socket.release());
   EXPECT_THROW(static_cast<void>(group.run()), std::runtime_error);
   EXPECT_EQ(group.size(), 0u);
-  EXPECT_FALSE(group.run());
+  EXPECT_EQ(group.run(), std::errc::bad_file_descriptor);
 }
 
 TEST_P(group_under, a_pump_in_a_group_has_the_groups_waiter) {
@@ -208,7 +212,8 @@ TEST_P(group_under, many_pumps_without_a_group_start_serve_and_stop) {
   int served = 0;
   for (int at = 0; at < count; ++at) sockets.push_back(bound());
   for (auto& socket : sockets) {
-    pumps.push_back(std::make_unique<pump>(socket, [&](datagram&) { ++served; }, pump_options{.waiter = GetParam()}));
+    pumps.push_back(std::make_unique<pump>(
+        socket, [&](datagram&) { ++served; }, pump_options{.waiter = GetParam()}));
     settle(*pumps.back());
   }
   for (int at = 0; at < count; ++at) {

@@ -198,7 +198,8 @@ TEST_P(pump_under, a_stopped_pump_takes_no_wake_up_from_the_others) {
 TEST_P(pump_under, a_destroyed_pump_takes_no_wake_up_from_the_others) {  // P23
   int received = 0;
   for (int round = 0; round < 20; ++round) {
-    auto destroyed = std::make_unique<pump>(socket, [](datagram&) { ADD_FAILURE() << "destroyed"; }, options());
+    auto destroyed = std::make_unique<pump>(
+        socket, [](datagram&) { ADD_FAILURE() << "destroyed"; }, options());
     pump other{socket, [&](datagram&) { ++received; }, options()};
     settle(*destroyed);
     settle(other);
@@ -239,15 +240,16 @@ TEST_P(pump_under, a_pump_may_be_destroyed_in_its_own_handler) {  // P7
   const auto alive = std::make_shared<int>(0);
   int received = 0;
   std::unique_ptr<pump> pump;
-  pump = std::make_unique<udppump::pump>(socket,
-                                         [&received, &pump, alive](datagram& one) {
-                                           ++received;
-                                           pump.reset();
-                                           EXPECT_EQ(alive.use_count(), 2) << "the handler outlives its call";
-                                           EXPECT_EQ(one.text(), "0");
-                                           EXPECT_FALSE(one.reply("still here"));
-                                         },
-                                         options());
+  pump = std::make_unique<udppump::pump>(
+      socket,
+      [&received, &pump, alive](datagram& one) {
+        ++received;
+        pump.reset();
+        EXPECT_EQ(alive.use_count(), 2) << "the handler outlives its call";
+        EXPECT_EQ(one.text(), "0");
+        EXPECT_FALSE(one.reply("still here"));
+      },
+      options());
   send_numbers(2);
   ASSERT_FALSE(pump->dispatch());
   EXPECT_EQ(received, 1);

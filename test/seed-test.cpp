@@ -40,7 +40,8 @@ UDPPUMP_UNDER_EVERY_WAITER(seed);
 TEST_P(seed, a_pump_is_made_of_a_socket_a_callback_and_arguments) {
   const std::vector<std::string> args{"one", "two"};
   std::string got;
-  pump pump{socket, [&, args](datagram& received) { got = std::string{received.text()} + args[0] + args[1], end_loop(); },
+  pump pump{socket,
+            [&, args](datagram& received) { got = std::string{received.text()} + args[0] + args[1], end_loop(); },
             {.waiter = GetParam()}};
   const libevent_watch watch{base, pump};
   ASSERT_FALSE(client.send("zero"));
@@ -99,7 +100,8 @@ TEST_P(seed, the_callback_gets_sender_body_and_length_and_errors_go_elsewhere) {
   }
   datagram_socket asker = datagram_socket::connect(dead);
   std::error_code error;
-  pump pump{asker, [](datagram&) { ADD_FAILURE() << "an error is no datagram"; },
+  pump pump{asker,
+            [](datagram&) { ADD_FAILURE() << "an error is no datagram"; },
             {.waiter = GetParam(), .on_error = [&](const receive_error& told) { error = told.code, end_loop(); }}};
   const libevent_watch watch{base, pump};
   ASSERT_FALSE(asker.send("anybody?"));

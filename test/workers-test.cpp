@@ -88,7 +88,8 @@ TEST_P(workers_under, spaced_datagrams_wake_one_worker_each) {
   constexpr int datagrams = 200;
   std::vector<child_process> children;
   for (std::size_t self = 0; self < workers; ++self) {
-    children.emplace_back([this, self] { return work(socket, GetParam(), *told, self, [this](datagram&) { ++told->served; }); });
+    children.emplace_back(
+        [this, self] { return work(socket, GetParam(), *told, self, [this](datagram&) { ++told->served; }); });
   }
   for (int sent = 0; sent < datagrams; ++sent) {
     ASSERT_TRUE(eventually([&] { return told->all_armed(workers); })) << sent;
@@ -137,10 +138,13 @@ TEST_P(workers_under, threads_with_a_pump_each_share_a_socket_too) {
   std::atomic<int> served{0};
   std::vector<std::unique_ptr<pump>> pumps;
   for (int worker = 0; worker < workers; ++worker) {
-    pumps.push_back(std::make_unique<pump>(socket, [&](datagram& one) {
-      EXPECT_FALSE(one.reply("answer"));
-      ++served;
-    }, pump_options{.waiter = GetParam()}));
+    pumps.push_back(std::make_unique<pump>(
+        socket,
+        [&](datagram& one) {
+          EXPECT_FALSE(one.reply("answer"));
+          ++served;
+        },
+        pump_options{.waiter = GetParam()}));
   }
   std::vector<std::thread> running;
   for (auto& pump : pumps) running.emplace_back([&pump] { EXPECT_FALSE(pump->run()); });

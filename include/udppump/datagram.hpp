@@ -13,7 +13,8 @@ namespace udppump {
 
 namespace detail {
 class flight;
-}
+class pump_core;
+}  // namespace detail
 
 /// The way back to a datagram's sender, from the address that was asked. A small value for answering later: it copies,
 /// and is valid as long as its socket. Sending through it is safe from any thread.
@@ -101,8 +102,9 @@ struct UDPPUMP_EXPORT datagram {
   /// To say that the work goes on after the handler returned. An empty ticket in a datagram that no pump made.
   [[nodiscard]] ticket hold() const noexcept;
 
-  /// The pump's own; programs leave it alone.
-  std::shared_ptr<detail::flight> const* flight = nullptr;
+ private:
+  friend class detail::pump_core;
+  const std::shared_ptr<detail::flight>* flight_ = nullptr;  // the pump's own
 };
 
 }  // namespace udppump

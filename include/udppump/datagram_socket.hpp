@@ -20,7 +20,9 @@ namespace udppump {
 using bytes_view = std::span<const std::byte>;
 
 /// The bytes of a text, without a copy.
-inline bytes_view as_bytes(std::string_view text) noexcept { return std::as_bytes(std::span{text.data(), text.size()}); }
+inline bytes_view as_bytes(std::string_view text) noexcept {
+  return std::as_bytes(std::span{text.data(), text.size()});
+}
 
 /// Explicit congestion notification, the low two bits of TOS and traffic class (RFC 3168).
 enum class ecn : std::uint8_t { not_ect = 0, ect1 = 1, ect0 = 2, ce = 3 };
@@ -43,7 +45,8 @@ struct socket_options {
   /// SO_REUSEPORT: sockets of the same user share the port, and the kernel hashes each flow onto one of them. Workers
   /// that share one socket do not need it.
   bool reuse_port = false;
-  /// IPV6_V6ONLY: automatic is off for the wildcard "[::]", which then takes IPv4 too, and the kernel's choice elsewhere.
+  /// IPV6_V6ONLY: automatic is off for the wildcard "[::]", which then takes IPv4 too, and the kernel's choice
+  /// elsewhere.
   setting v6only = setting::automatic;
   /// Learn which local address and interface each datagram came to (IP_PKTINFO, IPV6_RECVPKTINFO); a reply then leaves
   /// from there. Automatic: on where the socket is bound to a wildcard.
@@ -103,9 +106,10 @@ class UDPPUMP_EXPORT datagram_socket {
   static datagram_socket bind(const address& local, const socket_options& options = {});
   /// A socket connected to `peer`: it receives from there only, and send() goes there.
   static datagram_socket connect(const address& peer, const socket_options& options = {});
-  /// Takes ownership of a datagram descriptor made elsewhere: UDP, Unix, socketpair, netlink, raw, packet. O_NONBLOCK is
-  /// left as it is. Options that ask for nothing leave the socket as it is, but local_address, whose automatic applies.
-  /// Throws std::system_error where `fd` is no datagram socket; the descriptor then still belongs to the caller.
+  /// Takes ownership of a datagram descriptor made elsewhere: UDP, Unix, socketpair, netlink, raw, packet. O_NONBLOCK
+  /// is left as it is. Options that ask for nothing leave the socket as it is, but local_address, whose automatic
+  /// applies. Throws std::system_error where `fd` is no datagram socket; the descriptor then still belongs to the
+  /// caller.
   static datagram_socket adopt(int fd, const socket_options& options = {});
 
   datagram_socket(datagram_socket&& other) noexcept;
@@ -138,9 +142,11 @@ class UDPPUMP_EXPORT datagram_socket {
   /// Send one datagram, or several with segment_size. Never blocks: a full buffer is EAGAIN or ENOBUFS. An IPv4
   /// destination on an IPv6 socket is mapped. A send that fails with another peer's ICMP error (udp(7)) is tried again
   /// once. `to` none means the connected peer. Errors are returned and counted in send_errors().
-  [[nodiscard]] std::error_code send_to(bytes_view payload, const address& to, const send_options& options = {}) const noexcept;
+  [[nodiscard]] std::error_code send_to(bytes_view payload, const address& to,
+                                        const send_options& options = {}) const noexcept;
   /// The same for a payload in several parts, sent as one datagram; at most 1024 parts (UIO_MAXIOV).
-  [[nodiscard]] std::error_code send_to(std::span<const iovec> parts, const address& to, const send_options& options = {}) const noexcept;
+  [[nodiscard]] std::error_code send_to(std::span<const iovec> parts, const address& to,
+                                        const send_options& options = {}) const noexcept;
   /// To the connected peer.
   [[nodiscard]] std::error_code send(bytes_view payload, const send_options& options = {}) const noexcept {
     return send_to(payload, address{}, options);
@@ -148,7 +154,8 @@ class UDPPUMP_EXPORT datagram_socket {
   [[nodiscard]] std::error_code send(std::string_view payload, const send_options& options = {}) const noexcept {
     return send(as_bytes(payload), options);
   }
-  [[nodiscard]] std::error_code send_to(std::string_view payload, const address& to, const send_options& options = {}) const noexcept {
+  [[nodiscard]] std::error_code send_to(std::string_view payload, const address& to,
+                                        const send_options& options = {}) const noexcept {
     return send_to(as_bytes(payload), to, options);
   }
 

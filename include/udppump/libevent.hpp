@@ -4,9 +4,9 @@
 
 #include <concepts>
 #include <exception>
-#include <utility>
 #include <new>
 #include <system_error>
+#include <utility>
 
 namespace udppump {
 
@@ -42,8 +42,8 @@ class libevent_watch {
         }} {
     event_ = event_new(base, source.wake_fd(), EV_READ | EV_PERSIST, &libevent_watch::on_readable, this);
     if (event_ == nullptr) throw std::bad_alloc{};
-    const bool refused = (chosen.priority >= 0 && event_priority_set(event_, chosen.priority) != 0) ||
-                         event_add(event_, nullptr) != 0;
+    const bool refused =
+        (chosen.priority >= 0 && event_priority_set(event_, chosen.priority) != 0) || event_add(event_, nullptr) != 0;
     if (!refused) return;
     event_free(event_);
     throw std::system_error{std::make_error_code(std::errc::invalid_argument),

@@ -28,8 +28,8 @@ class pump_core;
 class handler {
  public:
   template <class Function>
-    requires(!std::is_same_v<std::remove_cvref_t<Function>, handler> && std::is_invocable_v<Function&, datagram&>)
-  handler(Function&& function)  // NOLINT(google-explicit-constructor): a lambda is a handler
+  requires(!std::is_same_v<std::remove_cvref_t<Function>, handler> && std::is_invocable_v<Function&, datagram&>)
+      handler(Function&& function)  // NOLINT(google-explicit-constructor): a lambda is a handler
       : target_{new std::decay_t<Function>(std::forward<Function>(function)),
                 [](void* target) { delete static_cast<std::decay_t<Function>*>(target); }},
         call_{[](void* target, datagram& received) {
@@ -119,10 +119,10 @@ struct pump_stats {
 /// pump's destructor included, but dispatch() and run().
 class UDPPUMP_EXPORT pump {
  public:
-  /// `socket` must outlive the pump. Throws std::system_error where no waiter can be had, std::invalid_argument for an
-  /// option out of range.
+  /// `socket` must outlive the pump and stay where it is: not moved, nor in a vector that grows. Throws
+  /// std::system_error where no waiter can be had, std::invalid_argument for an option out of range.
   pump(datagram_socket& socket, handler on_datagram, pump_options options = {});
-  /// The same inside a group, with which it shares thread, waiter and receive buffer. `group` must outlive the pump.
+  /// The same inside a group, with which it shares thread, waiter and receive buffer.
   pump(pump_group& group, datagram_socket& socket, handler on_datagram, pump_options options = {});
   /// stop(), then frees. On the pump's thread, or when that thread has ended.
   ~pump();
@@ -139,12 +139,12 @@ class UDPPUMP_EXPORT pump {
   /// Returns an empty code while the pump is in service or stopped, and otherwise why it cannot be: take wake_fd() off
   /// the loop then. In a group it is the group's. Throws only what the handler throws.
   std::error_code dispatch();
-  /// Serves until stop() or request_stop(), for programs without a loop of their own. Returns empty after a stop, or why
-  /// the pump cannot go on. In a group it is the group's. Throws only what the handler throws.
+  /// Serves until stop() or request_stop(), for programs without a loop of their own. Returns empty after a stop, or
+  /// why the pump cannot go on. In a group it is the group's. Throws only what the handler throws.
   std::error_code run();
 
-  /// Takes the pump off its socket: when it returns, no handler starts any more and this pump is in no wait queue of the
-  /// kernel. Idempotent; not restartable. What waits in the socket stays there for others. On the pump's thread.
+  /// Takes the pump off its socket: when it returns, no handler starts any more and this pump is in no wait queue of
+  /// the kernel. Idempotent; not restartable. What waits in the socket stays there for others. On the pump's thread.
   void stop() noexcept;
   /// Has the pump's thread stop() it: run() returns soon, or the next dispatch() does it, for which wake_fd() becomes
   /// readable. Any thread, and signal handlers.

@@ -40,7 +40,8 @@ class UDPPUMP_EXPORT pump_group {
   /// As pump::dispatch(). A pump that fails leaves the group by itself and tells its on_error; the code returned is
   /// about the group as a whole.
   std::error_code dispatch();
-  /// Serves until every pump has stopped; at once where there is none.
+  /// Serves until every pump has stopped; at once where there is none. Returns empty, or why a pump failed, the last
+  /// one where several did.
   std::error_code run();
   /// As pump::request_stop(), for all pumps of the group. Any thread, and signal handlers.
   void request_stop() noexcept;

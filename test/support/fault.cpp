@@ -93,16 +93,16 @@ int injection::seen() const {
 
 // NOLINTBEGIN(bugprone-reserved-identifier): the names are the linker's (ld(1), --wrap).
 // A call that returns -1 and sets errno:
-#define UDPPUMP_WRAP(result, name, parameters, arguments, fd)          \
-  extern "C" result __real_##name parameters;                         \
-  extern "C" result __wrap_##name parameters;                         \
-  extern "C" result __wrap_##name parameters {                        \
-    result outcome;                                                   \
-    if (fault::failed(#name, fd, outcome)) return outcome;            \
-    return __real_##name arguments;                                   \
+#define UDPPUMP_WRAP(result, name, parameters, arguments, fd) \
+  extern "C" result __real_##name parameters;                 \
+  extern "C" result __wrap_##name parameters;                 \
+  extern "C" result __wrap_##name parameters {                \
+    result outcome;                                           \
+    if (fault::failed(#name, fd, outcome)) return outcome;    \
+    return __real_##name arguments;                           \
   }
 // A call that returns -errno:
-#define UDPPUMP_WRAP_NEGATIVE(name, parameters, arguments)             \
+#define UDPPUMP_WRAP_NEGATIVE(name, parameters, arguments)            \
   extern "C" int __real_##name parameters;                            \
   extern "C" int __wrap_##name parameters;                            \
   extern "C" int __wrap_##name parameters {                           \
@@ -135,9 +135,12 @@ UDPPUMP_WRAP(int, epoll_ctl, (int set, int operation, int fd, epoll_event* event
 UDPPUMP_WRAP(int, epoll_wait, (int set, epoll_event* events, int size, int timeout), (set, events, size, timeout), set)
 #endif
 
-extern "C" int __real_pthread_create(pthread_t* made, const pthread_attr_t* attributes, void* (*start)(void*), void* argument);
-extern "C" int __wrap_pthread_create(pthread_t* made, const pthread_attr_t* attributes, void* (*start)(void*), void* argument);
-extern "C" int __wrap_pthread_create(pthread_t* made, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) {
+extern "C" int __real_pthread_create(pthread_t* made, const pthread_attr_t* attributes, void* (*start)(void*),
+                                     void* argument);
+extern "C" int __wrap_pthread_create(pthread_t* made, const pthread_attr_t* attributes, void* (*start)(void*),
+                                     void* argument);
+extern "C" int __wrap_pthread_create(pthread_t* made, const pthread_attr_t* attributes, void* (*start)(void*),
+                                     void* argument) {
   if (const int error = fault::error_for("pthread_create", -1)) return error;
   return __real_pthread_create(made, attributes, start, argument);
 }

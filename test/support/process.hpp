@@ -21,7 +21,8 @@ template <class Value>
 class shared {
  public:
   shared()
-      : value_{new (::mmap(nullptr, sizeof(Value), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Value{}} {}
+      : value_{new (::mmap(nullptr, sizeof(Value), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))
+                   Value{}} {}
   ~shared() { ::munmap(value_, sizeof(Value)); }
   shared(const shared&) = delete;
   shared& operator=(const shared&) = delete;

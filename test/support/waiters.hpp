@@ -24,7 +24,7 @@ inline std::string waiter_name(const testing::TestParamInfo<udppump::waiter_kind
 
 /// Runs the TEST_P of `suite`, a class derived from every_waiter, under each.
 #define UDPPUMP_UNDER_EVERY_WAITER(suite)                                                                     \
-  INSTANTIATE_TEST_SUITE_P(under, suite,                                                                      \
-                           testing::Values(udppump::waiter_kind::uring, udppump::waiter_kind::thread,         \
-                                           udppump::waiter_kind::poll),                                       \
-                           waiter_name)
+  INSTANTIATE_TEST_SUITE_P(                                                                                   \
+      under, suite,                                                                                           \
+      testing::Values(udppump::waiter_kind::uring, udppump::waiter_kind::thread, udppump::waiter_kind::poll), \
+      waiter_name)

@@ -1,0 +1,49 @@
+// What a program outside this repository does first: a datagram to itself by run(), and one by libevent's loop.
+
+#include <event2/event.h>
+
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <string>
+#include <udppump/libevent.hpp>
+#include <udppump/pump.hpp>
+
+namespace {
+
+// What the pump on `socket` delivers of one datagram sent to itself; `serve` has the pump served until it is stopped.
+template <class Serve>
+std::string send_and_receive(std::string_view sent, Serve serve) {
+  auto socket = udppump::datagram_socket::bind(udppump::address::parse("127.0.0.1:0"));
+  std::string delivered;
+  udppump::pump pump{socket, [&](udppump::datagram& received) {
+                       delivered = received.text();
+                       pump.request_stop();
+                     }};
+  if (const std::error_code failed = socket.send_to(sent, socket.local())) throw std::system_error{failed, "send_to"};
+  serve(pump);
+  std::printf("%s: delivered \"%s\" by the %s waiter\n", std::string{sent}.c_str(), delivered.c_str(),
+              std::string{to_string(pump.waiter().kind)}.c_str());
+  return delivered;
+}
+
+void serve_by_itself(udppump::pump& pump) {
+  if (const std::error_code failed = pump.run()) throw std::system_error{failed, "run"};
+}
+
+void serve_by_libevent(udppump::pump& pump) {
+  const std::unique_ptr<event_base, void (*)(event_base*)> base{event_base_new(), &event_base_free};
+  const udppump::libevent_watch watch{base.get(), pump};
+  while (!pump.stopped()) event_base_loop(base.get(), EVLOOP_ONCE);
+}
+
+}  // namespace
+
+int main() try {
+  const bool right = send_and_receive("run", &serve_by_itself) == "run" &&
+                     send_and_receive("libevent", &serve_by_libevent) == "libevent";
+  return right ? 0 : 1;
+} catch (const std::exception& thrown) {
+  std::fprintf(stderr, "%s\n", thrown.what());
+  return 1;
+}

@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Uses udppump as a program outside this repository would.
+#
+#   run.sh find_package SOURCE BUILD WORK       installs BUILD, moves it elsewhere, builds and runs a program on it
+#   run.sh shared_library SOURCE BUILD WORK     the same on a shared library built anew; it exports only what is ours
+#   run.sh add_subdirectory SOURCE BUILD WORK   builds and runs a program that adds the repository as a folder
+#   run.sh headers SOURCE BUILD WORK            compiles every public header on its own
+#
+# Compiler, generator and sanitizers are those of the build directory BUILD; WORK is made anew. Exit code 77 means that
+# this build has nothing new to show.
+set -euo pipefail
+
+kind=$1 source=$2 build=$3 work=$4
+cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
+
+options=(-G "$(cached CMAKE_GENERATOR)"
+  "-DCMAKE_CXX_COMPILER=$(cached CMAKE_CXX_COMPILER)"
+  "-DCMAKE_CXX_COMPILER_LAUNCHER=$(cached CMAKE_CXX_COMPILER_LAUNCHER)")
+sanitizers=$(cached UDPPUMP_SANITIZE)
+[[ -z $sanitizers ]] || options+=("-DCMAKE_CXX_FLAGS=-fsanitize=$sanitizers")
+
+# leave_to_other_builds WHY: for what takes long and shows nothing new in this build.
+leave_to_other_builds() {
+  printf 'skipped: %s\n' "$1"
+  exit 77
+}
+
+fail() {
+  printf '%s\n' "$*" >&2
+  exit 1
+}
+
+# install BUILD-DIRECTORY; then moved, as a package may be.
+install() {
+  cmake --install "$1" --prefix "$work/installed" >/dev/null
+  mv "$work/installed" "$work/moved elsewhere"
+}
+
+# consume PROJECT [cmake option...]
+consume() {
+  local project=$1
+  shift
+  cmake -S "$source/test/consumer/$project" -B "$work/consumer" "${options[@]}" -DCMAKE_BUILD_TYPE=Debug "$@"
+  cmake --build "$work/consumer" --parallel 2
+  "$work/consumer/consumer"
+}
+
+find_package() {
+  install "$build"
+  consume find_package "-DCMAKE_PREFIX_PATH=$work/moved elsewhere"
+
+  # A component that does not exist is refused.
+  mkdir "$work/unknown"
+  printf '%s\n' 'cmake_minimum_required(VERSION 3.25)' 'project(unknown LANGUAGES CXX)' \
+    'find_package(udppump REQUIRED COMPONENTS libnone)' >"$work/unknown/CMakeLists.txt"
+  if cmake -S "$work/unknown" -B "$work/unknown/build" "${options[@]}" \
+    "-DCMAKE_PREFIX_PATH=$work/moved elsewhere" >"$work/unknown.log" 2>&1; then
+    fail "find_package(udppump REQUIRED COMPONENTS libnone) was accepted"
+  fi
+}
+
+shared_library() {
+  [[ -z $sanitizers ]] || leave_to_other_builds "sanitizers export names of their own"
+  cmake -S "$source" -B "$work/library" "${options[@]}" -DCMAKE_BUILD_TYPE=Debug -DBUILD_SHARED_LIBS=ON \
+    -DUDPPUMP_TESTS=OFF -DUDPPUMP_EXAMPLES=OFF "-DUDPPUMP_PORTABLE=$(cached UDPPUMP_PORTABLE)"
+  cmake --build "$work/library" --parallel 2
+  install "$work/library"
+  consume find_package "-DCMAKE_PREFIX_PATH=$work/moved elsewhere"
+
+  # Its own names, and type information of them; what is weak of std:: is the compiler's, made wherever a template of
+  # the standard library is used, and the same in every library.
+  local library foreign
+  library=$(find "$work/moved elsewhere" -name libudppump.so)
+  foreign=$(nm --dynamic --demangle --defined-only "$library" | awk 'NF >= 3' | cut -d ' ' -f 2- |
+    grep -vE '^. (udppump::|(typeinfo|typeinfo name|vtable) for udppump::)|^[WVu] ([a-z ]+ )?std::') || true
+  [[ -z $foreign ]] || fail "the shared library exports what is not udppump's:"$'\n'"$foreign"
+}
+
+add_subdirectory() {
+  [[ -z $sanitizers ]] || leave_to_other_builds "a folder is added in the same way with sanitizers as without"
+  consume add_subdirectory "-DUDPPUMP_PORTABLE=$(cached UDPPUMP_PORTABLE)"
+  # What only udppump's own developers need stays out of other people's builds.
+  if [[ -e $work/consumer/udppump/test || -e $work/consumer/udppump/examples ]]; then
+    fail "the tests or examples are built in other projects"
+  fi
+}
+
+headers() {
+  local header flags
+  read -ra flags <<<"$(pkg-config --cflags libevent_core)"
+  for header in "$source"/include/udppump/*.hpp; do
+    header=udppump/$(basename -- "$header")
+    printf '#include "%s"\n#include "%s"\n' "$header" "$header" | # the second one must add nothing
+      "$(cached CMAKE_CXX_COMPILER)" -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -fsyntax-only \
+        "-I$source/include" "${flags[@]}" -x c++ - || fail "$header does not compile on its own"
+    printf '%s compiles on its own\n' "$header"
+  done
+}
+
+rm -rf -- "$work"
+mkdir -p -- "$work"
+case $kind in
+  find_package | shared_library | add_subdirectory | headers) "$kind" ;;
+  *) fail "unknown: $kind" ;;
+esac
