@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <stdexcept>
 
 #include "failure.hpp"
 
@@ -66,6 +67,9 @@ group_core::~group_core() {
 }
 
 void group_core::add(const std::shared_ptr<pump_core>& pump) {
+  if (!sockets_.insert(&pump->socket()).second) {
+    throw std::invalid_argument{"pump: the group has a pump on this socket already"};
+  }
   grow_buffer(pump->receive_size());
   if (free_slots_.empty()) {
     slots_.push_back(nullptr);
@@ -85,6 +89,7 @@ void group_core::remove(pump_core& pump) noexcept {
   if (slot >= slots_.size() || slots_[slot].get() != &pump) return;
   const auto kept = std::move(slots_[slot]);
   free_slots_.push_back(slot);
+  sockets_.erase(&pump.socket());
   --serving_;
   pump.end();
   disarm(pump);
@@ -229,7 +234,7 @@ void group_core::serve(clock::time_point until) {
 
 void group_core::settle(const std::shared_ptr<pump_core>& pump, turn_end end) {
   if (fork_mark_.in_child()) return;
-  if (pump->over()) return remove(*pump);
+  if (pump->over() || pump->leaving) return remove(*pump);
   switch (end) {
     case turn_end::over:
       return remove(*pump);
@@ -298,17 +303,13 @@ void group_core::note(const firing& one) {
 }
 
 void group_core::recheck() {
-  if (stop_all_requested_.load(std::memory_order_relaxed) &&
-      stop_all_requested_.exchange(false, std::memory_order_acquire)) {
-    for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-      if (const auto pump = slots_[slot]) remove(*pump);
-    }
-  }
-  if (stop_one_requested_.load(std::memory_order_relaxed) &&
-      stop_one_requested_.exchange(false, std::memory_order_acquire)) {
-    for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-      const auto pump = slots_[slot];
-      if (pump && pump->stop_requested.load(std::memory_order_relaxed)) remove(*pump);
+  const bool all = stop_all_requested_.load(std::memory_order_relaxed) &&
+                   stop_all_requested_.exchange(false, std::memory_order_acquire);
+  const bool some = stop_one_requested_.load(std::memory_order_relaxed) &&
+                    stop_one_requested_.exchange(false, std::memory_order_acquire);
+  if (all || some) {
+    for (const auto& pump : slots_) {
+      if (pump && (all || pump->stop_requested.load(std::memory_order_relaxed))) let_leave(pump);
     }
   }
   std::erase_if(full_, [this](const std::shared_ptr<pump_core>& pump) {
@@ -326,6 +327,16 @@ void group_core::recheck() {
     return true;
   });
   if (!refused_.empty()) waiter_->wake_after(refusal_pause);
+}
+
+/// A wake-up may have been spent on this pump, and the datagram would wait until the next one comes for somebody else.
+/// So it has a last turn; settle() then removes it.
+void group_core::let_leave(const std::shared_ptr<pump_core>& pump) {
+  disarm(*pump);
+  unqueue(*pump);
+  pump->queued = false;
+  pump->leaving = true;
+  queue(pump);
 }
 
 bool group_core::has_news() const noexcept {

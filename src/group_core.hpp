@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <unordered_set>
 #include <vector>
 
 #include "fork_mark.hpp"
@@ -61,6 +62,7 @@ class group_core : public std::enable_shared_from_this<group_core> {
   void note(const firing& one);
   /// Looks at all that is not told by the waiter: wishes to stop, tickets that came back, pauses that are over.
   void recheck();
+  void let_leave(const std::shared_ptr<pump_core>& pump);
   /// Whether recheck() or collect() would find something.
   bool has_news() const noexcept;
   /// Gives each ready pump a turn, as long as there is time.
@@ -80,6 +82,7 @@ class group_core : public std::enable_shared_from_this<group_core> {
 
   std::vector<std::shared_ptr<pump_core>> slots_;  // by arming::slot; null where free
   std::vector<std::uint32_t> free_slots_;
+  std::unordered_set<const datagram_socket*> sockets_;  // of the pumps in slots_
   std::size_t serving_ = 0;
   std::uint32_t arms_ = 0;
   std::vector<std::shared_ptr<pump_core>> ready_;

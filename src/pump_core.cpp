@@ -67,7 +67,7 @@ pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options 
 
 void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
   flight_ = std::make_shared<flight>(options_.max_in_flight, std::move(signal));
-  armed = false;
+  armed = leaving = false;
   if (failure_ == errc::made_before_fork) {
     failure_.clear();
     over_ = false;

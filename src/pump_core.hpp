@@ -67,6 +67,8 @@ class pump_core {
   bool armed = false;
   /// The group's: whether the pump is in one of its queues.
   bool queued = false;
+  /// The group's: was asked to stop, and has its last turn.
+  bool leaving = false;
 
  private:
   using clock = std::chrono::steady_clock;

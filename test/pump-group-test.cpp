@@ -148,6 +148,20 @@ TEST_P(group_under, request_stop_ends_all_pumps_and_a_pumps_own_only_that_one) {
   EXPECT_TRUE(second.stopped());
 }
 
+TEST_P(group_under, a_second_pump_on_the_same_socket_is_refused) {
+  pump_group group{{.waiter = GetParam()}};
+  datagram_socket socket = bound();
+  {
+    const pump first{group, socket, [](datagram&) {}};
+    EXPECT_THROW((pump{group, socket, [](datagram&) {}}), std::invalid_argument);
+    EXPECT_EQ(group.size(), 1u);
+  }
+  int served = 0;
+  const pump again{group, socket, [&](datagram&) { ++served; }};
+  ASSERT_FALSE(socket.send_to("x", socket.local()));
+  EXPECT_TRUE(serve_until(group, [&] { return served == 1; }));
+}
+
 TEST_P(group_under, a_pump_that_fails_leaves_the_others_in_service) {
   pump_group group{{.waiter = GetParam()}};
   datagram_socket broken_socket = bound(), good_socket = bound();

@@ -297,6 +297,21 @@ TEST_P(pump_under, request_stop_before_run_or_dispatch_is_not_forgotten) {
   EXPECT_FALSE(readable(dispatches.wake_fd()));
 }
 
+TEST_P(pump_under, a_pump_that_is_asked_to_stop_first_serves_what_it_was_woken_for) {
+  int received = 0;
+  pump pump{socket, [&](datagram&) { ++received; }, options()};
+  settle(pump);
+  send("woken for this");
+  ASSERT_TRUE(readable(pump.wake_fd(), patience));
+  pump.request_stop();
+  EXPECT_FALSE(pump.run());
+  EXPECT_EQ(received, 1);
+  EXPECT_TRUE(pump.stopped());
+  send("too late");
+  EXPECT_FALSE(pump.dispatch());
+  EXPECT_EQ(receive_by_hand(), "too late");
+}
+
 pump* stopped_by_signal = nullptr;
 
 TEST_P(pump_under, request_stop_works_in_a_signal_handler) {

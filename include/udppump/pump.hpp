@@ -122,7 +122,8 @@ class UDPPUMP_EXPORT pump {
   /// `socket` must outlive the pump and stay where it is: not moved, nor in a vector that grows. Throws
   /// std::system_error where no waiter can be had, std::invalid_argument for an option out of range.
   pump(datagram_socket& socket, handler on_datagram, pump_options options = {});
-  /// The same inside a group, with which it shares thread, waiter and receive buffer.
+  /// The same inside a group, with which it shares thread, waiter and receive buffer. A group has one pump for a
+  /// socket.
   pump(pump_group& group, datagram_socket& socket, handler on_datagram, pump_options options = {});
   /// stop(), then frees. On the pump's thread, or when that thread has ended.
   ~pump();
@@ -147,7 +148,8 @@ class UDPPUMP_EXPORT pump {
   /// the kernel. Idempotent; not restartable. What waits in the socket stays there for others. On the pump's thread.
   void stop() noexcept;
   /// Has the pump's thread stop() it: run() returns soon, or the next dispatch() does it, for which wake_fd() becomes
-  /// readable. Any thread, and signal handlers.
+  /// readable. Before that the pump has one last turn of at most its budget, so that no datagram waits for a wake-up
+  /// that this pump was given. Any thread, and signal handlers.
   void request_stop() noexcept;
   bool stopped() const noexcept;
 
