@@ -6,6 +6,8 @@
 #include <cstring>
 #include <span>
 
+#include "sys.hpp"
+
 #if defined(__linux__)
 #include <linux/errqueue.h>
 #include <netinet/udp.h>
@@ -112,6 +114,13 @@ received_control parse_control(const msghdr& message) noexcept {
       read_ipv4(part, told);
     } else if (part.level == IPPROTO_IPV6) {
       read_ipv6(part, told);
+    } else if (part.level == SOL_SOCKET && part.type == SCM_RIGHTS) {
+      // Whoever may send to a Unix socket can pass descriptors, which are installed here by now: nobody wants them.
+      for (auto left = part.value; left.size() >= sizeof(int); left = left.subspan(sizeof(int))) {
+        int fd;
+        std::memcpy(&fd, left.data(), sizeof fd);
+        sys::close(fd);
+      }
     } else if (part.level == SOL_SOCKET && part.type == SCM_TIMESTAMPNS) {
       if (const auto at = value_of<timespec>(part)) {
         told.time = std::chrono::sys_time<std::chrono::nanoseconds>{std::chrono::nanoseconds{static_cast<std::int64_t>(

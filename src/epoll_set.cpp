@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <thread>
 
 #include "failure.hpp"
 #include "sys.hpp"
@@ -45,6 +46,7 @@ class epoll_set final : public wait_set {
   void wait(std::vector<firing>& readable, int timeout_ms) noexcept override {
     epoll_event events[64];
     const int count = sys::epoll_wait(set_, events, 64, timeout_ms);
+    if (count < 0) std::this_thread::sleep_for(refusal_pause);
     for (int at = 0; at < count; ++at) {
       if (events[at].data.u64 == interrupt_key) {
         interrupt_.clear();

@@ -4,16 +4,18 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <stdexcept>
 
 #include "failure.hpp"
+#include "wait_set.hpp"
 
 namespace udppump::detail {
 
 namespace {
 
-/// Between two tries when the kernel refuses to receive or to wait.
-constexpr std::chrono::milliseconds refusal_pause{20};
+/// Keeps "no limit" from overflowing the clock.
+constexpr std::chrono::hours longest_budget{24};
 /// A dispatch looks again at what came while it armed, this often; then the loop has its turn.
 constexpr int most_passes = 3;
 
@@ -55,7 +57,10 @@ class group_core::inside {
 };
 
 group_core::group_core(waiter_kind kind, std::chrono::nanoseconds budget_time, bool single)
-    : signal_{std::make_shared<wake_signal>()}, asked_{kind}, budget_time_{budget_time}, single_{single} {
+    : signal_{std::make_shared<wake_signal>()},
+      asked_{kind},
+      budget_time_{std::min<std::chrono::nanoseconds>(budget_time, longest_budget)},
+      single_{single} {
   made_waiter made = make_waiter(kind, signal_);
   waiter_ = std::move(made.made);
   fallback_ = std::move(made.fallback);
@@ -67,6 +72,10 @@ group_core::~group_core() {
 }
 
 void group_core::add(const std::shared_ptr<pump_core>& pump) {
+  if (owner_ && *owner_ != std::this_thread::get_id()) {
+    throw std::system_error{make_error_code(errc::wrong_thread),
+                            "pump: a group that is served takes no pump from elsewhere"};
+  }
   if (!sockets_.insert(&pump->socket()).second) {
     throw std::invalid_argument{"pump: the group has a pump on this socket already"};
   }
@@ -133,7 +142,7 @@ void group_core::leave_readable() noexcept {
 std::error_code group_core::may_enter() {
   if (fork_mark_.in_child()) {
     for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-      if (const auto pump = slots_[slot]) pump->fail(errc::made_before_fork);
+      if (const auto pump = slots_[slot]; pump && fork_mark_.in_child()) pump->fail(errc::made_before_fork);
     }
     return errc::made_before_fork;
   }
@@ -185,16 +194,16 @@ std::error_code group_core::dispatch() {
 std::error_code group_core::run() {
   if (const auto refused = may_enter()) return refused;
   const inside guard{*this};
-  if (sleeper_ != sleeper::wait) {
-    sleeper_ = sleeper::wait;
-    if (const auto failed = waiter_->serve(sleeper_)) replace_waiter(failed);
-  }
   for (;;) {
+    if (sleeper_ != sleeper::wait) {  // at first, and after after_fork() in a handler
+      sleeper_ = sleeper::wait;
+      if (const auto failed = waiter_->serve(sleeper_)) replace_waiter(failed);
+    }
     recheck();
     if (serving_ == 0) return error_ ? error_ : last_failure_;
     serve(clock::now() + budget_time_);
     if (fork_mark_.in_child()) return errc::made_before_fork;
-    if (serving_ == 0) continue;
+    if (serving_ == 0 || sleeper_ != sleeper::wait) continue;
     left_readable_ = false;  // wait() may clear it
     if (collect(ready_.empty())) return error_;
   }
@@ -208,9 +217,11 @@ void group_core::serve(clock::time_point until) {
     std::size_t next = 0;
     ~first_next_time() {
       auto& left = group.taking_turns_;
-      for (std::size_t at = left.size(); at > next; --at) {
-        if (left[at - 1]) group.ready_.insert(group.ready_.begin(), std::move(left[at - 1]));
-      }
+      left.erase(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(next));
+      std::erase(left, nullptr);
+      left.insert(left.end(), std::make_move_iterator(group.ready_.begin()),
+                  std::make_move_iterator(group.ready_.end()));
+      left.swap(group.ready_);
       left.clear();
     }
   } turns{*this};
@@ -222,9 +233,9 @@ void group_core::serve(clock::time_point until) {
     const auto buffer = buffer_;  // a handler may make a pump with a larger one
     const std::span<std::byte> room{buffer.get(), buffer_size_};
     try {
-      settle(pump, pump->turn(room, scratch_));
+      settle(pump, pump->turn(room, scratch_, fork_mark_));
     } catch (...) {
-      if (!fork_mark_.in_child() && !pump->queued) settle(pump, pump->over() ? turn_end::over : turn_end::more);
+      if (!fork_mark_.in_child() && !pump->queued) settle(pump, pump->resume());
       throw;
     }
     if (fork_mark_.in_child()) return;
@@ -244,6 +255,7 @@ void group_core::settle(const std::shared_ptr<pump_core>& pump, turn_end end) {
       return pause(pump);
     case turn_end::full:
       disarm(*pump);
+      if (pump->queued) return;
       full_.push_back(pump);
       pump->queued = true;
       return;
@@ -258,6 +270,7 @@ void group_core::settle(const std::shared_ptr<pump_core>& pump, turn_end end) {
   } else if (failed == std::errc::not_enough_memory || failed == std::errc::no_space_on_device ||
              failed == std::errc::device_or_resource_busy) {
     pause(pump);
+    pump->report_refusal(failed);
   } else {
     fail(pump, failed);
   }
@@ -379,6 +392,7 @@ void group_core::on_thread_end() noexcept {
   for (const auto& pump : slots_) {
     if (pump) disarm(*pump);
   }
+  owner_ = std::thread::id{};  // nobody: the next thread may get the same id
 }
 
 void group_core::request_stop() noexcept {

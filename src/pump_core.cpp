@@ -45,10 +45,11 @@ std::uint32_t drops_of([[maybe_unused]] const datagram_socket& socket) noexcept 
   return 0;
 }
 
-/// What only control data fills in.
+/// What only control data fills in: another pump's turn, or a handler, may have left something there.
 void clear_control_data(datagram& scratch) noexcept {
-  scratch.to = {};
-  scratch.source = {};
+  scratch.to.resize(0);
+  scratch.source.local.resize(0);
+  scratch.source.interface_index = 0;
   scratch.interface_index = 0;
   scratch.receive_time = {};
   scratch.codepoint = ecn::not_ect;
@@ -91,6 +92,14 @@ class pump_core::meter {
   void received(bool first) {
     if (unread_++ == 0 && (first || ++core_.readings_ % 4 == 0)) core_.receive_cost_ = clock::now() - read_at_;
   }
+  /// What follows is not the handler's time.
+  void leave_out() {
+    if (unread_ != 0) read();
+    left_out_ = true;
+  }
+  void go_on() {
+    if (std::exchange(left_out_, false)) read_at_ = clock::now();
+  }
   bool read_if_due() {
     if (unread_ < (core_.quick_ ? 4u : 1u)) return false;
     read();
@@ -111,13 +120,13 @@ class pump_core::meter {
   pump_core& core_;
   clock::time_point read_at_;
   unsigned unread_ = 0;  // datagrams since
+  bool left_out_ = false;
 };
 
-turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
+turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch, const fork_mark& mark) {
   buffer = buffer.first(receive_size());
   scratch.socket = &socket_;
   scratch.flight_ = &flight_;
-  if (!socket_.control().any()) clear_control_data(scratch);  // of another pump, whose turn was before this one
   if (look_at_errors_) {
     look_at_errors_ = false;
     drain_error_queue();
@@ -130,15 +139,17 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
     if (flight_->full()) return turn_end::full;
     const ssize_t size = receive(buffer, scratch);
     if (size < 0) {
+      if (size != -EAGAIN) running.leave_out();
       const turn_end end = on_failed_receive(size);
       if (end != turn_end::more) return end;
+      running.go_on();
       continue;
     }
     woken_ = false;
     empty_in_a_row_ = refused_ = 0;
     running.received(taken == 0);
-    deliver(buffer, static_cast<std::size_t>(size), scratch);
-    if (over_) return turn_end::over;
+    deliver(buffer, static_cast<std::size_t>(size), scratch, mark);
+    if (over_ || mark.in_child()) return turn_end::over;
     if (running.read_if_due() && running.read_at() - start >= options_.budget_time) break;
   }
   ++stats_.budget_yields;
@@ -156,6 +167,7 @@ ssize_t pump_core::receive(std::span<std::byte> buffer, datagram& into) {
                                      into.from.buffer(), &from_size);
   if (size < 0) return size;
   into.from.resize(from_size);
+  clear_control_data(into);
   if (into.from.is_v4_mapped()) into.from = into.from.unmapped();
   return size;
 }
@@ -170,7 +182,7 @@ ssize_t pump_core::receive_with_control(std::span<std::byte> buffer, datagram& i
   message.msg_iovlen = 1;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
-  const ssize_t size = sys::recvmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_TRUNC);
+  const ssize_t size = sys::recvmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
   if (size < 0) return size;
   into.from.resize(message.msg_namelen);
   if (into.from.is_v4_mapped()) into.from = into.from.unmapped();
@@ -191,7 +203,7 @@ std::size_t pump_core::receive_size() const noexcept {
   return socket_.control().segments ? std::max<std::size_t>(options_.receive_limit, 65'535) : options_.receive_limit;
 }
 
-void pump_core::deliver(std::span<std::byte> buffer, std::size_t size, datagram& received) {
+void pump_core::deliver(std::span<std::byte> buffer, std::size_t size, datagram& received, const fork_mark& mark) {
   if (segment_size_ == 0 && !control_cut_) {
     deliver_one(buffer, size, received);
     return;
@@ -210,7 +222,7 @@ void pump_core::deliver(std::span<std::byte> buffer, std::size_t size, datagram&
     report(receive_error::kind::control_truncated, code_of(ENOBUFS), received.from);
     if (over_) return;
   }
-  for (std::size_t at = 0; behind.left > 0 && !over_; at += stride) {
+  for (std::size_t at = 0; behind.left > 0 && !over_ && !mark.in_child(); at += stride) {
     const std::size_t real = std::min(stride, size - at);
     --behind.left;
     deliver_one(buffer.subspan(std::min(at, buffer.size())), real, received);
@@ -245,11 +257,16 @@ turn_end pump_core::on_failed_receive(long error) {
     fail(code_of(error));
     return turn_end::over;
   }
+  refused_ = error == -ENOMEM ? patience : refused_ + 1;  // before on_error, which may throw
   report(receive_error::kind::receive, code_of(error));
-  if (socket_.control().icmp_errors && !over_) drain_error_queue();
+  if (over_) return turn_end::over;  // the socket may be gone with the pump
+  if (socket_.control().icmp_errors) drain_error_queue();
+  return resume();
+}
+
+turn_end pump_core::resume() const noexcept {
   if (over_) return turn_end::over;
-  if (error == -ENOMEM || ++refused_ >= patience) return turn_end::refused;
-  return turn_end::more;
+  return refused_ >= patience ? turn_end::refused : turn_end::more;
 }
 
 void pump_core::drain_error_queue() {

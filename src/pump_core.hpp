@@ -7,6 +7,7 @@
 #include <span>
 
 #include "flight.hpp"
+#include "fork_mark.hpp"
 #include "udppump/pump.hpp"
 #include "waiter.hpp"
 
@@ -36,8 +37,13 @@ class pump_core {
 
   /// Receives into `buffer`, with `scratch` as the datagram that the handler gets, until something ends the turn.
   /// Throws what the handler throws; the turn may be resumed then.
-  turn_end turn(std::span<std::byte> buffer, datagram& scratch);
+  turn_end turn(std::span<std::byte> buffer, datagram& scratch, const fork_mark& mark);
 
+  /// How a turn ends that on_error or the handler left by an exception.
+  turn_end resume() const noexcept;
+
+  /// Waiting for the socket was refused for now.
+  void report_refusal(std::error_code why) { report(receive_error::kind::receive, why); }
   /// Reports, once, that the pump cannot go on, and makes it so.
   void fail(std::error_code why);
   /// Nothing starts after this.
@@ -78,7 +84,7 @@ class pump_core {
   ssize_t receive(std::span<std::byte> buffer, datagram& into);
   ssize_t receive_with_control(std::span<std::byte> buffer, datagram& into);
   /// Calls the handler for what was received: once, or once a segment.
-  void deliver(std::span<std::byte> buffer, std::size_t size, datagram& received);
+  void deliver(std::span<std::byte> buffer, std::size_t size, datagram& received, const fork_mark& mark);
   void deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& received);
   turn_end on_failed_receive(long error);
   void drain_error_queue();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
+#include <utility>
 
 #include "failure.hpp"
 #include "sys.hpp"
@@ -20,6 +21,8 @@ constexpr std::uint64_t cancel_key = signal_key - 2;
 // As many as fit into the two pages that the smallest ring takes. More completions wait in the kernel (NODROP).
 constexpr unsigned submissions = 64;
 constexpr unsigned completions = 128;
+
+constexpr int patience = 1000;  // tries before a refusal that should pass counts as lasting
 
 const char* cure_of(int error) {
   switch (error) {
@@ -140,7 +143,7 @@ class uring_waiter final : public waiter {
   }
 
   bool pending() const noexcept override {
-    return enabled_ && (!kept_.empty() ||
+    return enabled_ && (!kept_.empty() || io_uring_sq_ready(&ring_) != 0 ||
                         (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
                         io_uring_cq_ready(&ring_) != 0);
   }
@@ -162,12 +165,15 @@ class uring_waiter final : public waiter {
   /// Submits, waits for `least` completions, and takes all there are.
   std::error_code gather(std::vector<firing>& fired, unsigned least) noexcept {
     fired.insert(fired.end(), kept_.begin(), kept_.end());
-    if (!kept_.empty()) least = 0;
+    if (!kept_.empty() || std::exchange(timer_kept_, false)) least = 0;
     kept_.clear();
     if (least != 0 || io_uring_sq_ready(&ring_) != 0 || pending()) {
       const int entered = least != 0 ? io_uring_submit_and_wait(&ring_, least) : io_uring_submit_and_get_events(&ring_);
-      // EINTR: the caller comes again. EBUSY: completions must be taken first.
-      if (entered < 0 && entered != -EINTR && entered != -EBUSY) return code_of(entered);
+      // EINTR: the caller comes again. EBUSY: completions must be taken first. EAGAIN: no memory just now; what was not
+      // submitted stays in the ring, and pending() tells of it (io_uring_enter(2)).
+      const bool transient = entered == -EINTR || entered == -EBUSY || (entered == -EAGAIN && ++refused_ < patience);
+      if (entered < 0 && !transient) return code_of(entered);
+      if (entered >= 0) refused_ = 0;
     }
     take(fired);
     return {};
@@ -211,6 +217,7 @@ class uring_waiter final : public waiter {
     const auto completed = [&] {
       return key == signal_key ? !signal_armed_ : std::any_of(kept_.begin(), kept_.end(), is_cancelled);
     };
+    int tries = 0;
     while (!completed()) {
       io_uring_sqe* const entry = next_entry();
       if (entry == nullptr) return;
@@ -221,8 +228,11 @@ class uring_waiter final : public waiter {
       // -ENOENT: it completed before, and was collected. -EALREADY: ask again.
       while (!cancel_result_ || (*cancel_result_ >= 0 && !completed())) {
         const int entered = io_uring_submit_and_wait(&ring_, 1);
-        if (entered < 0 && entered != -EINTR && entered != -EBUSY) return;  // the ring went with its thread
+        const bool transient = entered == -EINTR || entered == -EBUSY || entered == -EAGAIN || entered == -ENOMEM;
+        if (entered < 0 && (!transient || ++tries > patience)) return;  // the ring went with its thread
+        const bool timed = timer_armed_;
         take(kept_);
+        if (timed && !timer_armed_) timer_kept_ = true;
       }
       if (*cancel_result_ == -ENOENT) break;
     }
@@ -239,6 +249,8 @@ class uring_waiter final : public waiter {
   bool enabled_ = false, abandoned_ = false;
   bool signal_armed_ = false, signal_fired_ = false;
   bool timer_armed_ = false;
+  int refused_ = 0;
+  bool timer_kept_ = false;  // cancel() saw it go off
 };
 
 }  // namespace

@@ -8,6 +8,9 @@
 
 namespace udppump::detail {
 
+/// Between two tries when the kernel refuses even to wait.
+constexpr std::chrono::milliseconds refusal_pause{20};
+
 /// What the thread waiter's thread sleeps in. add() and remove() may be called while another thread is in wait().
 class wait_set {
  public:

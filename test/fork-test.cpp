@@ -117,6 +117,57 @@ TEST_P(forked_under, a_fork_inside_the_handler_leaves_the_child_without_the_pare
   EXPECT_TRUE(serves(pump, "for the parent"));
 }
 
+TEST_P(forked_under, a_fork_inside_the_handler_leaves_what_is_queued_to_the_parent) {
+  shared<std::atomic<int>> in_the_child;
+  pid_t made = -1;
+  int received = 0;
+  pump pump{socket,
+            [&](datagram&) {
+              if (made == 0) ++*in_the_child;
+              if (++received == 1) made = ::fork();
+            },
+            {.waiter = GetParam()}};
+  for (int sent = 0; sent < 5; ++sent) ASSERT_FALSE(client.send("x"));
+  const auto result = pump.dispatch();
+  if (made == 0) ::_exit(result == errc::made_before_fork ? 0 : 1);
+  int status = -1;
+  ASSERT_TRUE(eventually([&] { return ::waitpid(made, &status, WNOHANG) == made; }));
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(*in_the_child, 0);
+  EXPECT_TRUE(serve_until(pump, [&] { return received == 5; }));
+}
+
+TEST_P(forked_under, after_fork_inside_the_handler_lets_the_child_serve_on) {
+  shared<std::atomic<int>> served;
+  for (const bool in_run : {true, false}) {
+    *served = 0;
+    child_process outer{[&] {
+      pid_t made = -1;
+      pump pump{socket,
+                [&](datagram& one) {
+                  if (one.text() == "fork") {
+                    made = ::fork();
+                    if (made == 0) pump.after_fork();
+                    return;
+                  }
+                  ++*served;
+                  pump.stop();
+                },
+                {.waiter = GetParam()}};
+      const bool worked = in_run ? !pump.run() : serve_until(pump, [&] { return pump.stopped(); });
+      if (made > 0) ::waitpid(made, nullptr, 0);
+      return worked ? 0 : 1;
+    }};
+    ASSERT_FALSE(client.send("fork"));
+    for (int worker = 1; worker <= 2; ++worker) {
+      std::this_thread::sleep_for(20ms);  // both have most likely armed; right in any case
+      ASSERT_FALSE(client.send("serve"));
+    }
+    EXPECT_EQ(outer.join(), 0);
+    EXPECT_EQ(*served, 2);
+  }
+}
+
 TEST_P(forked_under, a_group_is_renewed_as_a_whole) {
   datagram_socket second_socket = bound();
   pump_group group{{.waiter = GetParam()}};

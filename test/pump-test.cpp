@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -723,6 +724,116 @@ TEST_P(pump_under, nothing_is_left_behind) {
   }
   EXPECT_EQ(open_descriptors(), descriptors);
   EXPECT_TRUE(eventually([&] { return threads() == running; }));
+}
+
+TEST_P(pump_under, control_data_that_does_not_fit_is_noticed_and_descriptors_sent_along_are_closed) {  // P8
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+  datagram_socket here = datagram_socket::adopt(pair[0], {.receive_time = true});
+  const datagram_socket there = datagram_socket::adopt(pair[1]);
+  int cut = 0;
+  pump pump{
+      here, [](datagram&) {},
+      options({.on_error = [&](const receive_error& e) { cut += e.what == receive_error::kind::control_truncated; }})};
+  settle(pump);
+  const std::size_t before = open_descriptors();
+  std::uint64_t sent = 0;
+  for (const std::size_t count : {3u, 200u}) {
+    alignas(cmsghdr) char control[CMSG_SPACE(200 * sizeof(int))] = {};
+    char byte = 'x';
+    iovec part{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(count * sizeof(int));
+    for (std::size_t at = 0; at < count; ++at) {
+      const int passed = socket.fd();
+      std::memcpy(CMSG_DATA(rights) + at * sizeof passed, &passed, sizeof passed);
+    }
+    ASSERT_EQ(::sendmsg(there.fd(), &message, 0), 1) << std::strerror(errno);
+    ++sent;
+    ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == sent; }));
+    EXPECT_EQ(open_descriptors(), before);
+  }
+  EXPECT_EQ(cut, 1);
+  EXPECT_EQ(pump.stats().control_truncated, 1u);
+}
+
+TEST_P(pump_under, what_a_handler_writes_into_a_datagram_is_gone_in_the_next) {
+  int received = 0;
+  pump pump{socket,
+            [&](datagram& one) {
+              EXPECT_TRUE(one.source.local.is_none());
+              EXPECT_EQ(one.codepoint, ecn::not_ect);
+              one.source.local = address::parse("127.0.0.9:0");
+              one.codepoint = ecn::ce;
+              ++received;
+            },
+            options()};
+  send_numbers(3);
+  ASSERT_TRUE(serve_until(pump, [&] { return received == 3; }));
+}
+
+TEST_P(pump_under, a_budget_without_limit_is_no_overflow) {
+  pump pump{socket, [](datagram&) {}, options({.budget_time = std::chrono::nanoseconds::max()})};
+  send_numbers(3);
+  ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 3; }));
+}
+
+TEST_P(pump_under, an_empty_handler_is_refused) {
+  EXPECT_THROW((pump{socket, std::function<void(datagram&)>{}, options()}), std::invalid_argument);
+  EXPECT_THROW((pump{socket, static_cast<void (*)(datagram&)>(nullptr), options()}), std::invalid_argument);
+  static_assert(!std::is_constructible_v<handler, std::error_code (*)(datagram&)>, "a result would be lost");
+}
+
+TEST_P(pump_under, on_error_may_destroy_pump_and_socket) {
+  auto gone = std::make_unique<datagram_socket>(datagram_socket::adopt(::dup(socket.fd())));
+  std::unique_ptr<pump> pump;
+  int errors = 0;
+  pump = std::make_unique<udppump::pump>(
+      *gone, [](datagram&) {}, options({.on_error = [&](const receive_error&) {
+        ++errors;
+        pump.reset();
+        gone.reset();
+      }}));
+  const fault::injection refused{{.call = "recvfrom", .error = EIO, .fd = gone->fd()}};
+  EXPECT_FALSE(pump->dispatch());
+  EXPECT_EQ(errors, 1);
+}
+
+TEST_P(pump_under, a_pump_whose_thread_has_ended_serves_on_no_other) {
+  for (int round = 0; round < 5; ++round) {
+    pump pump{socket, [](datagram&) {}, options()};
+    std::thread{[&] { settle(pump); }}.join();
+    // Most likely the same thread id again.
+    std::thread{[&] { EXPECT_EQ(pump.dispatch(), errc::wrong_thread); }}.join();
+  }
+}
+
+TEST_P(pump_under, a_socket_closed_while_the_pump_waits_ends_it_at_the_next_wake_up) {  // P27
+  if (GetParam() == waiter_kind::thread) GTEST_SKIP() << "epoll forgets a closed descriptor, and never tells";
+  int fatal = 0;
+  pump pump{socket, [](datagram&) { ADD_FAILURE() << "closed"; },
+            options({.on_error = [&](const receive_error& e) { fatal += e.what == receive_error::kind::fatal; }})};
+  settle(pump);
+  ::close(socket.release());
+  send("the kernel still has the socket, for the waiter's sake");
+  EXPECT_TRUE(serve_until(pump, [&] { return fatal == 1; }));
+  EXPECT_TRUE(pump.stopped());
+}
+
+TEST_P(pump_under, a_stopped_pumps_port_is_free_at_once) {
+  const address local = socket.local();
+  pump pump{socket, [](datagram&) {}, options()};
+  settle(pump);
+  pump.stop();
+  ::close(socket.release());
+  EXPECT_NO_THROW(static_cast<void>(datagram_socket::bind(local)));
 }
 
 TEST_P(pump_under, never_sets_o_nonblock_on_the_socket) {  // P15

@@ -55,7 +55,8 @@ struct socket_options {
   bool receive_time = false;
   /// Learn the ECN codepoint of each datagram (IP_RECVTOS, IPV6_RECVTCLASS).
   bool receive_ecn = false;
-  /// UDP_GRO: let the kernel join datagrams of one sender; the pump splits them again (udp(7), Linux 5.0).
+  /// UDP_GRO: let the kernel join datagrams of one sender; the pump splits them again (udp(7), Linux 5.0). Up to 64 are
+  /// then taken by one read and handed out without a look at budget or max_in_flight, which are checked between reads.
   bool receive_offload = false;
   /// IP_RECVERR, IPV6_RECVERR: learn of ICMP errors, with the peer each belongs to.
   bool icmp_errors = false;

@@ -22,11 +22,13 @@ concept dispatchable = requires(Source& source) {
 ///
 /// Inside a handler everything is allowed: event_base_loopbreak(), destroying the watch, destroying the pump after it.
 ///
-/// In a forked child: event_reinit(base), then pump.after_fork(), then make a new watch (destroying the old one is
-/// allowed at any moment). A watch that finds its pump unusable takes itself off the base; error() tells why.
+/// In a forked child: event_reinit(base) before anything else, since until then the base's epoll is the parent's, and
+/// even a destructor here would take the parent's watch off it. Then pump.after_fork(), destroy the old watch, make a
+/// new one. A watch that finds its pump unusable takes itself off the base; error() tells why.
 ///
 /// An exception that leaves the handler cannot pass through libevent, which is C: the loop is broken as by
-/// event_base_loopbreak(), and rethrow() throws it. With pump_options::on_exception none gets this far.
+/// event_base_loopbreak(), and rethrow() throws it; it is lost where the handler destroyed the watch as well. With
+/// pump_options::on_exception none gets this far.
 class libevent_watch {
  public:
   struct options {

@@ -6,6 +6,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -24,17 +25,26 @@ namespace detail {
 class pump_core;
 }
 
-/// What is called with each datagram: anything callable as void(datagram&), owned, moved in, never copied.
+/// What is called with each datagram: anything callable as void(datagram&), owned, moved in, never copied. A
+/// result would be lost, so none is allowed. Throws std::invalid_argument for an empty std::function or null pointer.
 class handler {
  public:
   template <class Function>
-  requires(!std::is_same_v<std::remove_cvref_t<Function>, handler> && std::is_invocable_v<Function&, datagram&>)
+  requires(!std::is_same_v<std::remove_cvref_t<Function>, handler> &&
+           std::is_invocable_r_v<void, std::decay_t<Function>&, datagram&> &&
+           std::is_void_v<std::invoke_result_t<std::decay_t<Function>&, datagram&>>)
       handler(Function&& function)  // NOLINT(google-explicit-constructor): a lambda is a handler
       : target_{new std::decay_t<Function>(std::forward<Function>(function)),
                 [](void* target) { delete static_cast<std::decay_t<Function>*>(target); }},
         call_{[](void* target, datagram& received) {
-          static_cast<void>(std::invoke(*static_cast<std::decay_t<Function>*>(target), received));
-        }} {}
+          std::invoke(*static_cast<std::decay_t<Function>*>(target), received);
+        }} {
+    if constexpr (requires { *static_cast<std::decay_t<Function>*>(target_.get()) == nullptr; }) {
+      if (*static_cast<std::decay_t<Function>*>(target_.get()) == nullptr) {
+        throw std::invalid_argument{"pump: the handler is an empty function"};
+      }
+    }
+  }
 
   void operator()(datagram& received) const { call_(target_.get(), received); }
 
@@ -87,7 +97,8 @@ struct pump_stats {
   std::uint64_t received = 0, bytes = 0;
   /// Datagrams that were longer than receive_limit; datagrams whose control data was cut.
   std::uint64_t truncated = 0, control_truncated = 0;
-  /// Taken from the kernel by one read with others (receive_offload), then not handled because the handler said stop().
+  /// Taken from the kernel by one read with others (receive_offload), then not handled because the handler said stop()
+  /// or threw without on_exception.
   std::uint64_t discarded = 0;
   struct error_count {
     std::error_code code;
@@ -114,13 +125,16 @@ struct pump_stats {
 ///
 /// On any event loop: watch wake_fd() for reading and call dispatch() when it is readable. Without one: run().
 ///
-/// Thread: a pump belongs to the thread that first calls dispatch() or run(); it may be made on another. Fork: sockets
-/// are made before a fork, pumps after it; see after_fork(). Inside the handler everything is allowed, stop() and the
-/// pump's destructor included, but dispatch() and run().
+/// Thread: a pump belongs to the thread that first calls dispatch() or run(); it may be made on another, but joins a
+/// group that is served already only on that group's thread. When that thread ends, the pump is off its socket. Fork:
+/// sockets are made before a fork, pumps after it; see after_fork(). A child that inherits a pump and lives on without
+/// exec() should destroy it: while the child has the ring, a parent that is killed stays in the kernel's wait queue.
+/// Inside the handler everything is allowed, stop() and the pump's destructor included, but dispatch() and run().
 class UDPPUMP_EXPORT pump {
  public:
-  /// `socket` must outlive the pump and stay where it is: not moved, nor in a vector that grows. Throws
-  /// std::system_error where no waiter can be had, std::invalid_argument for an option out of range.
+  /// `socket` must outlive the pump and stay what and where it is: not moved, not assigned to, not in a vector that
+  /// grows. Closing its descriptor is for after stop(): an armed pump may learn of it only when it is next woken.
+  /// Throws std::system_error where no waiter can be had, std::invalid_argument for an option out of range.
   pump(datagram_socket& socket, handler on_datagram, pump_options options = {});
   /// The same inside a group, with which it shares thread, waiter and receive buffer. A group has one pump for a
   /// socket.
@@ -145,12 +159,15 @@ class UDPPUMP_EXPORT pump {
   std::error_code run();
 
   /// Takes the pump off its socket: when it returns, no handler starts any more and this pump is in no wait queue of
-  /// the kernel. Idempotent; not restartable. What waits in the socket stays there for others. On the pump's thread.
+  /// the kernel. Idempotent; not restartable. What waits in the socket stays there for others; where this
+  /// pump had just been woken for it, they learn of it with the next arrival (request_stop() avoids that). On the pump's
+  /// thread.
   void stop() noexcept;
   /// Has the pump's thread stop() it: run() returns soon, or the next dispatch() does it, for which wake_fd() becomes
   /// readable. Before that the pump has one last turn of at most its budget, so that no datagram waits for a wake-up
   /// that this pump was given. Any thread, and signal handlers.
   void request_stop() noexcept;
+  /// Whether it was stopped, or cannot go on. On the pump's thread.
   bool stopped() const noexcept;
 
   /// In the child of a fork: makes the pump usable there, with a waiter of its own and an empty count of tickets.
