@@ -19,8 +19,7 @@ int main(int argc, char** argv) try {
 
   // fork() foreach (1..($numchildren - 1));    In C and in Perl the children fork on, and 10 become 2^9. Meant was:
   const int processes = argc > 2 ? std::atoi(argv[2]) : 10;
-  for (int child = 1; child < processes && fork() > 0; ++child) {
-  }
+  for (int child = 1; child < processes && fork() > 0; ++child) continue;
 
   // my $pump = udppump_new($s, \&callback, @args);
   const std::string args = "answered by " + std::to_string(getpid());

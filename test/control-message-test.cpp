@@ -601,7 +601,7 @@ TEST(parse_control, a_value_too_short_for_its_kind_is_passed_over) {
 TEST(parse_control, unknown_levels_and_kinds_are_passed_over) {
   handmade buffer;
   buffer.add(4711, IP_PKTINFO, asked_at(some_host))
-      .add(SOL_SOCKET, SCM_RIGHTS, 5)
+      .add(SOL_SOCKET, SCM_CREDENTIALS, 5)
       .add(IPPROTO_IP, 4711, 5)
       .add(IPPROTO_IPV6, 4711, 5)
       .add(IPPROTO_UDP, 4711, 5)
