@@ -181,8 +181,7 @@ void control_builder::add_source(const send_source& source, int socket_family) n
   }
 }
 
-void control_builder::add_codepoint(ecn codepoint, int destination_family) noexcept {
-  const int value = static_cast<int>(codepoint);
+void control_builder::add_traffic_class(int value, int destination_family) noexcept {
   if (destination_family == AF_INET) {
     add(IPPROTO_IP, IP_TOS, value);
   } else {

@@ -31,7 +31,8 @@ struct received_control {
   std::size_t segment_size = 0;
 };
 
-/// Reads the control data of a received message; unknown and malformed parts are passed over.
+/// Reads the control data of a received message; unknown and malformed parts are passed over. Descriptors that a Unix
+/// peer sent along (SCM_RIGHTS) are closed: they are in this process by now, and nobody asked for them.
 received_control parse_control(const msghdr& message) noexcept;
 
 /// An entry of the error queue (IP_RECVERR): what the kernel says went wrong with an earlier send. 0 where there is
@@ -43,7 +44,8 @@ class control_builder {
  public:
   /// `socket_family` decides which kind of packet info the kernel takes.
   void add_source(const send_source& source, int socket_family) noexcept;
-  void add_codepoint(ecn codepoint, int destination_family) noexcept;
+  /// TOS (IPv4) or traffic class, both halves of it: what goes along replaces what the socket has.
+  void add_traffic_class(int value, int destination_family) noexcept;
   void add_segment_size(std::uint16_t size) noexcept;
   /// Points the message at what was built. This object must outlive it.
   void attach(msghdr& message) noexcept;

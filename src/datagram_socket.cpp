@@ -238,6 +238,8 @@ datagram_socket::datagram_socket(datagram_socket&& other) noexcept
     : fd_{std::exchange(other.fd_, -1)},
       family_{other.family_},
       udp_{other.udp_},
+      tos_{other.tos_},
+      traffic_class_{other.traffic_class_},
       control_{other.control_},
       receive_buffer_{other.receive_buffer_},
       send_buffer_{other.send_buffer_},
@@ -249,6 +251,8 @@ datagram_socket& datagram_socket::operator=(datagram_socket&& other) noexcept {
   fd_ = std::exchange(other.fd_, -1);
   family_ = other.family_;
   udp_ = other.udp_;
+  tos_ = other.tos_;
+  traffic_class_ = other.traffic_class_;
   control_ = other.control_;
   receive_buffer_ = other.receive_buffer_;
   send_buffer_ = other.send_buffer_;
@@ -337,6 +341,8 @@ void datagram_socket::read_back() {
       (v4 && flag_of(fd_, IPPROTO_IP, IP_PKTINFO)) || (v6 && flag_of(fd_, IPPROTO_IPV6, IPV6_RECVPKTINFO));
   control_.ecn =
       ((v4 || v6) && flag_of(fd_, IPPROTO_IP, IP_RECVTOS)) || (v6 && flag_of(fd_, IPPROTO_IPV6, IPV6_RECVTCLASS));
+  if ((v4 || v6) && sys::getsockopt(fd_, IPPROTO_IP, IP_TOS, tos_) < 0) tos_ = 0;
+  if (v6 && sys::getsockopt(fd_, IPPROTO_IPV6, IPV6_TCLASS, traffic_class_) < 0) traffic_class_ = 0;
 #if defined(__linux__)
   int protocol = 0;
   int segment = 0;
@@ -539,8 +545,9 @@ long datagram_socket::send_parts(std::span<const iovec> parts, const address& to
     // The connected peer of an IPv6 socket may be IPv4; each protocol passes over what is the other's.
     const bool unknown = family_ == AF_INET6 && destination.is_none();
     const bool as_ipv4 = family_ == AF_INET || destination.is_v4_mapped();
-    if (as_ipv4 || unknown) control.add_codepoint(*options.codepoint, AF_INET);
-    if (!as_ipv4 || unknown) control.add_codepoint(*options.codepoint, AF_INET6);
+    const int mark = static_cast<int>(*options.codepoint);
+    if (as_ipv4 || unknown) control.add_traffic_class((tos_ & 0xfc) | mark, AF_INET);
+    if (!as_ipv4 || unknown) control.add_traffic_class((traffic_class_ & 0xfc) | mark, AF_INET6);
   }
 
   std::size_t total = 0;

@@ -10,6 +10,7 @@
 #include <netinet/udp.h>
 
 #include <array>
+#include <bit>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
@@ -64,6 +65,7 @@ struct arrival {
   std::size_t control_size = 0;
   bool control_cut = false;
   int queued_error = 0;
+  int traffic_class = -1;
 };
 
 /// Nothing where none comes in time. `room` is what is offered for control data.
@@ -89,6 +91,14 @@ std::optional<arrival> next_arrival(const datagram_socket& socket, std::size_t r
   came.control_size = message.msg_controllen;
   came.control_cut = (message.msg_flags & MSG_CTRUNC) != 0;
   came.queued_error = parse_queued_error(message);
+  for (cmsghdr* entry = CMSG_FIRSTHDR(&message); entry != nullptr; entry = CMSG_NXTHDR(&message, entry)) {
+    const bool mark = (entry->cmsg_level == IPPROTO_IPV6 && entry->cmsg_type == IPV6_TCLASS) ||
+                      (entry->cmsg_level == IPPROTO_IP && entry->cmsg_type == IP_TOS);
+    // An int or a byte; on a big-endian machine an int's first byte is another.
+    const std::size_t length = entry->cmsg_len - CMSG_LEN(0);
+    if (mark && length >= 1)
+      came.traffic_class = CMSG_DATA(entry)[std::endian::native == std::endian::big ? length - 1 : 0];
+  }
   return came;
 }
 
@@ -345,6 +355,24 @@ TEST(control_message, the_socket_option_tos_gives_the_codepoint_where_a_send_nam
     const auto came = next_arrival(server);
     ASSERT_TRUE(came);
     EXPECT_EQ(came->told.codepoint, ecn::ect0) << host;
+  }
+}
+
+TEST(control_message, a_codepoint_leaves_the_rest_of_the_traffic_class_as_the_socket_has_it) {
+  struct route {
+    const char* server;
+    const char* client;
+  };
+  for (const route& way :
+       {route{"127.0.0.1:0", "127.0.0.1:0"}, route{"[::1]:0", "[::]:0"}, route{"127.0.0.1:0", "[::]:0"}}) {
+    if (!has_ipv6() && *way.client == '[') continue;
+    const auto server = bound({.receive_ecn = true}, way.server);
+    auto made = bound({.tos = 0xb8}, way.client);
+    const datagram_socket client = std::move(made);
+    ASSERT_FALSE(client.send_to("x", server.local(), {.codepoint = ecn::ect0}));
+    const auto came = next_arrival(server);
+    ASSERT_TRUE(came);
+    EXPECT_EQ(came->traffic_class, 0xb8 | 2) << way.client << " to " << way.server;
   }
 }
 
@@ -689,8 +717,8 @@ TEST(control_builder, nothing_built_attaches_nothing) {
 TEST(control_builder, what_it_builds_walks_as_the_kernel_walks_it) {
   control_builder builder;
   builder.add_source({.local = address::parse("[::1]:0"), .interface_index = 7}, AF_INET6);
-  builder.add_codepoint(ecn::ce, AF_INET);
-  builder.add_codepoint(ecn::ect0, AF_INET6);
+  builder.add_traffic_class(3, AF_INET);
+  builder.add_traffic_class(2, AF_INET6);
   builder.add_segment_size(1200);
   msghdr message{};
   builder.attach(message);

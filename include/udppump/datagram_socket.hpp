@@ -92,6 +92,7 @@ struct send_options {
   /// Bytes of each datagram when the payload is to be cut into several (UDP_SEGMENT, udp(7)); the last may be shorter.
   /// 0 sends the payload as one. Where the kernel cannot, the same datagrams go out one by one (sendmmsg).
   std::size_t segment_size = 0;
+  /// The rest of TOS or traffic class stays as it was when the socket was set up.
   std::optional<ecn> codepoint = {};
 };
 
@@ -172,6 +173,8 @@ class UDPPUMP_EXPORT datagram_socket {
   int fd_ = -1;
   int family_ = AF_UNSPEC;
   bool udp_ = false;
+  int tos_ = 0;            // of what is sent: kept where a send sets the codepoint only
+  int traffic_class_ = 0;  // the same of IPv6
   control_data control_;
   buffer_size receive_buffer_;
   buffer_size send_buffer_{.limit = "net.core.wmem_max"};

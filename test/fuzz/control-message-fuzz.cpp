@@ -55,7 +55,7 @@ void check_told(const received_control& told) {
 void check_reply(const received_control& told, int socket_family) {
   control_builder builder;
   builder.add_source(told.source, socket_family);
-  builder.add_codepoint(told.codepoint, socket_family);
+  builder.add_traffic_class(static_cast<int>(told.codepoint), socket_family);
   builder.add_segment_size(static_cast<std::uint16_t>(told.segment_size));
   msghdr message{};
   builder.attach(message);
