@@ -1,0 +1,30 @@
+#include "support/client.hpp"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <array>
+
+namespace bench {
+
+udppump::datagram_socket bind_loopback(std::size_t receive_buffer) {
+  return udppump::datagram_socket::bind(udppump::address::parse("127.0.0.1:0"), {.receive_buffer = receive_buffer});
+}
+
+client::client() : socket_{check(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")} {
+  const timeval second{.tv_sec = 1, .tv_usec = 0};
+  check(setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second), "setsockopt SO_RCVTIMEO");
+}
+
+void client::send(std::string_view payload, const udppump::address& to) {
+  check(sendto(socket_.fd(), payload.data(), payload.size(), 0, to.data(), to.size()), "sendto");
+}
+
+bool client::receive() {
+  std::array<char, 64> answer;
+  const ssize_t size = recv(socket_.fd(), answer.data(), answer.size(), 0);
+  if (size < 0 && errno != EAGAIN) throw std::system_error{errno, std::generic_category(), "recv"};
+  return size >= 0;
+}
+
+}  // namespace bench

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "support/system.hpp"
+#include "udppump/datagram_socket.hpp"
+
+namespace bench {
+
+/// Puts datagrams into a socket's receive queue, before anybody drains it.
+class queue_filler {
+ public:
+  /// `target` must outlive the filler. Probes how many datagrams of `payload` bytes, at most `most`, the receive buffer
+  /// takes; leaves the queue empty.
+  queue_filler(const udppump::datagram_socket& target, std::size_t payload, std::size_t most);
+
+  /// How many fill() asks for: what the buffer takes with a margin, so that none is lost.
+  std::size_t capacity() const noexcept { return capacity_; }
+  /// Fills the queue, which must be empty; returns how many datagrams wait in it.
+  std::size_t fill() { return fill(capacity_); }
+
+ private:
+  std::size_t fill(std::size_t count);
+  void send(std::size_t count);
+  std::uint32_t queued_bytes() const;
+  void discard_all() const;
+
+  int target_;
+  descriptor sender_;
+  std::vector<char> payload_;
+  /// What the kernel charges to the receive buffer for one datagram.
+  std::uint32_t charge_ = 0;
+  std::size_t capacity_;
+};
+
+}  // namespace bench

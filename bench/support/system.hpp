@@ -1,0 +1,55 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "udppump/waiter.hpp"
+
+namespace bench {
+
+using std::chrono::nanoseconds;
+
+/// The result of a system call, or std::system_error with the call's name where it is negative.
+template <class Result>
+Result check(Result result, const char* call) {
+  if (result < 0) throw std::system_error{errno, std::generic_category(), call};
+  return result;
+}
+
+/// Time on the wall, from CLOCK_MONOTONIC.
+nanoseconds wall_time();
+/// CPU time used by this process, all its threads included.
+nanoseconds cpu_time();
+/// The same of another process of this user.
+nanoseconds cpu_time(pid_t process);
+
+/// Binds this thread, and the threads and processes it makes later, to one of the processors it may use; the number.
+int pin_to_one_processor();
+/// Raises the soft limit of descriptors to the hard one, and returns it.
+std::size_t raise_descriptor_limit();
+/// Ends the process, with a message, unless called again before the time is over: a benchmark must not hang.
+void give_up_after(std::chrono::seconds limit);
+
+/// Why this machine cannot have a waiter; nothing where it can.
+std::optional<std::string> why_unavailable(udppump::waiter_kind kind);
+
+/// Owns a descriptor.
+class descriptor {
+ public:
+  explicit descriptor(int fd) noexcept : fd_{fd} {}
+  descriptor(descriptor&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
+  descriptor& operator=(descriptor&&) = delete;
+  ~descriptor();
+  int fd() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace bench
