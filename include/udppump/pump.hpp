@@ -160,8 +160,8 @@ class UDPPUMP_EXPORT pump {
 
   /// Takes the pump off its socket: when it returns, no handler starts any more and this pump is in no wait queue of
   /// the kernel. Idempotent; not restartable. What waits in the socket stays there for others; where this
-  /// pump had just been woken for it, they learn of it with the next arrival (request_stop() avoids that). On the pump's
-  /// thread.
+  /// pump had just been woken for it, they learn of it with the next arrival (request_stop() avoids that). On the
+  /// pump's thread.
   void stop() noexcept;
   /// Has the pump's thread stop() it: run() returns soon, or the next dispatch() does it, for which wake_fd() becomes
   /// readable. Before that the pump has one last turn of at most its budget, so that no datagram waits for a wake-up
