@@ -1,0 +1,247 @@
+#include "load/load_run.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <thread>
+
+#include "load/random_payload.hpp"
+#include "load/work_requests.hpp"
+#include "support/mangling_server.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using namespace udppump::load;
+using ::testing::HasSubstr;
+
+/// Short runs whose answers have time to come, however busy the machine is.
+load_options to(const udppump::address& target) {
+  return {.target = target, .plan = {.rate = 2000, .length = 500ms}, .timeout = 10s, .keep_records = true};
+}
+
+TEST(load_run, every_request_is_sent_and_its_answer_counted) {
+  const mangling_server server{{}};
+  auto options = to(server.local());
+  options.plan.flows = 8;
+  const auto result = run_load(options, work_requests{1});
+  EXPECT_NEAR(static_cast<double>(result.counts.sent), 1000, 160);  // five standard deviations of a Poisson count
+  EXPECT_EQ(result.counts, (request_counts{.sent = server.received(), .answered = server.received()}));
+  EXPECT_EQ(result.latency.count(), server.received());
+  EXPECT_EQ(result.lag.count(), server.received());
+  EXPECT_EQ(result.receive_drops, 0u);
+  EXPECT_EQ(result.measured, 500ms);
+  EXPECT_EQ(result.answer_bytes, server.received() * work_message_size);
+  EXPECT_GT(result.latency.min(), 0ns);
+}
+
+TEST(load_run, what_is_sent_is_the_plan_and_nothing_else) {
+  const mangling_server server{{}};
+  auto options = to(server.local());
+  options.plan.flows = 5;
+  options.plan.service = service_times::parse("exponential:1ms");
+  const auto result = run_load(options, work_requests{1});
+  request_plan plan{options.plan};
+  for (const auto& record : result.records) {
+    const auto planned = plan.next();
+    ASSERT_TRUE(planned);
+    EXPECT_EQ(record.intended, planned->intended);
+    EXPECT_EQ(record.flow, planned->flow);
+    EXPECT_EQ(record.asked, planned->asked);
+    EXPECT_GE(record.lag, 0ns);
+    EXPECT_GE(record.latency, record.lag);  // measured from when it was meant to be sent
+  }
+  EXPECT_FALSE(plan.next());
+}
+
+TEST(load_run, losses_repetitions_and_reordering_are_told_apart) {
+  const mangling_server server{{.lose_every = 7, .repeat_every = 5, .reverse = 10, .strange = 1}};
+  auto options = to(server.local());
+  options.plan.flows = 3;
+  options.timeout = 1s;
+  const auto result = run_load(options, work_requests{1});
+  const auto answered = server.received() - server.lost();
+  EXPECT_EQ(result.counts.sent, server.received());
+  EXPECT_EQ(result.counts.lost, server.lost());
+  EXPECT_EQ(result.counts.answered + result.counts.late, answered);
+  EXPECT_EQ(result.counts.duplicates, server.repeated());
+  EXPECT_EQ(result.counts.strange, answered + server.repeated());
+  EXPECT_EQ(result.percentile(50) == unanswered, false);
+  EXPECT_EQ(result.percentile(99), unanswered);  // one in seven was never answered
+}
+
+TEST(load_run, echoes_are_matched_by_their_bytes_in_any_order) {
+  const mangling_server server{{.lose_every = 10, .reverse = 7}};
+  auto options = to(server.local());
+  options.timeout = 1s;
+  const auto result = run_load(options, random_payload{1, 1, 200, random_payload::matching::by_echo});
+  EXPECT_EQ(result.counts.lost, server.lost());
+  EXPECT_EQ(result.counts.answered + result.counts.late, server.received() - server.lost());
+  EXPECT_EQ(result.counts.strange, 0u);
+}
+
+TEST(load_run, without_an_id_every_answer_finds_a_request) {
+  const mangling_server server{{}};
+  auto options = to(server.local());
+  options.plan.flows = 4;
+  const auto result = run_load(options, random_payload{1, 1, 100});
+  EXPECT_EQ(result.counts, (request_counts{.sent = server.received(), .answered = server.received()}));
+}
+
+TEST(load_run, sending_goes_on_while_the_target_is_slow) {
+  const mangling_server server{{.delay = 20ms}};  // answers fifty a second, and is asked two hundred
+  auto options = to(server.local());
+  options.plan.rate = 200;
+  options.plan.length = 300ms;
+  const auto result = run_load(options, work_requests{1});
+  ASSERT_GT(result.counts.answered, 40u);
+  // A closed loop would measure 20 ms for each; here each waits for all before it.
+  EXPECT_GT(result.latency.max(), 20ms * (result.counts.answered - 20));
+}
+
+TEST(load_run, a_late_answer_is_late_and_not_lost) {
+  const mangling_server server{{.delay = 30ms}};
+  auto options = to(server.local());
+  options.plan = {.arrivals = {.kind = arrival_kind::constant}, .rate = 100, .length = 200ms};
+  options.timeout = 100ms;
+  const auto result = run_load(options, work_requests{1});
+  EXPECT_EQ(result.counts.sent, 19u);  // the first at 10 ms, none at 200
+  EXPECT_EQ(result.counts.answered + result.counts.late + result.counts.lost, 19u);
+  EXPECT_GT(result.counts.late, 0u);  // the eleventh is answered 230 ms after it was sent, a while before the end
+}
+
+TEST(load_run, the_warmup_is_sent_but_not_counted) {
+  const mangling_server server{{}};
+  auto options = to(server.local());
+  options.warmup = 250ms;
+  const auto result = run_load(options, work_requests{1});
+  EXPECT_EQ(result.records.size(), server.received());
+  EXPECT_EQ(result.measured, 250ms);
+  const auto counted = std::ranges::count_if(result.records, [](const auto& each) { return each.intended >= 250ms; });
+  EXPECT_EQ(result.counts.sent, static_cast<std::uint64_t>(counted));
+  EXPECT_EQ(result.latency.count(), result.counts.sent);
+  EXPECT_LT(result.counts.sent, server.received());
+}
+
+TEST(load_run, flows_take_several_source_addresses_in_turn) {
+  std::set<std::string> seen;
+  auto socket = bound({}, "127.0.0.1:0");
+  udppump::pump pump{socket, [&](udppump::datagram& received) {
+                       seen.insert(received.from.to_string());
+                       static_cast<void>(received.reply(received.payload));
+                     }};
+  auto options = to(socket.local());
+  options.plan.flows = 6;
+  options.sources = {udppump::address::parse("127.0.0.2:0"), udppump::address::parse("127.0.0.3:0")};
+  std::jthread serving{[&] { static_cast<void>(pump.run()); }};
+  const auto result = run_load(options, random_payload{1, 1, 10});
+  pump.request_stop();
+  serving.join();
+  EXPECT_EQ(result.counts.answered, result.counts.sent);
+  EXPECT_EQ(seen.size(), 6u);
+  const auto from = [&](const char* address) {
+    return std::ranges::count_if(seen, [&](const std::string& each) { return each.starts_with(address); });
+  };
+  EXPECT_EQ(from("127.0.0.2:"), 3);
+  EXPECT_EQ(from("127.0.0.3:"), 3);
+}
+
+std::string refusal(const load_options& options) {
+  try {
+    static_cast<void>(run_load(options, work_requests{1}));
+  } catch (const std::system_error& why) {
+    return why.what();
+  }
+  return {};
+}
+
+TEST(load_run, a_port_where_nobody_listens_is_named_at_once) {
+  udppump::address nobody;
+  {
+    const auto gone = bound();
+    nobody = gone.local();
+  }
+  auto options = to(nobody);
+  options.plan.length = 60s;  // it does not take that long
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_THAT(refusal(options), ::testing::AllOf(HasSubstr(nobody.to_string()), HasSubstr("nothing listens there"),
+                                                 HasSubstr("Connection refused")));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, patience);
+}
+
+TEST(load_run, a_source_of_another_family_or_machine_is_refused) {
+  const auto listening = bound();
+  auto options = to(listening.local());
+  options.sources = {udppump::address::parse("[::1]:0")};
+  EXPECT_THAT(refusal(options), HasSubstr("same family"));
+  options.sources = {udppump::address::parse("192.0.2.1:0")};
+  EXPECT_THAT(refusal(options), HasSubstr("192.0.2.1"));
+}
+
+TEST(load_run, a_target_that_goes_away_leaves_losses_and_icmp_errors) {
+  auto server = std::make_unique<mangling_server>(mangling_server::orders{});
+  auto options = to(server->local());
+  options.plan.length = 600ms;
+  options.timeout = 200ms;
+  bool gone = false;
+  const auto result =
+      run_load(options, work_requests{1}, {.every = 50ms, .report = [&](const load_progress& now) {
+                                             if (now.since_start < 300ms || gone || now.p50 == unanswered) return;
+                                             server.reset();
+                                             gone = true;
+                                           }});
+  EXPECT_TRUE(gone);
+  EXPECT_GT(result.counts.answered, 0u);
+  EXPECT_GT(result.counts.lost, 0u);
+  EXPECT_GT(result.icmp_errors, 0u);
+}
+
+TEST(load_run, progress_is_reported_and_an_interrupt_ends_it_early) {
+  const mangling_server server{{}};
+  auto options = to(server.local());
+  options.plan.length = 60s;
+  std::atomic<bool> interrupted{false};
+  int reports = 0;
+  const auto result = run_load(options, work_requests{1},
+                               {.every = 50ms,
+                                .report =
+                                    [&](const load_progress& now) {
+                                      EXPECT_EQ(now.length, 60s);
+                                      interrupted = ++reports == 4;
+                                    },
+                                .interrupted = &interrupted});
+  EXPECT_GE(reports, 4);
+  EXPECT_TRUE(result.interrupted);
+  EXPECT_LT(result.measured, 30s);
+  EXPECT_EQ(result.counts.answered, server.received());
+}
+
+TEST(load_run, answers_that_find_its_own_sockets_full_are_noticed) {
+  // A server that answers each request with many large datagrams, more than the client's socket takes at once.
+  auto socket = bound();
+  const std::string large(60'000, 'x');
+  udppump::pump pump{socket, [&](udppump::datagram& received) {
+                       for (int i = 0; i < 300; ++i) static_cast<void>(received.reply(large));
+                     }};
+  auto options = to(socket.local());
+  options.plan.length = 20ms;
+  options.timeout = 500ms;
+  std::jthread serving{[&] { static_cast<void>(pump.run()); }};
+  const auto result = run_load(options, work_requests{1});
+  pump.request_stop();
+  EXPECT_GT(result.receive_drops, 0u);
+  EXPECT_EQ(result.counts.lost, result.counts.sent);
+}
+
+TEST(load_run, the_lag_is_a_share_of_what_was_measured) {
+  load_result result;
+  EXPECT_EQ(result.lag_share(), 0);
+  for (int i = 0; i < 100; ++i) {
+    result.latency.add(2000ns);
+    result.lag.add(500ns);
+  }
+  EXPECT_EQ(result.lag_share(), 0.25);
+}
+
+}  // namespace
