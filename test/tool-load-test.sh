@@ -1,0 +1,214 @@
+#!/usr/bin/env bash
+# Runs `udppump load` and `udppump work` as their users would: against each other, against the example DNS server, and
+# with everything wrong that can be wrong on the command line.
+#
+# usage: tool-load-test.sh UDPPUMP DNS_SERVER EXAMPLES_DIR
+set -euo pipefail
+
+tool=$1
+dns_server=$2
+examples=$3
+dir=$(mktemp -d)
+servers=()
+
+clean_up() {
+  for each in ${servers[@]+"${servers[@]}"}; do kill -KILL "$each" 2>/dev/null || true; done
+  rm -rf "$dir"
+}
+trap clean_up EXIT
+
+fail() {
+  echo "FAILED: $*" >&2
+  for file in "$dir"/*.out "$dir"/*.err; do
+    [ -s "$file" ] && sed "s|^|  $(basename "$file"): |" "$file" >&2
+  done
+  exit 1
+}
+
+await() {
+  local deadline=$((SECONDS + 20))
+  until "$@"; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.02
+  done
+}
+
+# serve NAME COMMAND... : sets pid and address when it listens
+serve() {
+  local name=$1
+  shift
+  "$@" >"$dir/$name.out" 2>"$dir/$name.err" &
+  pid=$!
+  servers+=("$pid")
+  await grep -qs '^listening on ' "$dir/$name.out" || fail "$name does not listen"
+  address=$(sed -n 's/^listening on //p' "$dir/$name.out")
+}
+
+# end NAME : asks the last server to end; it must do so in order
+end() {
+  local code=0
+  kill -TERM "$pid"
+  wait "$pid" || code=$?
+  [ "$code" = 0 ] || fail "$1 ended with exit code $code"
+}
+
+# load EXPECTED_CODES ARGUMENT... : runs `udppump load` without a terminal
+load() {
+  local codes=$1 code=0
+  shift
+  timeout 60 "$tool" load "$@" >"$dir/load.out" 2>"$dir/load.err" </dev/null || code=$?
+  [[ " $codes " == *" $code "* ]] || fail "load $*: exit code $code, not $codes"
+}
+
+# number NAME : of the line "sent N, answered N, ..."
+number() { sed -n "s/.*\b$1 \([0-9]*\).*/\1/p" "$dir/load.out" | head -n 1; }
+
+# How late requests leave is the machine's affair here: what is tested is not how fast it is.
+any_lag=(--lag-limit 1000)
+short=(--duration 0.5s --warmup 100ms --timeout 10s)
+
+echo "# a server under test, shared, sharded and as a herd"
+for queue in shared sharded herd; do
+  serve work "$tool" work --bind 127.0.0.1:0 --workers 4 --queue "$queue"
+  load 0 "$address" --work exponential:1ms --rate 1000 --flows 16 "${short[@]}" "${any_lag[@]}"
+  [ "$(number sent)" -gt 300 ] || fail "it sent $(number sent) requests of 500"
+  [ "$(number sent)" = "$(number answered)" ] || fail "$queue: not all were answered"
+  grep -q '^service time used: mean ' "$dir/load.out" || fail "the service time used is missing"
+  [ ! -s "$dir/load.err" ] || fail "there is a progress line without a terminal"
+  end work
+  grep -q '^served [0-9]* requests, by worker: [0-9]* [0-9]* [0-9]* [0-9]*$' "$dir/work.out" || fail "the counts are missing"
+done
+
+echo "# --json has everything, and the same seed the same trace"
+serve work "$tool" work --bind 127.0.0.1:0 --workers 2
+for run in 1 2; do
+  load 0 "$address" --work exponential:1ms --rate 500 "${short[@]}" "${any_lag[@]}" --seed 7 --json "$dir/$run.json"
+done
+if command -v python3 >/dev/null; then
+  python3 - "$dir/1.json" "$dir/2.json" <<'END' || fail "the reports are not as they should be"
+import json, sys
+one, two = (json.load(open(name)) for name in sys.argv[1:])
+result, trace = one["result"], one["result"]["trace"]
+assert result["sent"] == result["answered"] + result["late"] + result["lost"]
+counted = [l for l, i in zip(trace["latency_ns"], trace["intended_ns"]) if i >= one["warmup_ns"]]
+assert len(counted) == result["sent"] and sum(c for _, _, c in result["latency"]["cells_ns"]) == result["latency"]["count"]
+exact = sorted(counted)[(len(counted) * 99 + 99) // 100 - 1]
+assert exact <= result["latency"]["p99_ns"] <= exact * 1.001, (exact, result["latency"]["p99_ns"])
+assert all(u >= a for u, a in zip(trace["used_ns"], trace["asked_ns"]))
+for field in "intended_ns", "flow", "asked_ns":
+    assert trace[field] == two["result"]["trace"][field], field
+END
+fi
+
+echo "# --plot draws"
+if command -v gnuplot >/dev/null; then
+  load 0 "$address" --work constant:1ms --rate 500 "${short[@]}" "${any_lag[@]}" --plot "$dir/plot.svg"
+  grep -q '<svg' "$dir/plot.svg" || fail "no SVG was drawn"
+else
+  load 1 "$address" --work constant:1ms --plot "$dir/plot.svg"
+  grep -q 'install it' "$dir/load.err" || fail "a missing gnuplot is not named"
+fi
+
+echo "# a run whose requests leave late is not valid"
+load 3 "$address" --work constant:0 --rate 500 "${short[@]}" --lag-limit 0.000001
+grep -q '^udppump: not valid: requests left late' "$dir/load.err" || fail "it does not say why"
+
+echo "# an interrupt ends a run early, and it is reported"
+"$tool" load "$address" --work constant:1ms --duration 60s --warmup 0 "${any_lag[@]}" >"$dir/load.out" 2>"$dir/load.err" &
+loading=$!
+servers+=("$loading")
+sleep 1
+kill -INT "$loading" 2>/dev/null || true
+# A shell starts its background jobs with SIGINT ignored where it has no job control; SIGTERM does the same.
+kill -TERM "$loading" 2>/dev/null || true
+wait "$loading" || true
+[ "$(number answered)" -gt 0 ] || fail "nothing is reported after an interrupt"
+end work
+
+echo "# --ramp finds a known knee: one worker that takes 4 ms serves 250 a second"
+serve work "$tool" work --bind 127.0.0.1:0 --workers 1
+load 0 "$address" --work constant:4ms --arrivals constant --ramp --slo 60ms --rate 100 --duration 1s --warmup 0 --json "$dir/ramp.json"
+knee=$(sed -n 's/.* up to \([0-9]*\) requests a second.*/\1/p' "$dir/load.out")
+# Above it the queue grows by 4 ms for each request too many: 60 ms are not reached at 250, but are at 270. Below it a
+# busy machine may stumble.
+if ((knee < 100 || knee > 270)); then fail "the knee is not 250 but $knee"; fi
+echo "  found $knee"
+load 4 "$address" --work constant:4ms --ramp --slo 1ms --rate 4 --duration 0.3s --warmup 0
+end work
+
+echo "# the example DNS server, matched by message id"
+if [ -x "$dns_server" ]; then
+  serve dns "$dns_server" --zone "$examples/example.com.zone" --bind 127.0.0.1:0 --workers 4
+  load 0 "$address" --dns "$examples/example.com.queries" --rate 2000 --flows 4 "${short[@]}" "${any_lag[@]}"
+  [ "$(number sent)" -gt 500 ] || fail "it sent $(number sent) queries of 1000"
+  [ "$(number sent)" = "$(number answered)" ] || fail "not all queries were answered"
+  for other in --payloads --work; do
+    printf '%s\n' 'beef0100000100000000000003777777076578616d706c6503636f6d0000010001' >"$dir/queries.hex"
+    if [ $other = --payloads ]; then
+      load 0 "$address" --payloads "$dir/queries.hex" --rate 500 "${short[@]}" "${any_lag[@]}"
+      [ "$(number sent)" = "$(number answered)" ] || fail "not all payloads were answered"
+    else
+      load 1 "$address" --work constant:1ms --rate 50 --duration 300ms --warmup 0 --timeout 300ms
+      grep -q 'answered none of' "$dir/load.err" || fail "a server of another protocol is not named"
+    fi
+  done
+  end dns
+else
+  echo "  not built: left out"
+fi
+
+echo "# what is wrong is said in one line, with cause and cure"
+# refuse CODE EXPECTED SUBCOMMAND ARGUMENT...
+refuse() {
+  local expected_code=$1 expected=$2 code=0
+  shift 2
+  timeout 20 "$tool" "$@" >"$dir/refused.out" 2>"$dir/refused.err" </dev/null || code=$?
+  [ "$code" = "$expected_code" ] || fail "$*: exit code $code, not $expected_code"
+  [ ! -s "$dir/refused.out" ] || fail "$*: there is output"
+  [ "$(wc -l <"$dir/refused.err")" = 1 ] || fail "$*: not one line"
+  grep -q -- "^udppump: .*$expected" "$dir/refused.err" || fail "$*: no '$expected'"
+}
+target=127.0.0.1:9
+refuse 2 'TARGET is required' load
+refuse 2 'udppump load --help' load "$target" --no-such-option
+refuse 2 '--rate: "fast" is no rate; write' load "$target" --rate fast
+refuse 2 '--rate: "0" is no rate' load "$target" --rate 0
+refuse 2 '--duration: "10" is no time; write' load "$target" --duration 10
+refuse 2 '--arrivals: "normal" is no pattern' load "$target" --arrivals normal
+refuse 2 'are no service times; write' load "$target" --work 1ms
+refuse 2 '--lag-limit' load "$target" --lag-limit much
+refuse 2 '--flows' load "$target" --flows 0
+refuse 2 '--encoding: "octal" is none of: hex, base64' load "$target" --encoding octal
+refuse 2 'at most 1' load "$target" --work constant:1ms --dns "$examples/example.com.queries"
+refuse 2 '--size 7' load "$target" --echo --size 7
+refuse 2 '--size 70000' load "$target" --size 70000
+refuse 2 '.svg or .png' load "$target" --plot "$dir/plot.pdf"
+refuse 2 '--ramp' load "$target" --ramp --plot "$dir/plot.svg"
+refuse 1 "cannot read $dir/none: No such file" load "$target" --payloads "$dir/none"
+printf '%s\n' 00 0g >"$dir/bad.hex"
+refuse 2 'bad.hex:2: not hexadecimal' load "$target" --payloads "$dir/bad.hex"
+printf '%s\n' 'example.com A' 'example.com' >"$dir/bad.dns"
+refuse 2 'bad.dns:2: there is no type' load "$target" --dns "$dir/bad.dns"
+refuse 1 '127.0.0.1' load 127.0.0.1
+refuse 1 'name.invalid' load name.invalid:53
+refuse 1 "cannot write $dir/none/report.json: No such file" load "$target" --json "$dir/none/report.json"
+refuse 1 "cannot write $dir: Is a directory" load "$target" --json "$dir"
+refuse 1 '192.0.2.1' load "$target" --source 192.0.2.1
+refuse 1 "$target: nothing listens there; start the server.*Connection refused" load "$target" --duration 60s
+refuse 2 '--queue: "heap" is none of: shared, sharded, herd' work --queue heap
+refuse 2 '--workers' work --workers 0
+refuse 2 '--waiter: "magic" is none of' work --waiter magic
+refuse 1 '127.0.0.1:99999' work --bind 127.0.0.1:99999
+refuse 1 '192.0.2.1:0' work --bind 192.0.2.1:0
+serve work "$tool" work --bind 127.0.0.1:0
+refuse 1 "$address.*in use" work --bind "$address"
+
+echo "# a worker that ends is reported, and the others end with it"
+read -r victim rest <"/proc/$pid/task/$pid/children" || true  # the kernel ends it with no newline
+kill -KILL "$victim"
+code=0
+wait "$pid" || code=$?
+[ "$code" = 1 ] || fail "exit code $code after the death of a worker, not 1"
+grep -q "^udppump: worker 0 (pid $victim) ended: killed by signal: Killed$" "$dir/work.err" || fail "it is not reported"
+for each in $rest; do await test ! -e "/proc/$each" || fail "a worker is left behind"; done
+echo "all is well"

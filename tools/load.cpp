@@ -1,0 +1,289 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <memory>
+#include <random>
+#include <thread>
+
+#include "command.hpp"
+#include "command_line.hpp"
+#include "load/dns_queries.hpp"
+#include "load/json_report.hpp"
+#include "load/knee_search.hpp"
+#include "load/load_run.hpp"
+#include "load/output_file.hpp"
+#include "load/payload_lines.hpp"
+#include "load/plot.hpp"
+#include "load/quantity.hpp"
+#include "load/random_payload.hpp"
+#include "load/text_report.hpp"
+#include "load/work_requests.hpp"
+
+namespace udppump::tools {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace udppump::load;
+
+enum load_exit_code : int { exit_invalid = 3, exit_none_good = 4 };
+
+struct load_settings {
+  std::string target;
+  std::vector<std::string> sources;
+  load_options run{.plan = {.rate = 1000, .length = 10s}, .warmup = 1s, .timeout = 2s};
+  std::string work, payloads, dns;
+  payload_encoding encoding = payload_encoding::hex;
+  bool echo = false;
+  std::size_t size = 64;
+  bool ramp = false;
+  nanoseconds slo = 10ms;
+  double lag_limit = 0.1;
+  bool quiet = false;
+  std::string json, plot;
+};
+
+std::ifstream open_for_reading(const std::string& path) {
+  std::ifstream from{path};
+  if (!from) throw std::system_error{errno, std::generic_category(), "cannot read " + path};
+  return from;
+}
+
+std::unique_ptr<request_template> make_template(const load_settings& settings) {
+  std::random_device random;  // not of the seed: each run must know its answers from those of others
+  const std::uint32_t tag = random();
+  if (!settings.work.empty()) return std::make_unique<work_requests>(tag, std::max(settings.size, work_message_size));
+  if (!settings.payloads.empty()) {
+    auto from = open_for_reading(settings.payloads);
+    return std::make_unique<payload_lines>(from, settings.payloads, settings.encoding);
+  }
+  if (!settings.dns.empty()) {
+    auto from = open_for_reading(settings.dns);
+    return std::make_unique<dns_queries>(from, settings.dns, tag);
+  }
+  using matching = random_payload::matching;
+  return std::make_unique<random_payload>(tag, settings.run.plan.seed, settings.size,
+                                          settings.echo ? matching::by_echo : matching::in_order);
+}
+
+nlohmann::json head_of_report(const load_settings& settings) {
+  return {{"udppump", UDPPUMP_VERSION},
+          {"target", settings.run.target.to_string()},
+          {"plan", to_json(settings.run.plan)},
+          {"warmup_ns", settings.run.warmup.count()},
+          {"timeout_ns", settings.run.timeout.count()},
+          {"lag_limit", settings.lag_limit}};
+}
+
+/// The plan's times with the warm-up put before what is measured.
+load_options with_warmup(load_options options) {
+  options.plan.length += options.warmup;
+  return options;
+}
+
+void draw(const load_settings& settings, const load_result& result) {
+  if (settings.plot.empty()) return;
+  const plot_curve curve{.name = "latency",
+                         .latency = &result.latency,
+                         .missing = result.counts.lost + result.counts.unsent,
+                         .colour = "#2a9d8f"};
+  plot(settings.plot,
+       fmt::format("{}, {} requests a second, {}", settings.run.target.to_string(), settings.run.plan.rate,
+                   settings.run.plan.arrivals.to_string()),
+       {&curve, 1});
+}
+
+int run_once(const load_settings& settings, const request_template& requests) {
+  status_line status{!settings.quiet};
+  const auto result = run_load(
+      with_warmup(settings.run), requests,
+      {.report = [&](const load_progress& now) { status.show(to_text(now)); }, .interrupted = &interruption()});
+  status.clear();
+  if (result.counts.sent + result.counts.unsent == 0) {
+    throw std::runtime_error{"no request was due in the time measured; raise --rate or --duration"};
+  }
+  fmt::print("{}", to_text(result));
+  const std::string invalid = invalidity(result, settings.lag_limit);
+  if (!settings.json.empty()) {
+    auto report = head_of_report(settings);
+    report["valid"] = invalid.empty();
+    report["result"] = to_json(result);
+    write_file(settings.json, report.dump() + "\n");
+  }
+  if (result.latency.count() == 0) {
+    throw std::runtime_error{fmt::format("{} answered none of {} requests; does it listen, and speak this protocol?",
+                                         settings.run.target.to_string(), result.counts.sent)};
+  }
+  draw(settings, result);
+  if (invalid.empty()) return exit_ok;
+  fmt::print(stderr, "udppump: not valid: {}\n", invalid);
+  return exit_invalid;
+}
+
+/// Waits until what an overload left in the target's queue is gone: until probes are within the limit, or do not get
+/// faster any more; at most half a minute.
+void let_recover(const load_settings& settings) {
+  load_options probe = settings.run;
+  probe.plan.rate = 20;
+  probe.plan.length = 200ms;
+  probe.plan.arrivals = {.kind = arrival_kind::constant};
+  probe.warmup = 0ns;
+  probe.keep_records = false;
+  nanoseconds last = unanswered;
+  for (const nanoseconds end = monotonic_now() + 30s; monotonic_now() < end && !interruption();) {
+    const nanoseconds slowest = run_load(probe, *make_template(settings)).percentile(100);
+    if (slowest <= settings.slo || (slowest != unanswered && slowest > last / 10 * 9)) return;
+    last = slowest;
+  }
+}
+
+int run_ramp(const load_settings& settings) {
+  nlohmann::json steps = nlohmann::json::array();
+  const auto measure = [&](double rate) {
+    if (interruption()) return verdict::bad;
+    const auto requests = make_template(settings);  // anew: no answer to an earlier step counts for this
+    load_options step = with_warmup(settings.run);
+    step.plan.rate = rate;
+    status_line status{!settings.quiet};
+    const auto result = run_load(
+        step, *requests,
+        {.report = [&](const load_progress& now) { status.show(to_text(now)); }, .interrupted = &interruption()});
+    status.clear();
+    const bool good = result.percentile(99) <= settings.slo;
+    // Late sending makes latencies longer, never shorter: what is good all the same is good.
+    const bool invalid = !good && !invalidity(result, settings.lag_limit).empty();
+    const auto* const name = good ? "good" : invalid ? "not valid" : "too much";
+    fmt::print("{:>10.0f} a second: p50 {}, p99 {}, lost {}: {}\n", rate, format_duration(result.percentile(50)),
+               format_duration(result.percentile(99)), result.counts.lost + result.counts.unsent, name);
+    std::fflush(stdout);
+    steps.push_back({{"rate", rate}, {"verdict", name}, {"result", to_json(result)}});
+    if (!good) let_recover(settings);
+    return good ? verdict::good : invalid ? verdict::invalid : verdict::bad;
+  };
+  const auto found = find_knee({.first_rate = settings.run.plan.rate}, measure);
+  if (!settings.json.empty()) {
+    auto report = head_of_report(settings);
+    report["slo_ns"] = settings.slo.count();
+    report["highest_good_rate"] = found.good;
+    report["lowest_bad_rate"] = found.bad;
+    report["limited_by_generator"] = found.invalid;
+    report["steps"] = std::move(steps);
+    write_file(settings.json, report.dump() + "\n");
+  }
+  if (found.good == 0) {
+    fmt::print("no rate was found at which the 99th percentile stays within {}\n", format_duration(settings.slo));
+    return exit_none_good;
+  }
+  fmt::print("the 99th percentile stays within {} up to {:.0f} requests a second{}\n", format_duration(settings.slo),
+             found.good, interruption() ? ", as far as was tried" : "");
+  if (!found.invalid) return exit_ok;
+  fmt::print(stderr,
+             "udppump: not valid: {:.0f} a second is more than this program can send in time here; "
+             "the target's limit lies higher\n",
+             found.bad);
+  return exit_invalid;
+}
+
+int run(load_settings& settings) {
+  settings.run.target = address::parse(settings.target);
+  for (const auto& source : settings.sources) settings.run.sources.push_back(address::parse(source));
+  if (!settings.work.empty()) settings.run.plan.service = service_times::parse(settings.work);
+  settings.run.keep_records = !settings.json.empty();
+  if (settings.ramp && !settings.plot.empty()) {
+    throw std::invalid_argument{"--plot draws one run, and --ramp makes many; leave one of them away"};
+  }
+  expect_writable(settings.json);
+  expect_plottable(settings.plot);
+  const auto requests = make_template(settings);
+  return settings.ramp ? run_ramp(settings) : run_once(settings, *requests);
+}
+
+/// "192.0.2.1" and "2001:db8::1" are allowed as sources, without a port.
+std::string with_port(std::string text) {
+  if (address::parse_numeric(text)) return text;
+  const auto with = text.find(':') != std::string::npos ? '[' + text + "]:0" : text + ":0";
+  return address::parse_numeric(with) ? with : text;
+}
+
+}  // namespace
+
+void add_load(CLI::App& app, action& chosen) {
+  auto& sub = *app.add_subcommand(
+      "load", "Send requests at set times, whatever the answers do, and measure how long these take.");
+  auto settings = std::make_shared<load_settings>();
+  auto& run_options = settings->run;
+  sub.add_option("TARGET", settings->target, "address to ask: 192.0.2.1:53, [2001:db8::1]:53, name:53")->required();
+
+  add_parsed(sub, "--rate", run_options.plan.rate, parse_rate, "RATE", "1000", "requests a second, in the mean")
+      ->group("When");
+  add_parsed(sub, "--duration", run_options.plan.length, parse_duration, "TIME", "10s", "how long to measure")
+      ->group("When");
+  add_parsed(sub, "--warmup", run_options.warmup, parse_duration, "TIME", "1s", "send for so long before measuring")
+      ->group("When");
+  add_parsed(sub, "--arrivals", run_options.plan.arrivals, arrival_pattern::parse, "PATTERN", "poisson",
+             "poisson, constant or bursts:N")
+      ->group("When");
+  add_parsed(sub, "--timeout", run_options.timeout, parse_duration, "TIME", "2s", "an answer after this long is late")
+      ->group("When");
+  sub.add_option("--seed", run_options.plan.seed, "the same seed gives the same times, flows and work")
+      ->type_name("N")
+      ->capture_default_str()
+      ->group("When");
+  sub.add_flag("--ramp", settings->ramp,
+               "find the highest rate whose p99 stays within --slo; begins at --rate, each "
+               "step takes --warmup and --duration")
+      ->group("When");
+  add_parsed(sub, "--slo", settings->slo, parse_duration, "TIME", "10ms", "for --ramp")->group("When");
+
+  auto& what = *sub.add_option_group("What", "what to ask; without any of the first three, random bytes");
+  what.add_option("--work", settings->work,
+                  "work requests, for udppump work: constant:1ms, exponential:1ms, "
+                  "bimodal:1ms or bimodal:500us,100ms,0.5%")
+      ->type_name("TIMES");
+  what.add_option("--dns", settings->dns, "DNS queries, a line each as in dnsperf: example.com AAAA")
+      ->type_name("FILE");
+  what.add_option("--payloads", settings->payloads, "a payload a line, sent in turn; answers are matched in order")
+      ->type_name("FILE");
+  what.require_option(0, 1);
+  add_parsed(sub, "--encoding", settings->encoding,
+             one_of<payload_encoding>({{"hex", payload_encoding::hex}, {"base64", payload_encoding::base64}}), "NAME",
+             "hex", "of --payloads: hex or base64")
+      ->group("What");
+  sub.add_option("--size", settings->size, "bytes of random and work requests; work takes 48 at least")
+      ->type_name("BYTES")
+      ->capture_default_str()
+      ->group("What");
+  sub.add_flag("--echo", settings->echo, "the target echoes: match random bytes by their first eight, not in order")
+      ->group("What");
+
+  sub.add_option("--flows", run_options.plan.flows, "client sockets")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 1'000'000U))
+      ->group("Where from");
+  sub.add_option("--source", settings->sources, "local address; several are taken in turn")
+      ->type_name("ADDRESS")
+      ->transform(with_port)
+      ->group("Where from");
+  add_parsed(sub, "--spin", run_options.spin_limit, parse_duration, "TIME", "60us",
+             "wake at most so much early and spin for the rest; 0 only sleeps")
+      ->group("Where from");
+  sub.add_flag("--realtime", run_options.realtime, "send as a SCHED_FIFO thread")->group("Where from");
+
+  add_parsed(sub, "--lag-limit", settings->lag_limit, parse_share, "SHARE", "10%",
+             "a run is not valid when the p99 of this program's own lag is a larger share of the measured p99")
+      ->group("Output");
+  sub.add_option("--json", settings->json, "everything, with histogram and exact trace")
+      ->type_name("FILE")
+      ->group("Output");
+  sub.add_option("--plot", settings->plot, "the latency distribution, drawn by gnuplot: .svg or .png")
+      ->type_name("FILE")
+      ->group("Output");
+  sub.add_flag("--quiet", settings->quiet, "no progress line")->group("Output");
+  sub.footer(
+      "Exit codes: 0 measured; 1 could not be measured; 2 the command line is wrong;\n"
+      "3 measured, but not valid: requests left late; 4 no rate is within --slo.\n"
+      "A request that was never answered waited longer than any other: with 2% lost there is no p99.");
+  sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });
+}
+
+}  // namespace udppump::tools

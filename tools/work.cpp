@@ -1,0 +1,78 @@
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <memory>
+#include <stdexcept>
+
+#include "command.hpp"
+#include "command_line.hpp"
+#include "load/system.hpp"
+#include "load/work_server.hpp"
+#include "work_options.hpp"
+
+namespace udppump::tools {
+namespace {
+
+using namespace udppump::load;
+
+struct work_settings {
+  std::string bind = "127.0.0.1:5000";
+  work_options server;
+};
+
+/// Blocks the signals that the parent waits for, before its workers are forked; they go on without them, see
+/// work_server.
+sigset_t block_signals() {
+  sigset_t awaited;
+  ::sigemptyset(&awaited);
+  for (const int signal : {SIGINT, SIGTERM, SIGCHLD}) ::sigaddset(&awaited, signal);
+  ::sigprocmask(SIG_BLOCK, &awaited, nullptr);
+  return awaited;
+}
+
+int run(work_settings& settings) {
+  settings.server.bind = address::parse(settings.bind);
+  const sigset_t awaited = block_signals();
+  work_server server{settings.server};
+  fmt::print("listening on {}\n{} workers, {}, waiting by {}\n", server.local().to_string(), server.workers(),
+             to_string(settings.server.queue), server.waiter());
+  std::fflush(stdout);
+  if (!server.receive_buffer_shortfall().empty()) {
+    fmt::print(stderr, "udppump: {}\n", server.receive_buffer_shortfall());
+  }
+  for (;;) {
+    const int signal = repeat([&] { return ::sigwaitinfo(&awaited, nullptr); });
+    if (signal != SIGCHLD) break;
+    if (const auto ended = server.ended()) throw std::runtime_error{*ended};
+  }
+  std::uint64_t sum = 0;
+  std::string each;
+  for (const auto served : server.served()) {
+    sum += served;
+    each += fmt::format(" {}", served);
+  }
+  fmt::print("served {} requests, by worker:{}\n", sum, each);
+  if (server.refused() > 0) fmt::print("{} datagrams were no work requests\n", server.refused());
+  return exit_ok;
+}
+
+}  // namespace
+
+void add_work(CLI::App& app, action& chosen) {
+  auto& sub = *app.add_subcommand("work", "Answer work requests: the server that udppump load measures.");
+  auto settings = std::make_shared<work_settings>();
+  auto& server = settings->server;
+  sub.add_option("--bind", settings->bind, "address to serve; port 0 takes a free one")
+      ->type_name("ADDRESS")
+      ->capture_default_str();
+  add_parsed(sub, "--queue", server.queue, parse_queue, "NAME", "shared",
+             "shared: one socket, a pump in each worker; sharded: SO_REUSEPORT, a socket and a pump in each; herd: one "
+             "socket, a plain epoll in each");
+  add_service_options(sub, server, "Options");
+  sub.footer(
+      "Ends at SIGINT and SIGTERM, and then says what each worker served.\n"
+      "Exit codes: 0 told to end; 1 could not serve, or a worker ended; 2 the command line is wrong.");
+  sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });
+}
+
+}  // namespace udppump::tools

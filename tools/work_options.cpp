@@ -1,0 +1,34 @@
+#include "work_options.hpp"
+
+#include "command_line.hpp"
+
+namespace udppump::tools {
+
+using load::queue_kind;
+using load::service_mode;
+
+queue_kind parse_queue(const std::string& text) {
+  return one_of<queue_kind>(
+      {{"shared", queue_kind::shared}, {"sharded", queue_kind::sharded}, {"herd", queue_kind::herd}})(text);
+}
+
+void add_service_options(CLI::App& app, load::work_options& server, const std::string& group) {
+  app.add_option("--workers", server.workers, "processes that serve")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024))
+      ->group(group);
+  add_parsed(app, "--service", server.service,
+             one_of<service_mode>({{"sleep", service_mode::sleep}, {"spin", service_mode::spin}}), "NAME", "sleep",
+             "sleep for the time asked, or spin: use as much CPU time")
+      ->group(group);
+  add_parsed(app, "--waiter", server.waiter,
+             one_of<waiter_kind>({{"auto", waiter_kind::automatic},
+                                  {"uring", waiter_kind::uring},
+                                  {"thread", waiter_kind::thread},
+                                  {"poll", waiter_kind::poll}}),
+             "NAME", "auto", "how pumps wait: auto, uring, thread or poll")
+      ->group(group);
+}
+
+}  // namespace udppump::tools

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "load/work_server.hpp"
+
+namespace udppump::tools {
+
+/// "shared", "sharded" or "herd"; throws std::invalid_argument that says so.
+load::queue_kind parse_queue(const std::string& text);
+
+/// --workers, --service and --waiter, which `work` and `compare` share. `server` must outlive the parsing.
+void add_service_options(CLI::App& app, load::work_options& server, const std::string& group);
+
+}  // namespace udppump::tools
