@@ -12,6 +12,7 @@ enum exit_code : int { exit_ok = 0, exit_failed = 1, exit_usage = 2 };
 
 using action = std::function<int()>;
 
+void add_compare(CLI::App& app, action& chosen);
 void add_load(CLI::App& app, action& chosen);
 void add_work(CLI::App& app, action& chosen);
 

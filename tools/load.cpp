@@ -18,6 +18,7 @@
 #include "load/random_payload.hpp"
 #include "load/text_report.hpp"
 #include "load/work_requests.hpp"
+#include "shared_options.hpp"
 
 namespace udppump::tools {
 namespace {
@@ -267,7 +268,7 @@ void add_load(CLI::App& app, action& chosen) {
   add_parsed(sub, "--spin", run_options.spin_limit, parse_duration, "TIME", "60us",
              "wake at most so much early and spin for the rest; 0 only sleeps")
       ->group("Where from");
-  sub.add_flag("--realtime", run_options.realtime, "send as a SCHED_FIFO thread")->group("Where from");
+  add_realtime_option(sub, run_options.priority, "Where from");
 
   add_parsed(sub, "--lag-limit", settings->lag_limit, parse_share, "SHARE", "10%",
              "a run is not valid when the p99 of this program's own lag is a larger share of the measured p99")

@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "udppump " UDPPUMP_VERSION);
   app.require_subcommand(1);
   action chosen;
+  add_compare(app, chosen);
   add_load(app, chosen);
   add_work(app, chosen);
   try {

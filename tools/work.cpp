@@ -8,7 +8,7 @@
 #include "command_line.hpp"
 #include "load/system.hpp"
 #include "load/work_server.hpp"
-#include "work_options.hpp"
+#include "shared_options.hpp"
 
 namespace udppump::tools {
 namespace {

@@ -104,7 +104,7 @@ load_result run_load(const load_options& options, const request_template& reques
   paced_sender sender{flows,
                       requests,
                       notes,
-                      {.warmup = options.warmup, .spin_limit = options.spin_limit, .realtime = options.realtime}};
+                      {.warmup = options.warmup, .spin_limit = options.spin_limit, .priority = options.priority}};
   progress_meter meter{watch, options.plan.length};
   load_result result;
 

@@ -8,6 +8,7 @@
 
 #include "load/answer_ledger.hpp"
 #include "load/histogram.hpp"
+#include "load/paced_sender.hpp"
 #include "load/request_plan.hpp"
 #include "load/request_template.hpp"
 #include "udppump/address.hpp"
@@ -26,7 +27,7 @@ struct load_options {
   nanoseconds timeout = std::chrono::seconds{2};
   /// The most that the sender spins before a request is due.
   nanoseconds spin_limit = std::chrono::microseconds{60};
-  bool realtime = false;
+  realtime priority = realtime::off;
   bool keep_records = false;
 };
 

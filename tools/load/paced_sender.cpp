@@ -15,12 +15,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-void become_realtime() {
+void take_priority(realtime wanted) {
+  if (wanted == realtime::off) return;
   const sched_param lowest{.sched_priority = 1};
   const int error = ::pthread_setschedparam(::pthread_self(), SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest);
-  if (error == 0) return;
+  if (error == 0 || wanted == realtime::automatic) return;
   throw std::system_error{error, std::generic_category(),
-                          "--realtime: needs CAP_SYS_NICE or a limit of RLIMIT_RTPRIO (ulimit -r) of at least 1"};
+                          "--realtime on: needs CAP_SYS_NICE or a limit of RLIMIT_RTPRIO (ulimit -r) of at least 1"};
 }
 
 }  // namespace
@@ -31,7 +32,7 @@ bool is_icmp_error(int error) noexcept {
 }
 
 void paced_sender::send(request_plan plan, nanoseconds start, const std::stop_token& stop) {
-  if (options_.realtime) become_realtime();
+  take_priority(options_.priority);
   ask_for_exact_timers();
   constexpr nanoseconds longest_sleep = 50ms;  // how long a stop may take
   punctual_sleep sleep{options_.spin_limit};

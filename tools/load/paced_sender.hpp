@@ -20,13 +20,21 @@ struct sender_note {
   sent_request request = {};
 };
 
+/// Whether the sender is a SCHED_FIFO thread, which everything else on its processor makes way for.
+enum class realtime {
+  off,
+  /// Where it may be, else not.
+  automatic,
+  /// An error where it may not be.
+  on,
+};
+
 struct sender_options {
   /// Requests due before are sent, but their lag is not counted.
   nanoseconds warmup{0};
   /// See punctual_sleep.
   nanoseconds spin_limit = std::chrono::microseconds{60};
-  /// Sends as a SCHED_FIFO thread, which everything else on its processor makes way for.
-  bool realtime = false;
+  realtime priority = realtime::off;
 };
 
 /// Sends the requests of a plan when they are due, whatever becomes of them: the open loop. It never waits for an

@@ -18,6 +18,7 @@ std::string table::to_string() const {
     for (std::size_t i = 1; i < cells.size(); ++i) {
       fmt::format_to(std::back_inserter(text), "  {:>{}}", cells[i], widths[i]);
     }
+    text.erase(text.find_last_not_of(' ') + 1);
     text += '\n';
   }
   return text;

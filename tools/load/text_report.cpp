@@ -67,7 +67,7 @@ std::string invalidity(const load_result& result, double limit) {
   if (result.lag_share() <= limit) return {};
   return fmt::format(
       "requests left late: the 99th percentile of this program's own lag is {}, {:.0f}% of the latency's {} "
-      "(at most {:.0f}% is valid); lower --rate, quiet the machine, or try --realtime",
+      "(at most {:.0f}% is valid); lower --rate, quiet the machine, or try --realtime on",
       format_duration(result.lag.percentile(99)), 100 * result.lag_share(),
       format_duration(result.latency.percentile(99)), 100 * limit);
 }

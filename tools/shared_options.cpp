@@ -1,10 +1,11 @@
-#include "work_options.hpp"
+#include "shared_options.hpp"
 
 #include "command_line.hpp"
 
 namespace udppump::tools {
 
 using load::queue_kind;
+using load::realtime;
 using load::service_mode;
 
 queue_kind parse_queue(const std::string& text) {
@@ -28,6 +29,14 @@ void add_service_options(CLI::App& app, load::work_options& server, const std::s
                                   {"thread", waiter_kind::thread},
                                   {"poll", waiter_kind::poll}}),
              "NAME", "auto", "how pumps wait: auto, uring, thread or poll")
+      ->group(group);
+}
+
+void add_realtime_option(CLI::App& app, realtime& priority, const std::string& group) {
+  add_parsed(app, "--realtime", priority,
+             one_of<realtime>({{"off", realtime::off}, {"auto", realtime::automatic}, {"on", realtime::on}}), "NAME",
+             priority == realtime::off ? "off" : "auto",
+             "send as a SCHED_FIFO thread: on, off, or auto, where it is allowed")
       ->group(group);
 }
 

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "load/paced_sender.hpp"
 #include "load/work_server.hpp"
 
 namespace udppump::tools {
@@ -12,5 +13,8 @@ load::queue_kind parse_queue(const std::string& text);
 
 /// --workers, --service and --waiter, which `work` and `compare` share. `server` must outlive the parsing.
 void add_service_options(CLI::App& app, load::work_options& server, const std::string& group);
+
+/// --realtime, which `load` and `compare` share; its default is what `priority` is.
+void add_realtime_option(CLI::App& app, load::realtime& priority, const std::string& group);
 
 }  // namespace udppump::tools

@@ -1,0 +1,177 @@
+#include "load/comparison.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "load/comparison_report.hpp"
+#include "load/ideal_queue.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using namespace udppump::load;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+comparison_options small() {
+  comparison_options options{.repetitions = 2, .load = 0.5, .lag_limit = 1000};
+  options.server = {.bind = udppump::address::parse("127.0.0.1:0"), .workers = 2};
+  options.run = {.timeout = 10s, .keep_records = true};
+  options.run.plan = {.length = 300ms, .flows = 16, .service = service_times::parse("exponential:2ms")};
+  options.run.warmup = 50ms;
+  return options;
+}
+
+TEST(comparison, runs_every_queue_under_the_same_trace_in_rotating_order) {
+  auto options = small();
+  options.queues = {queue_kind::shared, queue_kind::sharded, queue_kind::herd};
+  const auto compared = compare(options);
+  ASSERT_EQ(compared.runs.size(), 6u);
+  const std::vector order{queue_kind::shared,  queue_kind::sharded, queue_kind::herd,
+                          queue_kind::sharded, queue_kind::herd,    queue_kind::shared};
+  EXPECT_EQ(compared.repetitions(), 2u);
+  for (std::size_t i = 0; i < compared.runs.size(); ++i) {
+    const auto& run = compared.runs[i];
+    EXPECT_EQ(run.queue, order[i]);
+    EXPECT_EQ(run.repetition, i / 3);
+    EXPECT_EQ(run.result.counts.answered, run.result.counts.sent);
+    EXPECT_EQ(run.ideal.count(), run.result.counts.sent);
+    EXPECT_GT(run.switches_per_datagram, 0);
+    const auto& trace = run.result.records;
+    const auto& first = compared.runs[i / 3 * 3].result.records;
+    ASSERT_EQ(trace.size(), first.size());
+    for (std::size_t j = 0; j < trace.size(); ++j) {
+      EXPECT_EQ(trace[j].intended, first[j].intended);
+      EXPECT_EQ(trace[j].flow, first[j].flow);
+      EXPECT_EQ(trace[j].asked, first[j].asked);
+    }
+  }
+  EXPECT_NE(compared.runs[0].result.records[0].intended, compared.runs[3].result.records[0].intended);
+}
+
+TEST(comparison, one_worker_is_never_faster_than_the_ideal_on_what_it_really_did) {
+  // With more workers, luck with the order may favour some requests; one serves them as they came.
+  auto options = small();
+  options.repetitions = 1;
+  options.server.workers = 1;
+  for (const auto& run : compare(options).runs) {
+    ideal_queue ideal{1};
+    for (const auto& each : run.result.records) {
+      ASSERT_GE(each.used, each.asked);
+      EXPECT_GT(each.latency, ideal.serve(each.intended, each.used)) << to_string(run.queue);
+    }
+  }
+}
+
+TEST(comparison, an_interrupt_leaves_whole_repetitions) {
+  auto options = small();
+  options.repetitions = 100;
+  std::atomic<bool> interrupted{false};
+  double furthest = 0;
+  const auto compared = compare(options, {.report =
+                                              [&](queue_kind, unsigned repetition, double done) {
+                                                EXPECT_GE(done, furthest);
+                                                furthest = done;
+                                                if (repetition == 1) interrupted = true;
+                                              },
+                                          .interrupted = &interrupted});
+  EXPECT_EQ(compared.runs.size(), 2u);
+  EXPECT_LT(furthest, 0.1);
+}
+
+TEST(comparison, the_rate_follows_from_the_load) {
+  auto options = small();
+  options.load = 0.7;
+  options.server.workers = 8;
+  options.run.plan.service = service_times::parse("constant:500us");
+  EXPECT_DOUBLE_EQ(rate_of(options), 11'200);
+}
+
+TEST(comparison, the_ideal_is_simulated_on_the_trace_and_what_was_used) {
+  std::vector<request_record> records(4);
+  const auto put = [&](std::size_t i, nanoseconds intended, nanoseconds asked, nanoseconds used) {
+    records[i].intended = intended;
+    records[i].asked = asked;
+    records[i].used = used;
+  };
+  put(0, 0ns, 5ns, 10ns);
+  put(1, 2ns, 5ns, -1ns);  // without an answer: waits until 10, then takes what it asked for
+  put(2, 3ns, 5ns, 20ns);  // waits until 15
+  put(3, 100ns, 1ns, 2ns);
+  const auto latency = simulate_ideal(records, 1, 3ns);
+  EXPECT_EQ(latency.count(), 2u);
+  EXPECT_EQ(latency.min(), 2ns);
+  EXPECT_EQ(latency.max(), 32ns);
+}
+
+/// Two queues, `count` repetitions in which everything takes as long as `latency` says, the ideal 1 ms.
+comparison made_up(unsigned count, const std::function<nanoseconds(queue_kind, unsigned)>& latency) {
+  comparison made{.options = small(), .runs = {}};
+  made.options.repetitions = count;
+  for (unsigned repetition = 0; repetition < count; ++repetition) {
+    for (const auto queue : made.options.queues) {
+      compared_run run{.queue = queue, .repetition = repetition};
+      for (int i = 0; i < 100; ++i) {
+        run.ideal.add(1ms);
+        run.result.latency.add(latency(queue, repetition));
+      }
+      run.result.counts = {.sent = 100, .answered = 100};
+      run.result.measured = 1s;
+      made.runs.push_back(std::move(run));
+    }
+  }
+  return made;
+}
+
+TEST(comparison, figures_are_medians_of_the_repetitions) {
+  const auto compared = made_up(3, [](queue_kind queue, unsigned repetition) {
+    return queue == queue_kind::shared ? 2ms : (repetition + 3) * 1ms;
+  });
+  const auto figure = compared.figure(queue_kind::sharded, [](const compared_run& run) { return run.latency(99); });
+  EXPECT_DOUBLE_EQ(figure.lowest, 0.003);
+  EXPECT_DOUBLE_EQ(figure.median, 0.004);
+  EXPECT_DOUBLE_EQ(figure.highest, 0.005);
+  EXPECT_EQ(to_sentence(compared),
+            "With 2 workers at 50% load, 99 of 100 requests were answered within 2.00 ms by shared (2.00 times the "
+            "ideal queue's) and within 4.00 ms by sharded (2.00 times as long).");
+  EXPECT_EQ(compared.latencies(queue_kind::sharded).count(), 300u);
+  EXPECT_THAT(to_table(compared), AllOf(HasSubstr("p99/ideal"), HasSubstr("\nideal "), HasSubstr("\nshared "),
+                                        HasSubstr("\n  lowest "), HasSubstr("5.00 ms")));
+}
+
+TEST(comparison, repetitions_that_are_not_valid_are_left_out_whole) {
+  auto compared = made_up(3, [](queue_kind, unsigned repetition) { return (repetition + 1) * 1ms; });
+  compared.runs[1].valid = false;  // the sharded one of the first repetition
+  EXPECT_EQ(compared.valid_repetitions(), 2u);
+  EXPECT_TRUE(compared.valid());
+  const auto p50 = [](const compared_run& run) { return run.latency(50); };
+  EXPECT_DOUBLE_EQ(compared.figure(queue_kind::shared, p50).lowest, 0.002);
+  compared.runs[2].valid = false;
+  EXPECT_FALSE(compared.valid());  // then all is shown, for what it is worth
+  EXPECT_DOUBLE_EQ(compared.figure(queue_kind::shared, p50).lowest, 0.001);
+}
+
+TEST(comparison, a_queue_that_lost_too_much_has_no_percentile) {
+  auto compared = made_up(1, [](queue_kind, unsigned) { return 1ms; });
+  compared.runs[1].result.counts = {.sent = 110, .answered = 100, .lost = 10};
+  EXPECT_TRUE(std::isinf(compared.runs[1].latency(99)));
+  EXPECT_EQ(compared.missing(queue_kind::sharded), 10u);
+  EXPECT_THAT(to_sentence(compared), HasSubstr("and never by sharded, which left more than one in 100"));
+  EXPECT_THAT(to_table(compared), HasSubstr("lost"));
+}
+
+TEST(spread, of_odd_and_even_counts) {
+  const auto odd = spread::of({3, 1, 2});
+  EXPECT_EQ(odd.lowest, 1);
+  EXPECT_EQ(odd.median, 2);
+  EXPECT_EQ(odd.highest, 3);
+  EXPECT_EQ(spread::of({4, 1, 2, 3}).median, 2.5);
+  EXPECT_TRUE(std::isnan(spread::of({}).median));
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(spread::of({infinity, infinity}).median, infinity);
+}
+
+}  // namespace

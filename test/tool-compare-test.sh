@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Runs `udppump compare` as its users would, briefly. How fast anything is does not matter here.
+#
+# usage: tool-compare-test.sh UDPPUMP
+set -euo pipefail
+
+tool=$1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+fail() {
+  echo "FAILED: $*" >&2
+  for file in out err; do
+    [ -s "$dir/$file" ] && sed "s/^/  $file: /" "$dir/$file" >&2
+  done
+  exit 1
+}
+
+# compare CODE ARGUMENT...
+compare() {
+  local expected=$1 code=0
+  shift
+  timeout 100 "$tool" compare "$@" >"$dir/out" 2>"$dir/err" </dev/null || code=$?
+  [ "$code" = "$expected" ] || fail "$*: exit code $code, not $expected"
+}
+short=(--workers 2 --load 50% --work exponential:2ms --flows 16 --duration 300ms --warmup 100ms --repetitions 2
+  --timeout 10s)
+
+echo "# a table, a plot, a report, and a sentence at the end"
+plot=()
+if command -v gnuplot >/dev/null; then plot=(--plot "$dir/plot.svg"); fi
+compare 0 "${short[@]}" --lag-limit 1000 --json "$dir/report.json" ${plot[@]+"${plot[@]}"}
+[ ! -s "$dir/err" ] || fail "there is a progress bar without a terminal"
+for row in ideal shared sharded; do grep -qE "^$row +[0-9.]+ [mu]?s " "$dir/out" || fail "no row $row"; done
+[ "$(grep -c '^  lowest ' "$dir/out")" = 2 ] || fail "no spread"
+tail -n 1 "$dir/out" | grep -qE '^With 2 workers at 50% load, 99 of 100 requests were answered within [0-9.]+ [mu]?s by shared \([0-9.]+ times the ideal queue.s\) and within [0-9.]+ [mu]?s by sharded \([0-9.]+ times as long\)\.$' ||
+  fail "the last line is not the sentence"
+if ((${#plot[@]})); then
+  for curve in 'ideal queue' shared sharded; do grep -q ">$curve<\|>$curve *<" "$dir/plot.svg" || fail "no curve $curve"; done
+fi
+if command -v python3 >/dev/null; then
+  python3 - "$dir/report.json" <<'END' || fail "the report is not as it should be"
+import heapq, json, sys
+report = json.load(open(sys.argv[1]))
+runs = report["runs"]
+assert [run["queue"] for run in runs] == ["shared", "sharded", "sharded", "shared"]
+for run in runs:
+    trace = run["result"]["trace"]
+    free = [0] * report["workers"]  # the ideal queue once more, by somebody else
+    ideal = []
+    for intended, used, asked in zip(trace["intended_ns"], trace["used_ns"], trace["asked_ns"]):
+        done = max(intended, heapq.heappop(free)) + (asked if used is None else used)
+        heapq.heappush(free, done)
+        if intended >= report["warmup_ns"]: ideal.append(done - intended)
+    exact = sorted(ideal)[(len(ideal) * 99 + 99) // 100 - 1]
+    assert exact <= run["ideal"]["p99_ns"] <= exact * 1.001
+for one, other in (runs[0:2], runs[2:4]):
+    for field in "intended_ns", "flow", "asked_ns":
+        assert one["result"]["trace"][field] == other["result"]["trace"][field], field
+END
+fi
+
+echo "# all three queues"
+compare 0 "${short[@]}" --lag-limit 1000 --queue shared sharded herd
+grep -q '^herd ' "$dir/out" || fail "no row herd"
+
+echo "# where requests leave late, there is a table but no sentence"
+compare 3 "${short[@]}" --lag-limit 0.000001
+grep -q '^shared ' "$dir/out" || fail "no table"
+if grep -q '^With ' "$dir/out"; then fail "a sentence about what is not valid"; fi
+grep -q '^udppump: not valid: in 2 of 2 repetitions' "$dir/err" || fail "it does not say why"
+
+echo "# what is wrong is said in one line"
+refuse() {
+  local expected=$2
+  compare "$1" "${@:3}"
+  [ "$(wc -l <"$dir/err")" = 1 ] || fail "${*:3}: not one line"
+  grep -q -- "^udppump: .*$expected" "$dir/err" || fail "${*:3}: no '$expected'"
+}
+refuse 2 '--load: "heavy" is no share' --load heavy
+refuse 2 '"heap" is none of: shared, sharded, herd' --queue heap
+refuse 2 '--queue: at least two' --queue shared
+refuse 2 '--queue: shared is named twice' --queue shared shared
+refuse 2 '--work: the mean' --work constant:0
+refuse 2 '--duration' --duration 0
+refuse 2 'are no service times' --work 1ms
+refuse 2 '.svg or .png' --plot "$dir/plot.txt"
+refuse 1 "cannot write $dir/none/report.json" --json "$dir/none/report.json"
+echo "all is well"

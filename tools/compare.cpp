@@ -1,0 +1,151 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+
+#include "command.hpp"
+#include "command_line.hpp"
+#include "load/comparison.hpp"
+#include "load/comparison_report.hpp"
+#include "load/output_file.hpp"
+#include "load/plot.hpp"
+#include "load/quantity.hpp"
+#include "shared_options.hpp"
+
+namespace udppump::tools {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace udppump::load;
+
+enum compare_exit_code : int { exit_invalid = 3 };
+
+struct compare_settings {
+  comparison_options compared{
+      .server = {.bind = address::parse("127.0.0.1:0"), .workers = 8},
+      .run = {.plan = {.length = 2500ms, .flows = 64, .service = service_times::parse("exponential:1ms")},
+              .warmup = 500ms,
+              .priority = realtime::automatic}};
+  std::vector<std::string> queues;
+  bool quiet = false;
+  std::string json, plot;
+};
+
+std::string progress_bar(queue_kind queue, unsigned repetition, unsigned repetitions, double done) {
+  constexpr int width = 40;
+  const int filled = std::clamp(static_cast<int>(done * width), 0, width);
+  return fmt::format("[{:#<{}}{:.<{}}] {:3.0f}%  {} of {}: {}", "", filled, "", width - filled,
+                     100 * std::min(done, 1.0), repetition + 1, repetitions, to_string(queue));
+}
+
+int run(compare_settings& settings) {
+  auto& options = settings.compared;
+  if (!settings.queues.empty()) {
+    options.queues.clear();
+    for (const auto& name : settings.queues) {
+      const queue_kind queue = parse_queue(name);
+      if (std::ranges::find(options.queues, queue) != options.queues.end()) {
+        throw std::invalid_argument{fmt::format("--queue: {} is named twice", name)};
+      }
+      options.queues.push_back(queue);
+    }
+    if (options.queues.size() < 2) throw std::invalid_argument{"--queue: at least two can be compared"};
+  }
+  if (options.run.plan.service.mean <= 0ns) throw std::invalid_argument{"--work: the mean must be more than nothing"};
+  if (options.run.plan.length <= 0ns) throw std::invalid_argument{"--duration: must be more than nothing"};
+  options.run.keep_records = !settings.json.empty();
+  expect_writable(settings.json);
+  expect_plottable(settings.plot);
+  fmt::print("{}", method_of(options));
+  std::fflush(stdout);
+
+  status_line status{!settings.quiet};
+  const auto compared = compare(
+      options, {.report = [&](queue_kind queue, unsigned repetition,
+                              double done) { status.show(progress_bar(queue, repetition, options.repetitions, done)); },
+                .interrupted = &interruption()});
+  status.clear();
+  if (!settings.json.empty()) write_file(settings.json, to_json(compared).dump() + "\n");
+  const unsigned made = compared.repetitions();
+  const unsigned invalid = made - compared.valid_repetitions();
+  if (made == 0) throw std::runtime_error{"interrupted before the first repetition was over"};
+  fmt::print("\n{}", to_table(compared));
+  if (!settings.plot.empty()) plot(settings.plot, compared);
+  if (!compared.valid()) {
+    fmt::print(stderr,
+               "udppump: not valid: in {} of {} repetitions requests left late, by more than {:.0f}% of the latency; "
+               "quiet the machine, lower --load, or try --realtime on\n",
+               invalid, made, 100 * options.lag_limit);
+    return exit_invalid;
+  }
+  if (invalid > 0) fmt::print("left out: {} of {} repetitions, in which requests left late\n", invalid, made);
+  fmt::print("\n{}\n", to_sentence(compared));
+  return exit_ok;
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app, action& chosen) {
+  auto& sub = *app.add_subcommand("compare", "Measure a shared and a sharded queue, beside the ideal one.");
+  auto settings = std::make_shared<compare_settings>();
+  auto& options = settings->compared;
+  auto& plan = options.run.plan;
+  const auto* const server = "Server";
+  sub.add_option("--queue", settings->queues, "shared, sharded, herd; two or all of them")
+      ->type_name("NAME")
+      ->default_str("shared sharded")
+      ->group(server);
+  add_service_options(sub, options.server, server);
+
+  const auto* const load = "Load";
+  add_parsed(sub, "--load", options.load, parse_share, "SHARE", "70%", "of the workers' time that requests ask for")
+      ->group(load);
+  add_parsed(sub, "--work", plan.service, service_times::parse, "TIMES", "exponential:1ms",
+             "service times: constant:1ms, exponential:1ms, bimodal:1ms or bimodal:500us,100ms,0.5%")
+      ->group(load);
+  add_parsed(sub, "--arrivals", plan.arrivals, arrival_pattern::parse, "PATTERN", "poisson",
+             "poisson, constant or bursts:N")
+      ->group(load);
+  sub.add_option("--flows", plan.flows, "client sockets")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 1'000'000U))
+      ->group(load);
+  add_parsed(sub, "--duration", plan.length, parse_duration, "TIME", "2.5s", "how long each run measures")->group(load);
+  add_parsed(sub, "--warmup", options.run.warmup, parse_duration, "TIME", "500ms", "send for so long before")
+      ->group(load);
+  sub.add_option("--repetitions", options.repetitions, "how often each queue is measured")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000))
+      ->group(load);
+  sub.add_option("--seed", plan.seed, "of the first repetition's trace; each has the next")
+      ->type_name("N")
+      ->capture_default_str()
+      ->group(load);
+  add_parsed(sub, "--timeout", options.run.timeout, parse_duration, "TIME", "2s", "an answer after this long is late")
+      ->group(load);
+  add_realtime_option(sub, options.run.priority, load);
+
+  const auto* const output = "Output";
+  add_parsed(sub, "--lag-limit", options.lag_limit, parse_share, "SHARE", "10%",
+             "a repetition is left out when the p99 of this program's own lag is a larger share of a measured p99")
+      ->group(output);
+  sub.add_option("--json", settings->json, "everything, with histograms and exact traces")
+      ->type_name("FILE")
+      ->group(output);
+  sub.add_option("--plot", settings->plot, "the latency distributions, drawn by gnuplot: .svg or .png")
+      ->type_name("FILE")
+      ->group(output);
+  sub.add_flag("--quiet", settings->quiet, "no progress bar")->group(output);
+  sub.footer(
+      "Exit codes: 0 compared; 1 could not be; 2 the command line is wrong;\n"
+      "3 most repetitions are not valid: requests left late.\n"
+      "Ratios are to the ideal queue: first come first served, any idle worker at once, simulated on the same "
+      "arrivals\n"
+      "and the service times really used. A service that sleeps is one of the context switches.");
+  sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });
+}
+
+}  // namespace udppump::tools

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "load/histogram.hpp"
+#include "load/load_run.hpp"
+#include "load/spread.hpp"
+#include "load/work_server.hpp"
+
+namespace udppump::load {
+
+struct comparison_options {
+  std::vector<queue_kind> queues = {queue_kind::shared, queue_kind::sharded};
+  unsigned repetitions = 5;
+  /// How much of the workers' time the requests ask for, as a share of 1.
+  double load = 0.7;
+  /// The server under test; its queue is one of `queues` after the other.
+  work_options server = {};
+  /// The load; its target and rate follow from the server and the share.
+  load_options run = {};
+  /// The largest load_result::lag_share() of a valid run.
+  double lag_limit = 0.1;
+};
+
+/// Requests a second that make up the load asked for.
+double rate_of(const comparison_options& options) noexcept;
+
+/// One queue under one trace.
+struct compared_run {
+  queue_kind queue = queue_kind::shared;
+  unsigned repetition = 0;
+  load_result result = {};
+  /// What the same requests would have waited in the ideal queue: the same times of arrival, the service times that
+  /// were really used (of those without an answer, what they asked for), the same number of workers.
+  histogram ideal = {};
+  /// Of all threads of all workers; a service that sleeps is one of them.
+  double switches_per_datagram = 0;
+  /// How much of the workers' time was really used.
+  double real_load = 0;
+  bool valid = true;
+
+  /// Answers within the timeout, a second.
+  double goodput() const noexcept;
+  /// In seconds; infinity where so many requests have no answer that there is none.
+  double latency(double percent) const noexcept;
+  double ideal_latency(double percent) const noexcept;
+  double ratio_to_ideal(double percent) const noexcept { return latency(percent) / ideal_latency(percent); }
+};
+
+struct comparison {
+  comparison_options options;
+  /// In the order in which they were made; whole repetitions only.
+  std::vector<compared_run> runs;
+
+  /// Repetitions that were made, and of these the ones in which the runs of all queues are valid.
+  unsigned repetitions() const noexcept;
+  unsigned valid_repetitions() const;
+  /// At least half of what was made is valid; then only that is compared, else all of it, for what it is worth.
+  bool valid() const { return 2 * valid_repetitions() >= repetitions(); }
+  /// A figure of all runs of a queue that are compared.
+  spread figure(queue_kind queue, const std::function<double(const compared_run&)>& of) const;
+  /// All compared runs of a queue together.
+  histogram latencies(queue_kind queue) const;
+  histogram ideal_latencies(queue_kind queue) const;
+  /// Requests without an answer in all compared runs of a queue.
+  std::uint64_t missing(queue_kind queue) const;
+
+ private:
+  bool is_valid(unsigned repetition) const;
+  std::vector<const compared_run*> compared_runs(queue_kind queue) const;
+};
+
+struct comparison_watch {
+  /// Called several times a second with what is being run and the share of the whole that is done.
+  std::function<void(queue_kind queue, unsigned repetition, double done)> report = {};
+  const std::atomic<bool>* interrupted = nullptr;
+};
+
+/// What `records` would have waited in the ideal queue, those due before the end of the warm-up served but not counted.
+histogram simulate_ideal(std::span<const request_record> records, std::size_t workers, nanoseconds warmup);
+
+/// Runs every queue once in each repetition, in an order that rotates, all under the same trace; each repetition has
+/// another one. The process must have one thread only; see work_server. Interrupted, it returns the repetitions that
+/// are whole.
+comparison compare(const comparison_options& options, const comparison_watch& watch = {});
+
+}  // namespace udppump::load
