@@ -149,7 +149,7 @@ int run_ramp(const load_settings& settings) {
         step, *requests,
         {.report = [&](const load_progress& now) { status.show(to_text(now)); }, .interrupted = &interruption()});
     status.clear();
-    const bool good = result.percentile(99) <= settings.slo;
+    const bool good = !result.gave_up && result.percentile(99) <= settings.slo;
     // Late sending makes latencies longer, never shorter: what is good all the same is good.
     const bool invalid = !good && !invalidity(result, settings.lag_limit).empty();
     const auto* const name = good ? "good" : invalid ? "not valid" : "too much";

@@ -43,7 +43,7 @@ compared_run run_one(const comparison_options& options, queue_kind queue, unsign
                                static_cast<double>(std::max<std::size_t>(1, done.result.records.size()));
   done.ideal = simulate_ideal(done.result.records, server.workers(), run.warmup);
   done.real_load = real_load_of(done.result, server.workers());
-  done.valid = done.result.lag_share() <= options.lag_limit;
+  done.valid = !done.result.gave_up && done.result.lag_share() <= options.lag_limit;
   if (!options.run.keep_records) done.result.records = {};
   return done;
 }

@@ -68,6 +68,7 @@ json to_json(const load_result& result) {
   const auto& counts = result.counts;
   json whole{{"measured_ns", result.measured.count()},
              {"interrupted", result.interrupted},
+             {"gave_up", result.gave_up},
              {"sent", counts.sent},
              {"unsent", counts.unsent},
              {"answered", counts.answered},

@@ -104,7 +104,10 @@ load_result run_load(const load_options& options, const request_template& reques
   paced_sender sender{flows,
                       requests,
                       notes,
-                      {.warmup = options.warmup, .spin_limit = options.spin_limit, .priority = options.priority}};
+                      {.warmup = options.warmup,
+                       .spin_limit = options.spin_limit,
+                       .priority = options.priority,
+                       .longest_lag = options.timeout}};
   progress_meter meter{watch, options.plan.length};
   load_result result;
 
@@ -161,7 +164,10 @@ load_result run_load(const load_options& options, const request_template& reques
   result.receive_buffer_shortfall = flows.receive_buffer().shortfall();
   result.icmp_errors = receiver.icmp_errors() + sender.icmp_errors();
   result.send_error = sender.last_error();
-  result.measured = std::max(0ns, (result.interrupted ? last_intended : options.plan.length) - options.warmup);
+  result.gave_up = sender.gave_up();
+  const bool early = result.interrupted || result.gave_up;
+  result.measured =
+      std::max(0ns, (early ? sender.last_sent() : std::max(options.plan.length, sender.last_sent())) - options.warmup);
   result.records = ledger.take_records();
   if (!any_answer && is_icmp_error(result.send_error)) throw_unreachable(options.target, result.send_error);
   return result;

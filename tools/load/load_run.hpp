@@ -47,9 +47,12 @@ struct load_result {
   std::uint64_t answer_bytes = 0;
   /// The errno of the last request that could not be sent.
   int send_error = 0;
-  /// How long requests were counted: the length of the plan less the warm-up; less where it was interrupted.
+  /// How long requests were counted: the length of the plan less the warm-up; another where the run ended early, or
+  /// sending took longer.
   nanoseconds measured{0};
   bool interrupted = false;
+  /// Requests could not be sent as fast as was planned: the run was ended when they were later than the timeout.
+  bool gave_up = false;
   /// With keep_records.
   std::vector<request_record> records;
 

@@ -47,6 +47,9 @@ void paced_sender::send(request_plan plan, nanoseconds start, const std::stop_to
     const bytes_view payload = requests_.make(*planned, sequences[planned->flow]++, space);
     sleep.until(due);
     const nanoseconds lag = monotonic_now() - due;
+    gave_up_ = lag > options_.longest_lag;
+    if (gave_up_) return;
+    last_sent_ = planned->intended + lag;
     sender_note note{.request = {.plan = *planned, .lag = lag}};
     tell(note, stop);
     if (planned->intended >= options_.warmup) lag_.add(lag);

@@ -35,6 +35,8 @@ struct sender_options {
   /// See punctual_sleep.
   nanoseconds spin_limit = std::chrono::microseconds{60};
   realtime priority = realtime::off;
+  /// A sender that is later than this gives up: it would only ever be later.
+  nanoseconds longest_lag = std::chrono::seconds{2};
 };
 
 /// Sends the requests of a plan when they are due, whatever becomes of them: the open loop. It never waits for an
@@ -49,12 +51,16 @@ class paced_sender {
                const sender_options& options)
       : flows_{flows}, requests_{requests}, notes_{notes}, options_{options} {}
 
-  /// Sends the plan, whose time 0 is `start` of monotonic_now(), on the calling thread. Returns early when asked to.
-  /// Throws std::system_error where it may not be a realtime thread.
+  /// Sends the plan, whose time 0 is `start` of monotonic_now(), on the calling thread. Returns early when asked to,
+  /// and when it gives up. Throws std::system_error where it may not be a realtime thread.
   void send(request_plan plan, nanoseconds start, const std::stop_token& stop);
 
   /// Actual less intended time of sending, of requests due after the warm-up. After send().
   const histogram& lag() const noexcept { return lag_; }
+  /// Whether it gave up; after send().
+  bool gave_up() const noexcept { return gave_up_; }
+  /// When the last request was sent, since the start; after send().
+  nanoseconds last_sent() const noexcept { return last_sent_; }
   /// ICMP errors that the kernel reported when a request was to be sent. After send().
   std::uint64_t icmp_errors() const noexcept { return icmp_errors_; }
   /// The last error with which the kernel refused to send; 0 for none. After send().
@@ -69,6 +75,8 @@ class paced_sender {
   handover_queue<sender_note>& notes_;
   sender_options options_;
   histogram lag_;
+  bool gave_up_ = false;
+  nanoseconds last_sent_{0};
   std::uint64_t icmp_errors_ = 0;
   int last_error_ = 0;
 };

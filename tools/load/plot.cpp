@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <iterator>
 #include <memory>
@@ -81,7 +82,7 @@ set rmargin 7
 set border 3 linecolor rgb '#808080'
 set tics nomirror textcolor rgb '#808080'
 set grid linecolor rgb '#808080' linewidth 0.3 dashtype 3
-set key top left textcolor rgb '#808080'
+set key bottom right textcolor rgb '#808080'
 set logscale xy
 set xrange [1:]
 set xlabel 'share of all requests that waited no longer' textcolor rgb '#808080'
@@ -89,6 +90,16 @@ set ylabel 'latency' textcolor rgb '#808080'
 set xtics ('0%%' 1, '50%%' 2, '90%%' 10, '99%%' 100, '99.9%%' 1000, '99.99%%' 10000, '99.999%%' 100000, '99.9999%%' 1000000)
 set ytics ('1 us' 0.001, '10 us' 0.01, '100 us' 0.1, '1 ms' 1, '10 ms' 10, '100 ms' 100, '1 s' 1000, '10 s' 10000)
 )";
+
+/// Where the picture begins, in milliseconds: the power of ten below all but the fastest twentieth, of which nobody
+/// wants to know how much faster it was.
+double lowest_shown(std::span<const plot_curve> curves) {
+  nanoseconds lowest = unanswered;
+  for (const auto& curve : curves) {
+    if (curve.latency->count() > 0) lowest = std::min(lowest, curve.latency->percentile(5));
+  }
+  return std::pow(10, std::floor(std::log10(static_cast<double>(std::max<std::int64_t>(1, lowest.count())) / 1e6)));
+}
 
 }  // namespace
 
@@ -107,6 +118,7 @@ void plot(const std::string& path, const std::string& title, std::span<const plo
                            : "set terminal pngcairo size 1200,720 transparent noenhanced font 'sans-serif,16'\n";
   script += fmt::format("set output {}\nset title {} textcolor rgb '#808080'\n", quoted(path), quoted(title));
   script += look;
+  script += fmt::format("set yrange [{}:]\n", lowest_shown(curves));
   std::string lines;
   for (std::size_t i = 0; i < curves.size(); ++i) {
     // Where nothing was answered there is no line; gnuplot would refuse to read no data.

@@ -64,6 +64,10 @@ std::string to_text(const load_progress& progress) {
 }
 
 std::string invalidity(const load_result& result, double limit) {
+  if (result.gave_up) {
+    return fmt::format("after {} requests this program was so late that it gave up; lower --rate",
+                       result.counts.sent + result.counts.unsent);
+  }
   if (result.lag_share() <= limit) return {};
   return fmt::format(
       "requests left late: the 99th percentile of this program's own lag is {}, {:.0f}% of the latency's {} "
