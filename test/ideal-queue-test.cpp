@@ -54,7 +54,7 @@ double erlang_c(std::size_t workers, double load) {
 TEST(ideal_queue, waits_are_those_of_erlangs_formula) {
   for (const std::size_t workers : {1u, 2u, 8u, 32u}) {
     for (const double load : {0.5, 0.7, 0.9}) {
-      const auto found = simulate(workers, load, "exponential:1ms", 2'000'000);
+      const auto found = simulate(workers, load, "exponential:1ms", 1'000'000);
       const double busy = erlang_c(workers, load);
       const double wait = busy / (static_cast<double>(workers) * (1 - load));
       EXPECT_NEAR(found.waited_share, busy, 0.02 * busy + 0.0005) << workers << " workers at " << load;
@@ -64,7 +64,7 @@ TEST(ideal_queue, waits_are_those_of_erlangs_formula) {
 }
 
 TEST(ideal_queue, percentiles_of_one_exponential_worker_are_exponential) {
-  const auto found = simulate(1, 0.7, "exponential:1ms", 4'000'000);
+  const auto found = simulate(1, 0.7, "exponential:1ms", 2'000'000);
   for (const double percent : {50.0, 90.0, 99.0}) {
     const double expected = -std::log(1 - percent / 100) / (1 - 0.7) * unit;  // M/M/1: the sojourn is exponential
     EXPECT_NEAR(static_cast<double>(found.sojourn.percentile(percent).count()), expected, 0.05 * expected) << percent;
@@ -81,16 +81,16 @@ TEST(ideal_queue, the_99th_percentile_of_eight_exponential_workers_is_the_formul
   };
   double expected = 0;
   while (beyond(expected) > 0.01) expected += 0.0001;
-  const auto found = simulate(8, load, "exponential:1ms", 4'000'000);
+  const auto found = simulate(8, load, "exponential:1ms", 2'000'000);
   EXPECT_NEAR(static_cast<double>(found.sojourn.percentile(99).count()) / unit, expected, 0.02 * expected);
 }
 
 TEST(ideal_queue, waits_for_one_worker_are_those_of_pollaczek_and_khinchine) {
   // M/G/1: mean wait = load / (1 - load) * (1 + c^2) / 2, in units of the mean service time.
-  const auto constant = simulate(1, 0.8, "constant:1ms", 2'000'000);
+  const auto constant = simulate(1, 0.8, "constant:1ms", 1'000'000);
   EXPECT_NEAR(constant.mean_wait, 0.8 / 0.2 / 2, 0.1);
   // Half a millisecond or eleven: 1 in 21 is long; mean 1, mean square 0.25 * 20/21 + 121 / 21 = 6.
-  const auto two = simulate(1, 0.5, "bimodal:500us,11ms,4.7619047619%", 4'000'000);
+  const auto two = simulate(1, 0.5, "bimodal:500us,11ms,4.7619047619%", 2'000'000);
   EXPECT_NEAR(two.mean_wait, 0.5 / 0.5 * 6.0 / 2, 0.15);
 }
 
