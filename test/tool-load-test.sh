@@ -127,11 +127,15 @@ end work
 
 echo "# --ramp finds a known knee: one worker that takes 4 ms serves 250 a second"
 serve work "$tool" work --bind 127.0.0.1:0 --workers 1
-load 0 "$address" --work constant:4ms --arrivals constant --ramp --slo 60ms --rate 100 --duration 1s --warmup 0 --json "$dir/ramp.json"
-knee=$(sed -n 's/.* up to \([0-9]*\) requests a second.*/\1/p' "$dir/load.out")
 # Above it the queue grows by 4 ms for each request too many: 60 ms are not reached at 250, but are at 270. Below it a
-# busy machine may stumble.
-if ((knee < 100 || knee > 270)); then fail "the knee is not 250 but $knee"; fi
+# busy machine may stumble, even twice at one rate: then once more.
+for attempt in 1 2 3; do
+  load '0 3 4' "$address" --work constant:4ms --arrivals constant --ramp --slo 60ms --rate 100 --duration 1s --warmup 0
+  knee=$(sed -n 's/.* up to \([0-9]*\) requests a second.*/\1/p' "$dir/load.out")
+  ((${knee:-0} < 150)) || break
+  echo "  found ${knee:-none} at attempt $attempt"
+done
+if ((${knee:-0} < 150 || knee > 270)); then fail "the knee is not 250 but ${knee:-none}"; fi
 echo "  found $knee"
 load 4 "$address" --work constant:4ms --ramp --slo 1ms --rate 4 --duration 0.3s --warmup 0
 end work

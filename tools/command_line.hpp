@@ -40,7 +40,7 @@ auto one_of(std::initializer_list<std::pair<const char*, Value>> names) {
   };
 }
 
-/// Becomes true at SIGINT or SIGTERM, from now on; at the second, the process ends as if nobody had asked.
+/// Becomes true at SIGINT or SIGTERM, from the first call on; the second signal of a kind ends the process.
 const std::atomic<bool>& interruption();
 
 /// One line on the terminal that is written over again and again; nothing where stderr is no terminal.
