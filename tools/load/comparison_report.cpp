@@ -128,7 +128,8 @@ std::string to_sentence(const comparison& compared) {
     const std::string_view name = to_string(queues[i]);
     const auto* const link = i == 0 ? "" : i + 1 < queues.size() ? "," : queues.size() > 2 ? ", and" : " and";
     if (std::isinf(median)) {
-      sentence += fmt::format("{} never by {}, which left more than one in 100 without an answer", link, name);
+      sentence +=
+          fmt::format("{} not within any time by {}, which left more than one in 100 without an answer", link, name);
     } else if (i == 0) {
       sentence += fmt::format(" within {} by {} ({} times the ideal queue's)", time(median), name,
                               ratio(compared.figure(queues[i], to_ideal).median));
