@@ -108,6 +108,15 @@ TEST(answer_ledger, what_could_not_be_sent_is_neither_sent_nor_lost) {
   EXPECT_EQ(run.ledger.counts(), (request_counts{.sent = 2, .unsent = 1, .answered = 1, .lost = 1, .strange = 1}));
 }
 
+TEST(answer_ledger, what_was_given_up_before_it_was_known_to_be_unsent_stays_lost) {
+  asked run{{.timeout = 1ms}};
+  run.send();
+  run.ledger.forget(1s);
+  run.ledger.unsent(0);
+  EXPECT_EQ(run.ledger.counts(), (request_counts{.sent = 1, .lost = 1}));
+  EXPECT_EQ(run.ledger.open(), 0u);
+}
+
 TEST(answer_ledger, sixteen_bits_of_sequence_go_round) {
   asked run{{.sequence_bits = 16, .timeout = 1h}};
   for (std::uint64_t i = 0; i < 200'000; ++i) {

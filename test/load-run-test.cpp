@@ -171,6 +171,21 @@ TEST(load_run, a_port_where_nobody_listens_is_named_at_once) {
   EXPECT_LT(std::chrono::steady_clock::now() - began, patience);
 }
 
+TEST(load_run, what_the_kernel_does_not_take_is_not_sent_and_not_waited_for) {
+  // Nobody reads this socket; Unix sockets, unlike UDP, then tell the sender (unix(7), net.unix.max_dgram_qlen).
+  const auto unread = bound({}, ("unix:@udppump-load-run-test-" + std::to_string(::getpid())).c_str());
+  auto options = to(unread.local());
+  options.plan.length = 200ms;
+  options.timeout = 100ms;
+  const auto result = run_load(options, work_requests{1});
+  EXPECT_GT(result.counts.lost, 0u);
+  EXPECT_GT(result.counts.unsent, 0u);
+  EXPECT_EQ(result.counts.sent, result.counts.lost);
+  EXPECT_EQ(result.counts.sent + result.counts.unsent, result.records.size());
+  EXPECT_EQ(result.send_error, EAGAIN);
+  EXPECT_EQ(result.percentile(1), unanswered);
+}
+
 TEST(load_run, a_source_of_another_family_or_machine_is_refused) {
   const auto listening = bound();
   auto options = to(listening.local());

@@ -178,6 +178,7 @@ refuse 2 'udppump load --help' load "$target" --no-such-option
 refuse 2 '--rate: "fast" is no rate; write' load "$target" --rate fast
 refuse 2 '--rate: "0" is no rate' load "$target" --rate 0
 refuse 2 '--duration: "10" is no time; write' load "$target" --duration 10
+refuse 2 '--timeout: must be' load "$target" --timeout 0
 refuse 2 '--arrivals: "normal" is no pattern' load "$target" --arrivals normal
 refuse 2 'are no service times; write' load "$target" --work 1ms
 refuse 2 '--lag-limit' load "$target" --lag-limit much

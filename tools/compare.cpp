@@ -54,6 +54,7 @@ int run(compare_settings& settings) {
   }
   if (options.run.plan.service.mean <= 0ns) throw std::invalid_argument{"--work: the mean must be more than nothing"};
   if (options.run.plan.length <= 0ns) throw std::invalid_argument{"--duration: must be more than nothing"};
+  if (options.run.timeout <= 0ns) throw std::invalid_argument{"--timeout: must be more than nothing"};
   options.run.keep_records = !settings.json.empty();
   expect_writable(settings.json);
   expect_plottable(settings.plot);

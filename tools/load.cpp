@@ -192,6 +192,7 @@ int run(load_settings& settings) {
   if (settings.ramp && !settings.plot.empty()) {
     throw std::invalid_argument{"--plot draws one run, and --ramp makes many; leave one of them away"};
   }
+  if (settings.run.timeout <= 0ns) throw std::invalid_argument{"--timeout: must be more than nothing"};
   expect_writable(settings.json);
   expect_plottable(settings.plot);
   const auto requests = make_template(settings);

@@ -22,8 +22,9 @@ void answer_ledger::sent(const sent_request& request) {
 }
 
 void answer_ledger::unsent(std::uint32_t flow) {
-  entry& newest = flows_[flow].entries.back();
-  if (newest.is != state::open) return;
+  auto& entries = flows_[flow].entries;
+  if (entries.empty() || entries.back().is != state::open) return;  // given up, or taken for answered, in between
+  entry& newest = entries.back();
   newest.is = state::unsent;
   --open_;
   if (!counts_for(newest)) return;
