@@ -673,7 +673,7 @@ TEST(options, reuse_port_lets_sockets_share_a_port_and_only_those_that_say_so) {
   EXPECT_EQ(option_of(first, SOL_SOCKET, SO_REUSEPORT), 1);
   const auto second = datagram_socket::bind(first.local(), {.reuse_port = true});
   EXPECT_EQ(second.local(), first.local());
-  EXPECT_THAT(refused_bind(first.local()).what(), HasSubstr("another process has the port"));
+  EXPECT_THAT(refused_bind(first.local()).what(), HasSubstr("has the port"));
   EXPECT_EQ(option_of(bound(), SOL_SOCKET, SO_REUSEPORT), 0);
 }
 

@@ -117,6 +117,10 @@ void supervisor::wait() {
   if (files_) watch(files_->fd());
   const std::size_t first_successor = set.size();
   for (const int fd : parts_.takes_over.descriptors()) watch(fd);
+  const std::size_t first_socket = set.size();
+  if (stranded_ && !stopping_) {
+    for (const int fd : stranded_->wants_to_know()) watch(fd);
+  }
 
   const auto next = next_event();
   int timeout = -1;
@@ -125,9 +129,13 @@ void supervisor::wait() {
     timeout = static_cast<int>(std::clamp<long>(left, 0, 60'000));
   }
   if (sys::poll(set.data(), set.size(), timeout) <= 0) return;
+  const auto any_of = [&set](std::size_t first, std::size_t end) {
+    return std::any_of(set.begin() + static_cast<std::ptrdiff_t>(first), set.begin() + static_cast<std::ptrdiff_t>(end),
+                       [](const pollfd& one) { return one.revents != 0; });
+  };
   signals_due_ = set[0].revents != 0;
-  succession_due_ = std::any_of(set.begin() + static_cast<std::ptrdiff_t>(first_successor), set.end(),
-                                [](const pollfd& one) { return one.revents != 0; });
+  succession_due_ = any_of(first_successor, first_socket);
+  if (any_of(first_socket, set.size())) stranded_->arrived(clock::now());
   if (set[1].revents != 0) {
     std::uint64_t waste = 0;
     static_cast<void>(sys::read(board_.parent_signal(), &waste, sizeof waste));

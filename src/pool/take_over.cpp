@@ -26,8 +26,8 @@ address address_of(const std::string& path) {
   return *where;
 }
 
-descriptor seqpacket() {
-  const int made = sys::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+descriptor seqpacket(int flags) {
+  const int made = sys::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
   if (made < 0) fail(made, "socket for the take-over");
   return descriptor{made};
 }
@@ -85,7 +85,7 @@ received_words receive_words(int fd) {
 
 std::optional<predecessor> predecessor::at(const std::string& path) {
   const address where = address_of(path);
-  descriptor connection = seqpacket();
+  descriptor connection = seqpacket(0);
   const int connected = sys::connect(connection.fd(), where.data(), where.size());
   if (connected == -ENOENT || connected == -ECONNREFUSED) return {};
   if (connected < 0)
@@ -159,7 +159,7 @@ bool successor::is_trusted() const noexcept {
 
 descriptor listen_for_successors(const std::string& path, uid_t user, gid_t group) {
   const address where = address_of(path);
-  descriptor listener = seqpacket();
+  descriptor listener = seqpacket(SOCK_NONBLOCK);
   const std::string what = "take-over socket \"" + path + "\"";
   int bound = sys::bind(listener.fd(), where.data(), where.size());
   struct stat there {};
