@@ -62,7 +62,7 @@ find_package() {
 shared_library() {
   [[ -z $sanitizers ]] || leave_to_other_builds "sanitizers export names of their own"
   cmake -S "$source" -B "$work/library" "${options[@]}" -DCMAKE_BUILD_TYPE=Debug -DBUILD_SHARED_LIBS=ON \
-    -DUDPPUMP_TESTS=OFF -DUDPPUMP_EXAMPLES=OFF "-DUDPPUMP_PORTABLE=$(cached UDPPUMP_PORTABLE)"
+    -DUDPPUMP_TESTS=OFF -DUDPPUMP_EXAMPLES=OFF -DUDPPUMP_TOOLS=OFF "-DUDPPUMP_PORTABLE=$(cached UDPPUMP_PORTABLE)"
   cmake --build "$work/library" --parallel 2
   install "$work/library"
   consume find_package "-DCMAKE_PREFIX_PATH=$work/moved elsewhere"

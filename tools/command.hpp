@@ -1,0 +1,20 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+/// The subcommands of the tool `udppump`. Each adds itself to the command line and puts what it does into `chosen` when
+/// it is the one that was named; that returns the exit code. What it throws is printed in one line.
+namespace udppump::tools {
+
+/// Exit codes that all subcommands share; the --help of each tells its further ones.
+enum exit_code : int { exit_ok = 0, exit_failed = 1, exit_usage = 2 };
+
+using action = std::function<int()>;
+
+/// `program` is what stood after "--": it never went through CLI11, which would take an argument like "[a,b]" apart.
+void add_exec(CLI::App& app, const std::vector<std::string>& program, action& chosen);
+
+}  // namespace udppump::tools
