@@ -1,6 +1,9 @@
 #include "worker_link.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "sys.hpp"
@@ -14,7 +17,11 @@ worker_link::worker_link(board_header& board, std::uint32_t page, std::vector<in
       index_{page},
       descriptors_{std::move(descriptors)},
       tell_parent_{tell_parent},
-      looks_seen_{page_.looks.load(std::memory_order_acquire)} {}
+      looks_seen_{page_.looks.load(std::memory_order_acquire)} {
+  if (!keeps_datagrams()) return;
+  std::memset(own().payload(), 0, board.payload_limit);
+  static_cast<void>(::mlock(&own(), board.kept_distance));  // RLIMIT_MEMLOCK may be small; without, swapping is a risk
+}
 
 bool worker_link::told_to_look() noexcept {
   const auto looks = page_.looks.load(std::memory_order_acquire);

@@ -255,10 +255,15 @@ void supervisor::plan_restart(const member& dead, const worker_end& end, std::st
   here.short_lives = was_well ? 0 : here.short_lives + 1;
   here.unserved_lives = was_well || has_served ? 0 : here.unserved_lives + 1;
   if (here.unserved_lives >= policy.crash_limit || (end.hopeless && !was_whole_)) {
-    log_.error("crash-loop", "workers cannot be kept alive: " + told +
-                                 (end.hopeless ? ""
-                                               : "; " + std::to_string(here.unserved_lives) +
-                                                     " times in a row without serving a datagram"));
+    std::string often;
+    if (!end.hopeless) {
+      often = "; " + std::to_string(here.unserved_lives) + " times in a row " +
+              (parts_.start.keeps_pages() ? "without serving a datagram"
+                                          : "within " + seconds_text(policy.healthy_after) +
+                                                "; a program has the socket as its descriptor 0, and receives from it "
+                                                "until SIGTERM");
+    }
+    log_.error("crash-loop", "workers cannot be kept alive: " + told + often);
     end_with(end.hopeless && !end.by_signal && end.code > status_no_setup ? end.code
                                                                           : static_cast<int>(pool_result::crash_loop));
     return begin_stop("a crash loop", false);
