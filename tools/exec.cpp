@@ -249,11 +249,6 @@ int run_program(wishes& wanted, const event_log& log) {
 
   std::optional<pid_file> pid;
   wanted.pool.log = [&log, &pid](const pool_event& event) {
-    if (event.name == "crash-loop") {
-      pool_event more = event;
-      more.text += "; a worker receives from its descriptor 0, a datagram socket, until it gets SIGTERM";
-      return log.write(more);
-    }
     log.write(event);
     if (event.name != "serving") return;
     try {

@@ -1,6 +1,6 @@
-"""Sends numbers at a steady pace until STOP_FILE is there, and checks that each is answered exactly once.
+"""Sends numbers, as many as are answered, until STOP_FILE is there, and checks that each is answered exactly once.
 
-usage: count.py PORT STOP_FILE; exit code 0 where nothing was lost and nothing answered twice
+usage: count.py PORT STOP_FILE PROGRESS_FILE; exit code 0 where nothing was lost and nothing answered twice
 """
 
 import os
@@ -8,8 +8,8 @@ import socket
 import sys
 import time
 
-port, stop_file = int(sys.argv[1]), sys.argv[2]
-most_waiting = 32  # fewer than the socket's queue takes, so that nothing is lost there
+port, stop_file, progress_file = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+most_waiting = 32  # keeps the workers busy, and is less than the socket's queue takes
 patience = 30
 
 client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -18,6 +18,7 @@ client.settimeout(0.002)
 client.connect(("127.0.0.1", port))
 
 sent, waiting, twice = 0, set(), 0
+told = 0
 last_answer = time.monotonic()
 sending = True
 while sending or waiting:
@@ -37,7 +38,11 @@ while sending or waiting:
     except TimeoutError:
         if time.monotonic() > last_answer + patience:
             break
-    time.sleep(0.0005)
+    if sent - len(waiting) >= told + 10:
+        told = sent - len(waiting)
+        with open(progress_file + ".new", "w") as file:
+            print(told, file=file)
+        os.rename(progress_file + ".new", progress_file)
 client.settimeout(0.3)  # for an answer that comes a second time
 try:
     while client.recv(65535):

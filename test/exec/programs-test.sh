@@ -5,7 +5,7 @@ source "$(dirname -- "$0")/stage.sh"
 needs perl socat
 
 echo "# a Python worker, asked by Python and by socat"
-start python --bind 127.0.0.1:0 --workers 3 -- python3 "$examples/worker.py"
+start python --bind 127.0.0.1:0 --workers 3 -- "$python" "$examples/worker.py"
 [ "$(children "$pid" | wc -l)" = 3 ] || fail "not 3 workers"
 for text in one two three; do expect "${ports[0]}" $text $text; done
 socat_answers() { [ "$(printf hello | socat -t 2 - "UDP:127.0.0.1:${ports[0]}")" = hello ]; }
@@ -56,7 +56,7 @@ fi
 
 echo "# what a worker is given: several sockets, names, a clean environment, its arguments as they are, no other descriptor"
 NOTIFY_SOCKET=/nowhere LISTEN_PID=1 LISTEN_FDS=7 start given --bind main=127.0.0.1:0 --bind 127.0.0.1:0 \
-  --bind side=127.0.0.1:0 --workers 2 -- python3 "$here/report.py" "$dir" '[a,b]' '' --bind -- '%%' $'two\nlines'
+  --bind side=127.0.0.1:0 --workers 2 -- "$python" "$here/report.py" "$dir" '[a,b]' '' --bind -- '%%' $'two\nlines'
 for at in 0 1 2; do
   names=(main udppump side)
   expect "${ports[at]}" who "${names[at]}"

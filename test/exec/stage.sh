@@ -24,6 +24,9 @@ needs() {
   for each; do command -v "$each" >/dev/null || { echo "SKIPPED: $each is not installed" && exit 77; }; done
 }
 needs python3
+# The interpreter itself: what is found in PATH may be a slow script that looks for it, or another user's.
+# shellcheck disable=SC2034
+python=$(readlink -e /usr/bin/python3 || python3 -c 'import sys; print(sys.executable)')
 
 fail() {
   echo "FAILED: $*" >&2
@@ -43,12 +46,12 @@ await() {
 # Ended, though perhaps not yet waited for.
 gone() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
 all_gone() { for each; do gone "$each" || return 1; done; }
-said() { grep -qE -- "$2" "$dir/$1.log"; }
+said() { grep -sqE -- "$2" "$dir/$1.log"; }
 says_or_ends() { said "$1" "$2" || gone "$3"; }
 await_line() { await said "$1" "$2" || fail "$1.log has no line: $2"; }
 children() { tr ' ' '\n' <"/proc/$1/task/$1/children" | sed '/^$/d'; }
 has_children() { [ "$(children "$1" | wc -l)" = "$2" ]; }
-lines_are() { [ "$(grep -cE -- "$2" "$dir/$1.log")" -ge "$3" ]; }
+lines_are() { [ "$(grep -scE -- "$2" "$dir/$1.log")" -ge "$3" ]; }
 
 # launch NAME ARGUMENT... : `udppump exec` in the background, its stderr in NAME.log; sets pid
 launch() {
@@ -72,7 +75,7 @@ start() {
 # ended PID CODE : it ends by itself, with this exit code
 ended() {
   local code=0
-  await gone "$1" || fail "pid $1 still runs"
+  { await gone "$1"; } 2>/dev/null || fail "pid $1 still runs"  # bash says "Killed"
   wait "$1" || code=$?
   [ "$code" = "$2" ] || fail "exit code $code, not $2"
 }
