@@ -54,8 +54,10 @@ struct privileges {
 
 /// How workers that die are replaced.
 struct restart_policy {
-  /// A worker that lived at least so long was well: it is replaced at once.
+  /// A worker that lived so long, or finished so many datagrams, was well: it is replaced at once, but for first_delay
+  /// between two starts.
   std::chrono::milliseconds healthy_after = std::chrono::seconds{1};
+  std::uint64_t healthy_after_datagrams = 100;
   /// After shorter lives: the first wait, doubled with each further one in a row, up to the longest.
   std::chrono::milliseconds first_delay = std::chrono::milliseconds{20};
   std::chrono::milliseconds longest_delay = std::chrono::seconds{5};

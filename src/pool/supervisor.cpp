@@ -173,16 +173,19 @@ void supervisor::take_signals() {
 
 void supervisor::note_serving() {
   const auto now = clock::now();
+  bool more = false;
   for (const auto& one : members_) {
     if (one->serving) continue;
     const page_state state = board_.page(one->page).state.load(std::memory_order_acquire);
     one->serving = parts_.start.keeps_pages() ? state == page_state::serving || state == page_state::stopping
                                               : now >= one->deadline;
+    more |= one->serving;
     if (one->serving && !parts_.start.keeps_pages()) {
       auto starting = page_state::starting;
       board_.page(one->page).state.compare_exchange_strong(starting, page_state::serving);
     }
   }
+  if (more && was_whole_ && !stopping_ && !reload_) parts_.service.status(status());
   if (was_whole_ || stopping_ || serving_count() < places_.size()) return;
   was_whole_ = true;
   parts_.takes_over.say_ready();
@@ -250,10 +253,11 @@ void supervisor::bury(member& dead, const worker_end& end) {
 void supervisor::plan_restart(const member& dead, const worker_end& end, std::string told) {
   place& here = places_[dead.number];
   const restart_policy& policy = options_.restart;
-  const bool was_well = clock::now() - dead.started >= policy.healthy_after;
-  const bool has_served = board_.page(dead.page).handled.load(std::memory_order_relaxed) != 0;
+  const auto now = clock::now();
+  const std::uint64_t served = board_.page(dead.page).handled.load(std::memory_order_relaxed);
+  const bool was_well = now - dead.started >= policy.healthy_after || served >= policy.healthy_after_datagrams;
   here.short_lives = was_well ? 0 : here.short_lives + 1;
-  here.unserved_lives = was_well || has_served ? 0 : here.unserved_lives + 1;
+  here.unserved_lives = was_well || served != 0 ? 0 : here.unserved_lives + 1;
   if (here.unserved_lives >= policy.crash_limit || (end.hopeless && !was_whole_)) {
     std::string often;
     if (!end.hopeless) {
@@ -268,12 +272,12 @@ void supervisor::plan_restart(const member& dead, const worker_end& end, std::st
                                                                           : static_cast<int>(pool_result::crash_loop));
     return begin_stop("a crash loop", false);
   }
-  clock::duration delay{0};
-  if (here.short_lives > 0) {
-    delay = policy.first_delay * (1u << std::min(here.short_lives - 1, 20u));
-    delay = std::min<clock::duration>(delay, policy.longest_delay);
+  if (here.short_lives == 0) {
+    here.start_at = std::max<clock::time_point>(now, dead.started + policy.first_delay);
+    return;
   }
-  here.start_at = clock::now() + delay;
+  const clock::duration delay = policy.first_delay * (1u << std::min(here.short_lives - 1, 20u));
+  here.start_at = now + std::min<clock::duration>(delay, policy.longest_delay);
 }
 
 void supervisor::restart() {
@@ -428,7 +432,9 @@ std::size_t supervisor::serving_count() const noexcept {
 
 std::string supervisor::status() const {
   std::string text = std::to_string(serving_count()) + " of " + std::to_string(places_.size()) + " workers serve";
-  if (const auto restarts = board_.header().restarts.load()) text += ", " + std::to_string(restarts) + " restarts";
+  if (const auto restarts = board_.header().restarts.load()) {
+    text += ", " + std::to_string(restarts) + (restarts == 1 ? " restart" : " restarts");
+  }
   return text;
 }
 

@@ -73,11 +73,14 @@ class steady_load {
   int answers_to(std::uint64_t number) const { return answers_[number]; }
 
  private:
+  static constexpr std::uint64_t most_unanswered = 1000;
+
   std::uint64_t answered() const { return once_ + repeated_; }
 
   void send() {
     const auto now = std::chrono::steady_clock::now();
     for (; next_ <= now; next_ += interval_) {
+      if (unanswered() > most_unanswered) continue;  // this process was held up: what comes now would be a burst
       const std::uint64_t number = answers_.size();
       answers_.push_back(0);
       std::byte bytes[sizeof number];
