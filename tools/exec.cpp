@@ -1,4 +1,5 @@
 #include <memory>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -29,8 +30,8 @@ constexpr char exit_codes[] = R"(Exit codes:
     5  stopped as told, but workers had to be killed
   126  the program cannot be executed
   127  the program was not found
-Signals: TERM and INT stop it, a second one at once; HUP replaces the workers one by one; USR2 starts udppump anew, which
-takes the sockets over. More: udppump-exec(1))";
+Signals: TERM and INT stop it, a second one at once; HUP replaces the workers one by one; USR2 starts udppump anew,
+which takes the sockets over. More: udppump-exec(1))";
 
 /// What the command line says.
 struct wishes {
@@ -42,13 +43,28 @@ struct wishes {
   std::string pid_path;
 };
 
-/// The program's part of the usage line, of which CLI11 knows nothing.
+/// Adds what CLI11 knows nothing of: the program in the usage line, and the terminal's width.
 class exec_formatter : public CLI::Formatter {
  public:
-  exec_formatter() { column_width(34); }
+  exec_formatter() { column_width(names_width); }
   std::string make_usage(const CLI::App*, std::string) const override {
     return "Usage: udppump exec [OPTIONS] -- PROGRAM [ARGS...]\n";
   }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    std::istringstream words{CLI::Formatter::make_option_desc(option)};
+    std::string wrapped;
+    std::size_t used = 0;
+    for (std::string word; words >> word; used += word.size() + 1) {
+      const bool full = used + word.size() > text_width;
+      if (full) used = 0;
+      if (!wrapped.empty()) wrapped += full ? '\n' : ' ';
+      wrapped += word;
+    }
+    return wrapped;
+  }
+
+ private:
+  static constexpr std::size_t names_width = 34, text_width = 72;
 };
 
 /// An option whose text `read` understands, or refuses with std::invalid_argument.
@@ -115,8 +131,8 @@ void add_workers(CLI::App& app, wishes& wanted) {
   constexpr char group[] = "Workers";
   constexpr std::size_t most_workers = 4096;
   pool_options& pool = wanted.pool;
-  app.add_option("--workers", pool.workers, "how many; default: one for each core this process may use")
-      ->check(CLI::Range(std::size_t{1}, most_workers))
+  app.add_option("--workers", pool.workers, "how many, up to 4096; default: one for each core this process may use")
+      ->check(CLI::Range(std::size_t{1}, most_workers).description(""))
       ->type_name("N")
       ->group(group);
   add_text(
@@ -131,7 +147,7 @@ void add_workers(CLI::App& app, wishes& wanted) {
       ->group(group);
   app.add_option("--crash-limit", pool.restart.crash_limit,
                  "so many lives in a row shorter than --healthy-after end it all; default 8")
-      ->check(CLI::Range(1U, 1'000'000U))
+      ->check(CLI::Range(1U, 1'000'000U).description(""))
       ->type_name("N")
       ->group(group);
   add_text(
@@ -152,7 +168,7 @@ void add_workers(CLI::App& app, wishes& wanted) {
       ->group(group);
   app.add_option("--reload-on-change", pool.reload_on_change,
                  "replace the workers when this file is written or replaced; may be given again")
-      ->check(CLI::ExistingPath)
+      ->check(CLI::Validator{CLI::ExistingPath}.description(""))
       ->type_name("FILE")
       ->expected(1)
       ->take_all()
@@ -164,7 +180,7 @@ void add_workers(CLI::App& app, wishes& wanted) {
       ->group(group);
   app.add_flag("--pin", pool.pin, "each worker on a core of its own")->group(group);
   app.add_option("--nice", pool.nice, "nice level of the workers, -20 to 19")
-      ->check(CLI::Range(-20, 19))
+      ->check(CLI::Range(-20, 19).description(""))
       ->type_name("N")
       ->group(group);
   add_text(

@@ -41,8 +41,8 @@ if command -v in.tftpd >/dev/null && in.tftpd --version 2>&1 | grep -q atftp && 
   echo "# a TFTP server that waits on its descriptor 0, as inetd starts it, asked by curl"
   mkdir "$dir/tftp"
   head -c 100000 /dev/urandom >"$dir/tftp/file"
-  start tftp --bind 127.0.0.1:0 --workers 2 --stop-timeout 60 -- in.tftpd --tftpd-timeout 120 --logfile "$dir/tftp.out" \
-    --user "$(id -un).$(id -gn)" "$dir/tftp"
+  start tftp --bind 127.0.0.1:0 --workers 2 --stop-timeout 60 -- in.tftpd --tftpd-timeout 120 \
+    --logfile "$dir/tftp.out" --user "$(id -un).$(id -gn)" "$dir/tftp"
   for round in {1..6}; do
     curl -sS --max-time 30 -o "$dir/got.$round" "tftp://127.0.0.1:${ports[0]}/file" &
     clients[round]=$!
@@ -54,7 +54,7 @@ else
   echo "  no atftpd or no curl: the TFTP server is left out"
 fi
 
-echo "# what a worker is given: several sockets, names, a clean environment, its arguments as they are, no other descriptor"
+echo "# what a worker is given: several sockets, names, a clean environment, its arguments, no other descriptor"
 NOTIFY_SOCKET=/nowhere LISTEN_PID=1 LISTEN_FDS=7 start given --bind main=127.0.0.1:0 --bind 127.0.0.1:0 \
   --bind side=127.0.0.1:0 --workers 2 -- "$python" "$here/report.py" "$dir" '[a,b]' '' --bind -- '%%' $'two\nlines'
 for at in 0 1 2; do

@@ -68,8 +68,8 @@ start() {
   await says_or_ends "$1" ' workers? serves? ' "$pid" || fail "$1 does not serve"
   said "$1" ' workers? serves? ' || fail "$1 ended instead of serving"
   # shellcheck disable=SC2034
-  mapfile -t ports < <(sed -nE 's/.* workers? serves? ([^"]*).*/\1/p' "$dir/$1.log" | tail -n 1 | tr -d ' ' | tr , '\n' |
-    sed 's/.*://')
+  mapfile -t ports < <(sed -nE 's/.* workers? serves? ([^"]*).*/\1/p' "$dir/$1.log" | tail -n 1 | tr -d ' ' |
+    tr , '\n' | sed 's/.*://')
 }
 
 # ended PID CODE : it ends by itself, with this exit code
