@@ -39,8 +39,9 @@ class steady_load {
   void run_until(Disturb disturb, std::chrono::milliseconds at_most) {
     const auto begin = std::chrono::steady_clock::now();
     this->begin();
-    while (!disturb() && std::chrono::steady_clock::now() - begin < at_most) {
+    while (std::chrono::steady_clock::now() - begin < at_most) {
       go_on();
+      if (disturb()) return;  // while what was just sent is at work
       std::this_thread::sleep_for(std::chrono::milliseconds{1});
     }
   }
