@@ -34,6 +34,10 @@ inline reaped waitpid(pid_t pid) noexcept {
 inline int kill(pid_t pid, int signal) noexcept {
   return once([&] { return ::kill(pid, signal); });
 }
+/// setpgid(2); 0 stands for the calling process.
+inline int join_group(pid_t pid, pid_t group) noexcept {
+  return once([&] { return ::setpgid(pid, group); });
+}
 inline int memory_file(const char* name) noexcept {
   return once([&] { return ::memfd_create(name, MFD_CLOEXEC); });
 }

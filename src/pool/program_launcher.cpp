@@ -101,12 +101,34 @@ void place(const std::vector<datagram_socket>& sockets) {
   if (::dup2(moved[0], 0) < 0) fail(errno, "dup2");
 }
 
+/// Leads a process group of its own, with whatever it starts: so Ctrl-C at a terminal is the parent's alone, which asks
+/// workers to finish what they hold, and a shell that wraps the program does not leave it behind.
 class program_worker : public process {
  public:
-  using process::process;
-  void ask_to_stop() noexcept override {
-    if (pid_ > 0) static_cast<void>(sys::kill(pid_, SIGTERM));
+  program_worker(pid_t pid, board& shared, std::size_t page) : process{pid, shared, page}, group_{pid} {
+    static_cast<void>(sys::join_group(pid, pid));  // the child does so too: whoever is first
   }
+  ~program_worker() override {
+    if (pid_ > 0) signal_group(SIGKILL);
+  }
+
+  std::optional<worker_end> ended() override {
+    auto end = process::ended();
+    if (end) signal_group(SIGTERM);  // those it left
+    return end;
+  }
+  void ask_to_stop() noexcept override {
+    if (pid_ > 0) signal_group(SIGTERM);
+  }
+  bool kill() noexcept override {
+    if (pid_ > 0) signal_group(SIGKILL);
+    return true;
+  }
+
+ private:
+  void signal_group(int signal) const noexcept { static_cast<void>(sys::kill(-group_, signal)); }
+
+  const pid_t group_;
 };
 
 class program_launcher : public launcher {
@@ -116,6 +138,7 @@ class program_launcher : public launcher {
 
   std::unique_ptr<running_worker> start(const assignment& what) override {
     const pid_t pid = fork_worker(context_, what, [&] {
+      static_cast<void>(sys::join_group(0, 0));
       auto environment = environment_for_workers(what.number);
       environment.push_back("LISTEN_PID=" + std::to_string(::getpid()));
       environment.push_back("LISTEN_FDS=" + std::to_string(context_.sockets.size()));

@@ -65,6 +65,42 @@ kill "$pid"
 await_line twice 'SIGTERM: stopping'
 finish "$pid" 5
 
+echo "# Ctrl-C at a terminal is for the parent: workers are asked to finish, and not interrupted"
+cat >"$dir/signals.py" <<'END'
+import os, signal, sys
+def told(number, frame):
+    print(signal.Signals(number).name, flush=True)
+    os._exit(0)
+for one in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(one, told)
+print("ready", flush=True)
+while True:
+    signal.pause()
+END
+setsid "$tool" exec --bind 127.0.0.1:0 --workers 2 --pid-file "$dir/pid" -- "$python" "$dir/signals.py" \
+  >"$dir/signals.log" 2>"$dir/group.log" &
+pid=$!
+started+=("$pid")
+await has_pid "$dir/pid" "$pid" || fail "it does not serve, or setsid has forked"
+await lines_are signals '^ready$' 2 || fail "the workers are not ready"
+kill -INT "-$pid"
+ended "$pid" 0
+[ "$(grep -c '^SIGTERM$' "$dir/signals.log")" = 2 ] || fail "not two workers were asked to stop"
+said signals SIGINT && fail "a worker was interrupted"
+
+echo "# what a wrapper started ends with it"
+# shellcheck disable=SC2016  # for the inner shell
+start wrapped --bind 127.0.0.1:0 --workers 2 -- sh -c '"$0" "$1"; true' "$python" "$examples/worker.py"
+expect "${ports[0]}" hello hello
+inner=
+for each in $(children "$pid"); do inner+=" $(children "$each")"; done
+[ "$(wc -w <<<"$inner")" = 2 ] || fail "the wrappers have not one child each"
+kill -KILL "$(children "$pid" | head -n 1)"
+await gone "$(awk '{ print $1 }' <<<"$inner")" || fail "the program is left that a killed wrapper had started"
+finish "$pid"
+# shellcheck disable=SC2086
+await all_gone $inner || fail "programs are left that wrappers had started"
+
 echo "# programs that end at once are a crash loop, exit code 4"
 for program in false true; do
   launch $program --bind 127.0.0.1:0 --workers 2 --crash-limit 3 --restart-delay 1:1 -- $program
@@ -87,7 +123,7 @@ start orphans --bind 127.0.0.1:0 --workers 3 -- "$python" "$dir/stubborn.py" >/d
 left=$(children "$pid")
 kill -KILL "$pid"
 # shellcheck disable=SC2086
-await all_gone $left || fail "workers are left"
+{ await all_gone $left; } 2>/dev/null || fail "workers are left"  # bash says "Killed"
 wait "$pid" 2>/dev/null || true
 
 echo "# what the workers are"
