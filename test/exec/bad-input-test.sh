@@ -129,6 +129,11 @@ fi
 if [ "${unprivileged:-}" ]; then
   refuse 3 'becoming user "daemon" takes root' "${here_bound[@]}" --user daemon -- cat
   refuse 3 'takes root or CAP_SYS_NICE' "${here_bound[@]}" --nice -10 -- cat
+  if ! grep -qaE '__(asan|tsan)_init' "$tool"; then # whose own threads would be refused as well
+    AS+=(prlimit --nproc=1)
+    refuse 4 'fork: raise the limit on processes' "${here_bound[@]}" -- cat
+    AS=("${AS[@]:0:${#AS[@]}-2}")
+  fi
   if [ "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 0)" -gt 7 ]; then
     refuse 3 'CAP_NET_BIND_SERVICE .*unprivileged_port.* socket unit' "${here_bound[@]}" --bind 127.0.0.1:7 -- cat
   fi
