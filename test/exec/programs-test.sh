@@ -56,7 +56,8 @@ fi
 
 echo "# what a worker is given: several sockets, names, a clean environment, its arguments, no other descriptor"
 NOTIFY_SOCKET=/nowhere LISTEN_PID=1 LISTEN_FDS=7 start given --bind main=127.0.0.1:0 --bind 127.0.0.1:0 \
-  --bind side=127.0.0.1:0 --workers 2 -- "$python" "$here/report.py" "$dir" '[a,b]' '' --bind -- '%%' $'two\nlines'
+  --bind side=127.0.0.1:0 --receive-buffer 64K --broadcast --workers 2 \
+  -- "$python" "$here/report.py" "$dir" '[a,b]' '' --bind -- '%%' $'two\nlines'
 for at in 0 1 2; do
   names=(main udppump side)
   expect "${ports[at]}" who "${names[at]}"
@@ -73,6 +74,7 @@ for number in (0, 1):
     others = [to for at, to in told["descriptors"].items() if int(at) > 5]
     assert not [to for to in others if to.startswith(("socket:", "anon_inode:", "/memfd:"))], told
     assert told["environment"]["UDPPUMP_WORKER"] == str(number), told
+    assert told["receive_buffer"] == 64 * 1024 and told["broadcast"] == 1, told
     assert "NOTIFY_SOCKET" not in told["environment"], told
 END
 finish "$pid"

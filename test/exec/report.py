@@ -29,6 +29,8 @@ told = {
     "names": names,
     "ports": [one.getsockname()[1] for one in sockets],
     "port_of_0": descriptor_0.getsockname()[1],
+    "receive_buffer": sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2,  # socket(7)
+    "broadcast": sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST),
     "arguments": sys.argv[2:],
     "descriptors": descriptors,
     "environment": dict(os.environ),
