@@ -151,6 +151,7 @@ table drain(std::size_t repetitions) {
 class pool_process {
  public:
   pool_process() {
+    std::fflush(nullptr);
     pid_ = check(::fork(), "fork");
     if (pid_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);

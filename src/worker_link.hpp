@@ -17,8 +17,8 @@ class worker_link {
  public:
   using clock = std::chrono::steady_clock;
 
-  /// `descriptors` are those of the pool's sockets, by index. `tell_parent` is a descriptor to notify. Touches and locks
-  /// what the worker will receive into: a fault in the middle of that could be cut short by a signal.
+  /// `descriptors` are those of the pool's sockets, by index. `tell_parent` is a descriptor to notify. Touches and
+  /// locks what the worker will receive into: a fault in the middle of that could be cut short by a signal.
   worker_link(board_header& board, std::uint32_t page, std::vector<int> descriptors, int tell_parent) noexcept;
 
   worker_page& page() noexcept { return page_; }

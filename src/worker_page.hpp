@@ -37,6 +37,8 @@ struct board_header {
   std::uint32_t payload_limit;
   std::uint64_t pages_at, kept_at;
   std::atomic<std::int32_t> parent;
+  /// What anyone wants of the parent, in bits; it is then notified.
+  std::atomic<std::uint32_t> requests;
   /// Raised whenever a kept datagram is offered: time to look for one.
   std::atomic<std::uint32_t> offers;
   shared_count restarts, reloads, redelivered, poisoned, abandoned;
@@ -44,8 +46,9 @@ struct board_header {
 
 enum class page_state : std::uint32_t { free = 0, starting = 1, serving = 2, stopping = 4 };
 
-/// Orders to a worker.
+/// Orders to a worker, and requests to the parent.
 constexpr std::uint32_t order_stop = 1;
+constexpr std::uint32_t request_stop = 1, request_reload = 2;
 
 constexpr std::size_t time_buckets = 304;  // up to 18 minutes
 

@@ -559,6 +559,20 @@ TEST_P(pool_of, status_tells_what_each_worker_did) {
   EXPECT_EQ(pool.stop(), 0);
 }
 
+TEST_P(pool_of, a_worker_may_ask_for_a_reload_and_for_the_end_of_the_pool) {
+  auto pool = pool_process{{.workers = 2, .model = GetParam()}, [](worker_pool& made) {
+                             return made.serve([&made](datagram& received) {
+                               if (received.text() == "reload") made.request_reload();
+                               if (received.text() == "stop") made.request_stop();
+                             });
+                           }};
+  const asking_client client{pool.address()};
+  client.send("reload");
+  EXPECT_TRUE(pool.says("reloaded: "));
+  client.send("stop");
+  EXPECT_EQ(pool.join(), 0) << pool.log();
+}
+
 TEST_P(pool_of, two_requests_to_stop_do_not_wait_for_the_deadline) {
   auto pool = pool_process::serving_with({.workers = 1, .model = GetParam(), .stop_timeout = 10min},
                                          [](datagram&) { std::this_thread::sleep_for(10min); });

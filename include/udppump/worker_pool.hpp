@@ -216,7 +216,7 @@ class UDPPUMP_EXPORT worker_pool {
   /// gets SIGTERM.
   int run(const worker_program& program, const program_options& options = {});
 
-  /// As SIGTERM and SIGHUP to the parent. Any thread, signal handlers.
+  /// As SIGTERM and SIGHUP to the parent. Any thread, signal handlers, and the workers.
   void request_stop() noexcept;
   void request_reload() noexcept;
 

@@ -197,20 +197,13 @@ int pool_core::supervise(launcher& start, std::chrono::milliseconds ready_after)
                      .log = log_,
                      .takes_over = *takes_over_,
                      .handed_names = handed_names_,
-                     .wanted = wanted_,
                      .keeps = keeps_ ? &*keeps_ : nullptr,
                      .ready_after = ready_after}};
   return parent.run();
 }
 
-void pool_core::request_stop() noexcept {
-  wanted_.stop = true;
-  const std::uint64_t one = 1;
-  static_cast<void>(sys::write(board_->parent_signal(), &one, sizeof one));
-}
-
-void pool_core::request_reload() noexcept {
-  wanted_.reload = true;
+void pool_core::request(std::uint32_t what) noexcept {
+  board_->header().requests.fetch_or(what, std::memory_order_release);
   const std::uint64_t one = 1;
   static_cast<void>(sys::write(board_->parent_signal(), &one, sizeof one));
 }

@@ -26,8 +26,8 @@ class pool_core {
   int run(worker_body body);
   int run(const worker_program& program, const program_options& options);
 
-  void request_stop() noexcept;
-  void request_reload() noexcept;
+  /// Bits of board_header::requests.
+  void request(std::uint32_t what) noexcept;
   const std::vector<datagram_socket>& sockets() const noexcept { return sockets_; }
   const pool_options& options() const noexcept { return options_; }
 
@@ -48,7 +48,6 @@ class pool_core {
   std::unique_ptr<board> board_;
   std::optional<hand_over> keeps_;
   std::optional<succession> takes_over_;
-  requests wanted_;
   std::optional<inheritance> inherited_;
   launch_context context_;
 };

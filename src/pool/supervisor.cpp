@@ -150,8 +150,9 @@ void supervisor::wait() {
 }
 
 void supervisor::take_signals() {
-  if (parts_.wanted.stop.exchange(false)) begin_stop("asked to stop", false);
-  if (parts_.wanted.reload.exchange(false)) begin_reload();
+  const std::uint32_t wanted = board_.header().requests.exchange(0, std::memory_order_acquire);
+  if ((wanted & request_stop) != 0) begin_stop("asked to stop", false);
+  if ((wanted & request_reload) != 0) begin_reload();
   if (!std::exchange(signals_due_, false)) return;
   signalfd_siginfo came{};
   while (sys::read(signal_fd_.fd(), &came, sizeof came) == static_cast<ssize_t>(sizeof came)) {

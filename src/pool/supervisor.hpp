@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -17,11 +16,6 @@
 
 namespace udppump::detail {
 
-/// What another thread, or a signal handler, wants of a running pool; told by the board's parent_signal.
-struct requests {
-  std::atomic<bool> stop{false}, reload{false};
-};
-
 /// What a supervisor works with; all outlives it.
 struct supervised {
   launch_context& context;
@@ -30,7 +24,6 @@ struct supervised {
   const pool_log& log;
   succession& takes_over;
   const std::vector<std::string>& handed_names;  // of the sockets, for a successor
-  requests& wanted;
   hand_over* keeps;  // null without redeliver
   /// Of workers that do not say themselves when they serve.
   std::chrono::milliseconds ready_after;
