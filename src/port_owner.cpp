@@ -30,7 +30,7 @@ std::set<std::string> sockets_on(std::uint16_t port) {
       unsigned number = 0;
       if (colon == std::string::npos) continue;
       std::from_chars(local.data() + colon + 1, local.data() + local.size(), number, 16);
-      if (number == port) found.insert("socket:[" + inode + "]");
+      if (number == port) found.insert(std::string{"socket:["}.append(inode).append("]"));
     }
   }
   return found;

@@ -125,8 +125,9 @@ void pool_core::open() {
     address local;
     socklen_t size = address::capacity;
     if (sys::getsockname(one.socket.fd(), local.buffer(), &size) == 0) local.resize(size);
-    const auto match = std::find_if(wanted.begin(), wanted.end(), [&local](const auto& each) {
-      return each.second == local || (each.second.port() == 0 && each.second == local.with_port(0));
+    // Of a pool before this one, port 0 stands for the one that it was given.
+    const auto match = std::find_if(wanted.begin(), wanted.end(), [&](const auto& each) {
+      return each.second == local || (before_ && each.second.port() == 0 && each.second == local.with_port(0));
     });
     // What the pool before this one had bound, and this one is not to serve, is closed.
     if (match == wanted.end() && chosen && one.name.rfind(service_managers_mark, 0) != 0) continue;

@@ -19,7 +19,7 @@ void pool_log::info(std::string_view name, std::string text, fields more) const 
   write({pool_event::level::info, name, std::move(text), std::move(more)});
 }
 
-void pool_log::write(pool_event event) const {
+void pool_log::write(const pool_event& event) const {
   if (sink_) return sink_(event);
   // One write, so that lines of several processes do not mix.
   const std::string line = "udppump: " + event.text + '\n';

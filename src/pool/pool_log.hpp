@@ -24,7 +24,7 @@ class pool_log {
   void info(std::string_view name, std::string text, fields more = {}) const;
 
  private:
-  void write(pool_event event) const;
+  void write(const pool_event& event) const;
 
   std::function<void(const pool_event&)> sink_;
 };

@@ -19,7 +19,7 @@ std::string found_in_path(const std::string& name) {
   std::istringstream folders{path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin"};
   std::string not_executable;
   for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
+    std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
     struct stat about {};
     if (::stat(candidate.c_str(), &about) != 0 || !S_ISREG(about.st_mode)) continue;
     if (::access(candidate.c_str(), X_OK) == 0) return candidate;
@@ -59,6 +59,7 @@ bool is_for_workers(std::string_view variable) {
 
 std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (const std::string& one : texts) pointers.push_back(const_cast<char*>(one.c_str()));
   pointers.push_back(nullptr);
   return pointers;

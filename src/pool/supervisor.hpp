@@ -24,7 +24,7 @@ struct supervised {
   const pool_log& log;
   succession& takes_over;
   const std::vector<std::string>& handed_names;  // of the sockets, for a successor
-  hand_over* keeps;  // null without redeliver
+  hand_over* keeps;                              // null without redeliver
   /// Of workers that do not say themselves when they serve.
   std::chrono::milliseconds ready_after;
 };
@@ -67,7 +67,7 @@ class supervisor {
   void note_serving();
   void reap();
   void bury(member& dead, const worker_end& end);
-  void plan_restart(const member& dead, const worker_end& end, std::string told);
+  void plan_restart(const member& dead, const worker_end& end, const std::string& told);
   void restart();
   void enforce_deadlines();
 

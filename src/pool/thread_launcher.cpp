@@ -15,7 +15,7 @@ class thread_worker : public running_worker {
       : context_{context}, page_{what.page}, thread_{[this, what, body] { work(what, body); }} {}
   ~thread_worker() override {
     if (!thread_.joinable()) return;
-    ask_to_stop();
+    thread_worker::ask_to_stop();
     thread_.join();
   }
   thread_worker(const thread_worker&) = delete;
