@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Shows the example DNS server at work: four processes answer on one UDP port. Ends by itself, within about six seconds;
-# exit code 0 only if every answer was right and none was lost.
+# Shows the example DNS server at work: four processes answer on one UDP port, and are killed and reloaded while they do.
+# Ends by itself, within about ten seconds; exit code 0 only if every answer was right and none was lost.
 #
 # usage: dns_demo.sh DNS_SERVER EXAMPLES_DIR
 set -euo pipefail
 
 server=$1
 examples=$2
-seconds=4
+seconds=8
 dir=$(mktemp -d)
 wrong=0
 
-"$server" --zone "$examples/example.com.zone" --bind 127.0.0.1:0 --workers 4 >"$dir/out" &
+"$server" --zone "$examples/example.com.zone" --bind 127.0.0.1:0 --workers 4 >"$dir/out" 2>"$dir/err" &
 pid=$!
 trap 'kill "$pid" 2>/dev/null || true; rm -rf "$dir"' EXIT
 
 for ((i = 0; i < 500; ++i)); do
   if grep -q 'waiting by' "$dir/out"; then break; fi
-  kill -0 "$pid" 2>/dev/null || exit 1 # it has said why
+  kill -0 "$pid" 2>/dev/null || { cat "$dir/err" >&2 && exit 1; }
   sleep 0.02
 done
 port=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$dir/out")
@@ -53,25 +53,35 @@ check nothing.example.com A 'NXDOMAIN'
 check example.org A 'REFUSED'
 
 echo
-echo "  dnsperf asks for $seconds seconds, as fast as one core can..."
-dnsperf -s 127.0.0.1 -p "$port" -d "$examples/example.com.queries" -l $seconds >"$dir/dnsperf" 2>&1 ||
-  { cat "$dir/dnsperf" && exit 1; }
+echo "  dnsperf asks for $seconds seconds, as fast as it can. Meanwhile a worker is killed (SIGKILL) every 200 ms,"
+echo "  and every 2 seconds all are replaced, one by one (SIGHUP)..."
+dnsperf -s 127.0.0.1 -p "$port" -d "$examples/example.com.queries" -l $seconds >"$dir/dnsperf" 2>&1 &
+client=$!
+kills=0
+for ((tick = 1; tick <= 5 * (seconds - 1); ++tick)); do
+  sleep 0.2
+  victim=$(tr ' ' '\n' <"/proc/$pid/task/$pid/children" | sed '/^$/d' | shuf -n 1)
+  if [ -n "$victim" ] && kill -KILL "$victim" 2>/dev/null; then kills=$((kills + 1)); fi
+  if ((tick % 10 == 0)); then kill -HUP "$pid"; fi
+done
+wait "$client" || { cat "$dir/dnsperf" "$dir/err" >&2 && exit 1; }
 lost=$(awk '/Queries lost:/ { print $3 }' "$dir/dnsperf")
 rate=$(awk '/Queries per second:/ { printf "%d", $4 }' "$dir/dnsperf")
-printf '  %-20s %9s\n' 'queries per second' "$rate" 'lost' "$lost"
+reloads=$(grep -c ': reloaded 4 workers' "$dir/err" || true)
+printf '  %-20s %9s\n' 'queries per second' "$rate" 'workers killed' "$kills" 'reloads' "$reloads" 'queries lost' "$lost"
 
 kill "$pid"
 wait "$pid" || wrong=1
 echo
 echo '  answered by'
-awk '/^worker / { name[++n] = $1 " " $2 " " $3 " " substr($4, 1, length($4) - 1); count[n] = $5; sum += $5 }
+awk '/^worker / { name[++n] = $1 " " $2; count[n] = $5; sum += $5 }
      END { for (i = 1; i <= n; ++i) {
              bar = ""
              for (k = 0; k < 40 * count[i] / sum; ++k) bar = bar "#"
              printf "  %-22s %7d  %s\n", name[i], count[i], bar } }' "$dir/out"
 echo
-if [ "$wrong" = 0 ] && [ "$lost" = 0 ]; then
-  echo 'Every answer was right, and none was lost.'
+if [ "$wrong" = 0 ] && [ "$lost" = 0 ] && [ "$kills" -gt 0 ] && [ "$reloads" -gt 0 ]; then
+  echo "$kills workers were killed and $reloads times all were replaced. Every answer was right, and none was lost."
 else
   echo 'Not every answer was right, or some were lost.'
   exit 1

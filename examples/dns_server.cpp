@@ -1,31 +1,22 @@
-// An authoritative DNS server: many processes answer on the same sockets, each taking a query only when it is idle.
-
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
+// An authoritative DNS server: a pool of processes answers on the same sockets, each taking a query only when it is
+// idle.
 
 #include <CLI/CLI.hpp>
-#include <atomic>
-#include <cerrno>
-#include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <map>
 #include <memory>
 #include <string>
-#include <system_error>
-#include <udppump/pump.hpp>
+#include <udppump/worker_pool.hpp>
 #include <vector>
 
 #include "dns_answer.hpp"
 
 namespace {
 
-enum exit_code { ended = 0, failed = 1, bad_start = 2 };
+constexpr int bad_start = 2;
+constexpr std::size_t longest_query = 4096;  // no query is anywhere near; one that is gets cut, and so is malformed
 
 const std::map<std::string, udppump::waiter_kind> kinds{{"auto", udppump::waiter_kind::automatic},
                                                         {"uring", udppump::waiter_kind::uring},
@@ -39,156 +30,81 @@ struct settings {
   std::string waiter = "auto";
 };
 
-/// What a worker tells its parent, in memory that both see: it is still there when the worker was killed.
-struct shared_count {
-  // Each in a cache line of its own, so that the workers do not slow each other.
-  alignas(64) std::atomic<std::uint64_t> answered{0};
-  static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
-};
+/// Takes what the pool has to tell: trouble goes to stderr, the start to stdout, and who answered how much is kept.
+class journal {
+ public:
+  journal(std::size_t records, udppump::waiter_kind waiter) : records_{records}, waiter_{waiter} {}
 
-struct unmap {
-  std::size_t size;
-  void operator()(shared_count* counts) const noexcept { munmap(counts, size); }
-};
-using shared_counts = std::unique_ptr<shared_count[], unmap>;
+  void watch(const udppump::worker_pool& pool) { pool_ = &pool; }
 
-shared_counts share_counts(std::size_t workers) {
-  const std::size_t size = workers * sizeof(shared_count);
-  void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::system_error{errno, std::generic_category(), "mmap"};
-  return shared_counts{new (memory) shared_count[workers], unmap{size}};
-}
-
-// --- a worker --------------------------------------------------------------------------------------------------------
-
-std::atomic<udppump::pump_group*> to_stop = nullptr;  // a signal handler gets at nothing else
-
-void on_stop_signal(int) {
-  if (udppump::pump_group* const group = to_stop) group->request_stop();
-}
-
-/// Answers queries until a signal says stop; the worker's exit code.
-int serve(const dns_zone& zone, std::vector<udppump::datagram_socket>& sockets, udppump::waiter_kind waiter,
-          std::atomic<std::uint64_t>& answered, const sigset_t& stop_signals) {
-  bool broken = false;
-  const auto answer = [&](udppump::datagram& query) {
-    const auto packet = dns_answer(zone, query.payload);
-    if (packet && !query.reply(*packet)) answered.fetch_add(1, std::memory_order_relaxed);
-  };
-  const auto complain = [&](const udppump::receive_error& error) {
-    if (error.what != udppump::receive_error::kind::fatal) return;
-    std::fprintf(stderr, "dns_server: worker %d: %s\n", getpid(), error.code.message().c_str());
-    broken = true;
-  };
-
-  udppump::pump_group group{{.waiter = waiter}};
-  std::vector<std::unique_ptr<udppump::pump>> pumps;
-  for (udppump::datagram_socket& socket : sockets) {
-    // No query is anywhere near 4096 bytes; one that is gets cut, and so is malformed.
-    const udppump::pump_options options{.receive_limit = 4096, .on_error = complain};
-    pumps.push_back(std::make_unique<udppump::pump>(group, socket, answer, options));
+  void note(const udppump::pool_event& event) {
+    if (event.name == "serving") return say_where();
+    if (event.name == "worker-died" || event.name == "worker-ended") count(event);
+    if (event.severity > udppump::pool_event::level::warning && event.name != "reloaded") return;
+    std::fprintf(stderr, "dns_server: %s\n", event.text.c_str());
   }
-  to_stop = &group;
-  struct sigaction action {};
-  action.sa_handler = on_stop_signal;
-  for (const int signal : {SIGTERM, SIGINT}) sigaction(signal, &action, nullptr);
-  sigprocmask(SIG_UNBLOCK, &stop_signals, nullptr);
 
-  const std::error_code error = group.run();
-  sigprocmask(SIG_BLOCK, &stop_signals, nullptr);
-  if (error) std::fprintf(stderr, "dns_server: worker %d: %s\n", getpid(), error.message().c_str());
-  return error || broken ? failed : ended;
-}
-
-// --- the parent ------------------------------------------------------------------------------------------------------
-
-struct worker {
-  pid_t pid = 0;
-  bool alive = false;
-};
-
-std::string why_ended(int status) {
-  if (WIFSIGNALED(status)) return std::string{"killed by signal: "} + strsignal(WTERMSIG(status));
-  return "exit code " + std::to_string(WEXITSTATUS(status));
-}
-
-/// Runs until told to stop, or until no worker is left; true after being told.
-bool watch_over(std::vector<worker>& workers, const sigset_t& signals) {
-  std::size_t alive = workers.size();
-  bool stopping = false;
-  while (alive > 0) {
-    // A worker needs no time to stop; one that takes seconds hangs.
-    const timespec patience{.tv_sec = 5, .tv_nsec = 0};
-    const int signal = stopping ? sigtimedwait(&signals, nullptr, &patience) : sigwaitinfo(&signals, nullptr);
-    const bool hangs = stopping && signal < 0 && errno == EAGAIN;
-    if (signal == SIGTERM || signal == SIGINT || hangs) {
-      stopping = true;
-      for (const worker& each : workers) {
-        if (each.alive) kill(each.pid, hangs ? SIGKILL : SIGTERM);
-      }
-    }
-    for (std::size_t i = 0; i < workers.size(); ++i) {
-      int status = 0;
-      if (!workers[i].alive || waitpid(workers[i].pid, &status, WNOHANG) <= 0) continue;
-      workers[i].alive = false;
-      --alive;
-      if (stopping && status == 0) continue;
-      std::fprintf(stderr, "dns_server: worker %zu (pid %d) ended: %s; %zu of %zu workers left\n", i + 1,
-                   workers[i].pid, why_ended(status).c_str(), alive, workers.size());
+  void sum_up() const {
+    for (const auto& [number, seen] : seen_) {
+      std::printf("worker %s (pid %s): %llu queries\n", number.c_str(), seen.pid.c_str(),
+                  static_cast<unsigned long long>(seen.queries));
     }
   }
-  return stopping;
+
+ private:
+  void say_where() const {
+    for (const udppump::datagram_socket& socket : pool_->sockets()) {
+      std::printf("listening on %s\n", socket.local().to_string().c_str());
+    }
+    std::printf("%zu records, %zu workers, waiting by %s\n", records_, pool_->workers(),
+                std::string{udppump::to_string(waiter_)}.c_str());
+    std::fflush(stdout);
+  }
+
+  void count(const udppump::pool_event& event) {
+    std::map<std::string_view, std::string> fields(event.fields.begin(), event.fields.end());
+    totals& worker = seen_[fields["worker"]];  // those that had its number before included
+    worker.pid = fields["pid"];
+    worker.queries += std::stoull(fields["served"]);
+  }
+
+  struct totals {
+    std::string pid;
+    std::uint64_t queries = 0;
+  };
+  const std::size_t records_;
+  const udppump::waiter_kind waiter_;
+  const udppump::worker_pool* pool_ = nullptr;
+  std::map<std::string, totals> seen_;
+};
+
+/// A worker: loads the zone, so that a reload has it as it is now, and answers until it is told to stop.
+void answer_queries(udppump::worker& self, const std::string& zone_file) {
+  const dns_zone zone = dns_zone::load(zone_file);
+  const auto answer = [&zone](udppump::datagram& query) {
+    if (const auto packet = dns_answer(zone, query.payload)) static_cast<void>(query.reply(*packet));
+  };
+  if (const auto error = self.serve(answer, {.receive_limit = longest_query}))
+    throw std::system_error{error, "serving"};
 }
 
-/// Exit code, of the parent and of each worker.
 int run(const settings& chosen) {
-  const dns_zone zone = dns_zone::load(chosen.zone);
-  std::vector<udppump::datagram_socket> sockets;
-  for (const std::string& text : chosen.bind) {
-    sockets.push_back(udppump::datagram_socket::bind(udppump::address::parse(text)));
-  }
-  const shared_counts counts = share_counts(chosen.workers);
-  // Asked here for the sake of a clear message; each worker makes its own, because a waiter does not survive a fork.
-  const udppump::waiter_report waiter = udppump::pump_group{{.waiter = kinds.at(chosen.waiter)}}.waiter();
+  // Both are asked here for the sake of a clear message; each worker has its own.
+  const std::size_t records = dns_zone::load(chosen.zone).record_count();
+  const auto waiter = udppump::pump_group{{.waiter = kinds.at(chosen.waiter)}}.waiter();
   if (!waiter.fallback.empty()) std::fprintf(stderr, "dns_server: %s\n", waiter.fallback.c_str());
 
-  // Blocked before the fork, so that none gets lost: the parent waits for them, a worker takes them when it is ready.
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&signals, signal);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
-
-  std::vector<worker> workers(chosen.workers);
-  const pid_t parent = getpid();
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    const pid_t pid = fork();
-    if (pid < 0) {
-      const int error = errno;
-      for (std::size_t k = 0; k < i; ++k) kill(workers[k].pid, SIGTERM);
-      throw std::system_error{error, std::generic_category(), "fork: too many workers?"};
-    }
-    if (pid > 0) {
-      workers[i] = {.pid = pid, .alive = true};
-      continue;
-    }
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent) return failed;  // the parent died before prctl
-    return serve(zone, sockets, waiter.kind, counts[i].answered, signals);
-  }
-
-  for (const udppump::datagram_socket& socket : sockets) {
-    std::printf("listening on %s\n", socket.local().to_string().c_str());
-  }
-  std::printf("%zu records, %zu workers, waiting by %s\n", zone.record_count(), workers.size(),
-              std::string{udppump::to_string(waiter.kind)}.c_str());
-  std::fflush(stdout);
-
-  const bool told = watch_over(workers, signals);
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    std::printf("worker %zu (pid %d): %llu queries\n", i + 1, workers[i].pid,
-                static_cast<unsigned long long>(counts[i].answered.load()));
-  }
-  return told ? ended : failed;
+  journal told{records, waiter.kind};
+  udppump::worker_pool pool{{.bind = chosen.bind,
+                             .workers = chosen.workers,
+                             .waiter = waiter.kind,
+                             .redeliver = udppump::redelivery{},
+                             .redeliver_limit = longest_query,
+                             .log = [&told](const udppump::pool_event& event) { told.note(event); }}};
+  told.watch(pool);
+  const int result = pool.run([&chosen](udppump::worker& self) { answer_queries(self, chosen.zone); });
+  told.sum_up();
+  return result;
 }
 
 }  // namespace
@@ -197,9 +113,14 @@ int main(int argc, char** argv) {
   settings chosen;
   CLI::App app{
       "Answers DNS queries (UDP) from a zone file, with many workers on the same sockets.\n"
-      "SIGTERM and SIGINT end it: it then prints how many queries each worker answered.\n"};
+      "Workers that die are replaced, and what they held is given to another.\n"
+      "SIGHUP reads the zone anew. SIGUSR2 has a new execution of this program take over. SIGTERM and SIGINT end it: "
+      "it\n"
+      "then prints how many queries each worker answered.\n"};
   app.footer(
-      "Exit code: 0 after SIGTERM or SIGINT, 1 when every worker died, 2 when it could not start.\n"
+      "Exit code: 0 after SIGTERM or SIGINT, 2 when it could not start, 4 when its workers kept dying, 5 when workers "
+      "had\n"
+      "to be killed at the end.\n"
       "Example: dns_server --zone example.com.zone --bind 127.0.0.1:5300 [::1]:5300 --workers 4");
   app.add_option("--zone", chosen.zone, "The zone, in master file format (RFC 1035, 5)")->required()->type_name("FILE");
   app.add_option("--bind", chosen.bind,

@@ -105,18 +105,16 @@ void read_ipv6(const control_part& part, received_control& told) noexcept {
   }
 }
 
-}  // namespace
-
-received_control parse_control(const msghdr& message) noexcept {
+received_control parse(const msghdr& message, bool closes_descriptors) noexcept {
   received_control told;
-  for_each_part(message, [&told](const control_part& part) {
+  for_each_part(message, [&told, closes_descriptors](const control_part& part) {
     if (part.level == IPPROTO_IP) {
       read_ipv4(part, told);
     } else if (part.level == IPPROTO_IPV6) {
       read_ipv6(part, told);
     } else if (part.level == SOL_SOCKET && part.type == SCM_RIGHTS) {
       // Whoever may send to a Unix socket can pass descriptors, which are installed here by now: nobody wants them.
-      for (auto left = part.value; left.size() >= sizeof(int); left = left.subspan(sizeof(int))) {
+      for (auto left = part.value; closes_descriptors && left.size() >= sizeof(int); left = left.subspan(sizeof(int))) {
         int fd;
         std::memcpy(&fd, left.data(), sizeof fd);
         sys::close(fd);
@@ -134,6 +132,11 @@ received_control parse_control(const msghdr& message) noexcept {
   });
   return told;
 }
+
+}  // namespace
+
+received_control parse_control(const msghdr& message) noexcept { return parse(message, true); }
+received_control parse_control_of_another(const msghdr& message) noexcept { return parse(message, false); }
 
 int parse_queued_error(const msghdr& message) noexcept {
   int error = 0;

@@ -34,6 +34,8 @@ struct received_control {
 /// Reads the control data of a received message; unknown and malformed parts are passed over. Descriptors that a Unix
 /// peer sent along (SCM_RIGHTS) are closed: they are in this process by now, and nobody asked for them.
 received_control parse_control(const msghdr& message) noexcept;
+/// The same for a message that another process received, whose descriptors mean nothing here.
+received_control parse_control_of_another(const msghdr& message) noexcept;
 
 /// An entry of the error queue (IP_RECVERR): what the kernel says went wrong with an earlier send. 0 where there is
 /// none.

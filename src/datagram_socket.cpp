@@ -14,6 +14,7 @@
 
 #include "control_message.hpp"
 #include "failure.hpp"
+#include "port_owner.hpp"
 #include "sys.hpp"
 
 #if defined(__linux__)
@@ -148,10 +149,14 @@ std::string cure_of_bind(long error, const address& local) {
       }
       if (local.is_unix()) return "; another process serves it, or has left it and it cannot be removed";
       if (local.port() == 0) return "; no port is free: widen net.ipv4.ip_local_port_range";
+      if (const std::string owner = detail::owner_of_port(local); !owner.empty()) {
+        return "; " + owner + " has the port: stop it, or choose another";
+      }
       return "; another process has the port: see `ss -lunp 'sport = :" + port + "'`";
     case EACCES:
       if (local.is_unix()) return "; no permission for that directory";
-      return "; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE";
+      return "; a low port takes root, the capability CAP_NET_BIND_SERVICE (setcap cap_net_bind_service+ep PROGRAM), a "
+             "lower sysctl net.ipv4.ip_unprivileged_port_start, or a socket unit of systemd";
     case EADDRNOTAVAIL:
       return "; no interface here has that address: see `ip address`";
     case EINVAL:

@@ -6,6 +6,7 @@
 #include <exception>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 
 #include "failure.hpp"
 #include "wait_set.hpp"
@@ -57,7 +58,16 @@ class group_core::inside {
 };
 
 group_core::group_core(waiter_kind kind, std::chrono::nanoseconds budget_time, bool single)
-    : signal_{std::make_shared<wake_signal>()},
+    : group_core{kind, budget_time, single, std::make_shared<wake_signal>(), nullptr} {}
+
+group_core::group_core(waiter_kind kind, std::chrono::nanoseconds budget_time, std::shared_ptr<wake_signal> signal,
+                       std::shared_ptr<worker_link> link)
+    : group_core{kind, budget_time, false, std::move(signal), std::move(link)} {}
+
+group_core::group_core(waiter_kind kind, std::chrono::nanoseconds budget_time, bool single,
+                       std::shared_ptr<wake_signal> signal, std::shared_ptr<worker_link> link)
+    : signal_{std::move(signal)},
+      link_{std::move(link)},
       asked_{kind},
       budget_time_{std::min<std::chrono::nanoseconds>(budget_time, longest_budget)},
       single_{single} {
@@ -174,6 +184,7 @@ std::error_code group_core::dispatch() {
   for (int pass = 0; pass < most_passes; ++pass) {
     serve(until);
     if (fork_mark_.in_child()) return errc::made_before_fork;
+    if (link_ && serving_ == 0) finish();
     if (!ready_.empty()) break;
     if (collect(false)) return error_;
     recheck();
@@ -210,6 +221,11 @@ std::error_code group_core::run() {
 }
 
 void group_core::serve(clock::time_point until) {
+  if (link_) {
+    link_->serving();
+    if (link_->has_offers()) serve_offers();
+    if (fork_mark_.in_child()) return;
+  }
   taking_turns_.swap(ready_);
   // However this ends, who had no turn comes first the next time.
   struct first_next_time {
@@ -325,8 +341,10 @@ void group_core::recheck() {
       if (pump && (all || pump->stop_requested.load(std::memory_order_relaxed))) let_leave(pump);
     }
   }
+  if (link_) heed_pool();
   std::erase_if(full_, [this](const std::shared_ptr<pump_core>& pump) {
     if (!pump->has_room()) return false;
+    if (link_) link_->look_for_offers();
     pump->queued = false;
     queue(pump);
     return true;
@@ -342,6 +360,41 @@ void group_core::recheck() {
   if (!refused_.empty()) waiter_->wake_after(refusal_pause);
 }
 
+void group_core::heed_pool() {
+  if (link_->told_to_stop() && !std::exchange(told_to_stop_, true)) {
+    link_->stopping();
+    for (const auto& pump : slots_) {
+      if (pump) let_leave(pump);
+    }
+  }
+  if (!link_->told_to_look()) return;
+  for (const auto& pump : slots_) {
+    if (pump) queue(pump);
+  }
+}
+
+/// Datagrams whose worker died come before new ones.
+void group_core::serve_offers() {
+  const auto serves = [this](int descriptor) -> std::shared_ptr<pump_core> {
+    for (const auto& pump : slots_) {
+      if (pump && !pump->over() && pump->has_room() && pump->socket().fd() == descriptor) return pump;
+    }
+    return nullptr;
+  };
+  while (kept_datagram* const kept = link_->take_offer(serves)) {
+    const auto pump = serves(link_->descriptor(*kept));
+    const turn_end end = pump->turn_with(*kept, scratch_, fork_mark_);
+    if (fork_mark_.in_child()) return;
+    if (end == turn_end::over) remove(*pump);
+  }
+}
+
+/// The pool told the worker to stop, and nothing is left to serve.
+void group_core::finish() {
+  if (!told_to_stop_) return;
+  if (const auto call = std::exchange(link_->on_stop, nullptr)) call();
+}
+
 /// A wake-up may have been spent on this pump, and the datagram would wait until the next one comes for somebody else.
 /// So it has a last turn; settle() then removes it.
 void group_core::let_leave(const std::shared_ptr<pump_core>& pump) {
@@ -355,6 +408,7 @@ void group_core::let_leave(const std::shared_ptr<pump_core>& pump) {
 bool group_core::has_news() const noexcept {
   return waiter_->pending() || stop_all_requested_.load(std::memory_order_acquire) ||
          stop_one_requested_.load(std::memory_order_acquire) ||
+         (link_ && (link_->has_news() || (link_->told_to_stop() && !told_to_stop_))) ||
          std::any_of(full_.begin(), full_.end(), [](const auto& pump) { return pump->has_room(); });
 }
 
@@ -410,6 +464,7 @@ void group_core::after_fork() {
   if (!fork_mark_.in_child()) return;
   auto signal = std::make_shared<wake_signal>();
   made_waiter made = make_waiter(asked_, signal);
+  link_.reset();  // the parent's
   waiter_->abandon();
   waiter_ = std::move(made.made);
   fallback_ = std::move(made.fallback);

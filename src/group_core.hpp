@@ -23,9 +23,14 @@ class group_core : public std::enable_shared_from_this<group_core> {
  public:
   /// `single`: made by a pump for itself alone, whose failure is then the group's.
   group_core(waiter_kind kind, std::chrono::nanoseconds budget_time, bool single);
+  /// A worker's, which its pool can wake by `signal` and speak to by `link`.
+  group_core(waiter_kind kind, std::chrono::nanoseconds budget_time, std::shared_ptr<wake_signal> signal,
+             std::shared_ptr<worker_link> link);
   ~group_core();
 
   const std::shared_ptr<wake_signal>& signal() const noexcept { return signal_; }
+  /// Null outside of a worker_pool.
+  const std::shared_ptr<worker_link>& link() const noexcept { return link_; }
   waiter_report waiter() const { return {waiter_->kind(), fallback_}; }
   std::size_t size() const noexcept { return serving_; }
 
@@ -46,6 +51,9 @@ class group_core : public std::enable_shared_from_this<group_core> {
   using clock = std::chrono::steady_clock;
   class inside;
 
+  group_core(waiter_kind kind, std::chrono::nanoseconds budget_time, bool single, std::shared_ptr<wake_signal> signal,
+             std::shared_ptr<worker_link> link);
+
   /// Empty, or why dispatch() and run() cannot be entered now.
   std::error_code may_enter();
   /// Where waiting itself failed: another waiter where that is allowed, else the end of all pumps.
@@ -62,6 +70,10 @@ class group_core : public std::enable_shared_from_this<group_core> {
   void note(const firing& one);
   /// Looks at all that is not told by the waiter: wishes to stop, tickets that came back, pauses that are over.
   void recheck();
+  /// What the pool wants.
+  void heed_pool();
+  void serve_offers();
+  void finish();
   void let_leave(const std::shared_ptr<pump_core>& pump);
   /// Whether recheck() or collect() would find something.
   bool has_news() const noexcept;
@@ -73,6 +85,7 @@ class group_core : public std::enable_shared_from_this<group_core> {
 
   fork_mark fork_mark_;
   std::shared_ptr<wake_signal> signal_;
+  std::shared_ptr<worker_link> link_;
   waiter_kind asked_;
   std::unique_ptr<detail::waiter> waiter_;
   std::string fallback_;
@@ -105,6 +118,7 @@ class group_core : public std::enable_shared_from_this<group_core> {
   std::error_code error_;         // why the group as a whole is out of service
   std::error_code last_failure_;  // of a pump
   std::atomic<bool> stop_all_requested_{false}, stop_one_requested_{false};
+  bool told_to_stop_ = false;  // by the pool
 };
 
 }  // namespace udppump::detail

@@ -1,5 +1,6 @@
 #include "udppump/pump.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "failure.hpp"
@@ -45,7 +46,14 @@ pump::pump(pump_group& group, datagram_socket& socket, handler on_datagram, pump
   if (options.waiter != waiter_kind::automatic) {
     throw std::invalid_argument{"pump_options::waiter is set for a pump in a group; set pump_group_options::waiter"};
   }
-  core_ = std::make_shared<pump_core>(socket, std::move(on_datagram), std::move(options), group_->signal());
+  if (const auto& link = group_->link(); link && link->keeps_datagrams()) {
+    if (socket.control().segments) {
+      throw std::invalid_argument{"pump: receive_offload takes many datagrams at once; redeliver can keep one"};
+    }
+    options.receive_limit = std::min(options.receive_limit, link->payload_limit());
+  }
+  core_ =
+      std::make_shared<pump_core>(socket, std::move(on_datagram), std::move(options), group_->signal(), group_->link());
   group_->add(core_);
 }
 
@@ -76,6 +84,8 @@ pump_group::pump_group(pump_group_options options) {
   if (options.budget_time.count() <= 0) throw std::invalid_argument{"pump_group_options::budget_time must be above 0"};
   core_ = std::make_shared<group_core>(options.waiter, options.budget_time, false);
 }
+
+pump_group::pump_group(std::shared_ptr<detail::group_core> core) noexcept : core_{std::move(core)} {}
 
 pump_group::~pump_group() = default;
 

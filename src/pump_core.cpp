@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "control_message.hpp"
 #include "failure.hpp"
 #include "sys.hpp"
 
@@ -58,16 +57,19 @@ void clear_control_data(datagram& scratch) noexcept {
 }  // namespace
 
 pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options options,
-                     std::shared_ptr<wake_signal> signal)
+                     std::shared_ptr<wake_signal> signal, std::shared_ptr<worker_link> link)
     : socket_{socket},
       handler_{std::move(on_datagram)},
       options_{std::move(options)},
       flight_{std::make_shared<flight>(options_.max_in_flight, std::move(signal))},
+      link_{std::move(link)},
       port_{socket.local().port()},
       drops_seen_{drops_of(socket)} {}
 
 void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
   flight_ = std::make_shared<flight>(options_.max_in_flight, std::move(signal));
+  link_.reset();  // the parent's
+  kept_ = nullptr;
   armed = leaving = false;
   if (failure_ == errc::made_before_fork) {
     failure_.clear();
@@ -84,6 +86,7 @@ class pump_core::meter {
   /// However the turn ends, an exception included.
   ~meter() {
     if (unread_ != 0) read();
+    if (core_.link_) core_.link_->resting();
   }
   meter(const meter&) = delete;
   meter& operator=(const meter&) = delete;
@@ -91,6 +94,7 @@ class pump_core::meter {
   /// Before the handler is called.
   void received(bool first) {
     if (unread_++ == 0 && (first || ++core_.readings_ % 4 == 0)) core_.receive_cost_ = clock::now() - read_at_;
+    if (core_.link_) core_.link_->handling(read_at_);
   }
   /// What follows is not the handler's time.
   void leave_out() {
@@ -113,6 +117,7 @@ class pump_core::meter {
     const auto handled = now - read_at_ - core_.receive_cost_ * unread_;
     core_.stats_.handler_time += std::max(clock::duration{0}, handled);
     core_.quick_ = handled < unread_ * quick_handler;
+    if (core_.link_) core_.link_->handled(unread_, handled);
     read_at_ = now;
     unread_ = 0;
   }
@@ -135,6 +140,10 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch, const f
 
   const auto start = clock::now();
   meter running{*this, start};
+  if (link_ && link_->keeps_datagrams()) {
+    kept_ = &link_->own();
+    buffer = {kept_->payload(), receive_size()};
+  }
   for (std::size_t taken = 0; taken < options_.budget_datagrams; ++taken) {
     if (flight_->full()) return turn_end::full;
     const ssize_t size = receive(buffer, scratch);
@@ -149,6 +158,7 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch, const f
     empty_in_a_row_ = refused_ = 0;
     running.received(taken == 0);
     deliver(buffer, static_cast<std::size_t>(size), scratch, mark);
+    if (kept_ != nullptr && !mark.in_child()) link_->finished(*kept_);
     if (over_ || mark.in_child()) return turn_end::over;
     if (running.read_if_due() && running.read_at() - start >= options_.budget_time) break;
   }
@@ -157,6 +167,7 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch, const f
 }
 
 ssize_t pump_core::receive(std::span<std::byte> buffer, datagram& into) {
+  if (kept_ != nullptr) return receive_kept(into);
   if (socket_.control().any()) return receive_with_control(buffer, into);
   segment_size_ = 0;
   control_cut_ = false;
@@ -184,10 +195,21 @@ ssize_t pump_core::receive_with_control(std::span<std::byte> buffer, datagram& i
   message.msg_controllen = sizeof control;
   const ssize_t size = sys::recvmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
   if (size < 0) return size;
-  into.from.resize(message.msg_namelen);
-  if (into.from.is_v4_mapped()) into.from = into.from.unmapped();
+  note(message, parse_control(message), into);
+  return size;
+}
 
-  const received_control told = parse_control(message);
+ssize_t pump_core::receive_kept(datagram& into) {
+  link_->receive_into(socket_.fd());
+  const int came = sys::recvmmsg_one(socket_.fd(), kept_->header, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+  if (came < 0) return came;
+  note(kept_->header.msg_hdr, parse_control(kept_->header.msg_hdr), into);
+  return kept_->header.msg_len;
+}
+
+void pump_core::note(const msghdr& message, const received_control& told, datagram& into) {
+  into.from = address::from_sockaddr(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
+  if (into.from.is_v4_mapped()) into.from = into.from.unmapped();
   into.to = told.to.with_port(port_);
   into.source = told.source;
   into.interface_index = told.interface_index;
@@ -195,7 +217,24 @@ ssize_t pump_core::receive_with_control(std::span<std::byte> buffer, datagram& i
   into.codepoint = told.codepoint;
   segment_size_ = told.segment_size;
   control_cut_ = (message.msg_flags & MSG_CTRUNC) != 0;
-  return size;
+}
+
+turn_end pump_core::turn_with(kept_datagram& kept, datagram& scratch, const fork_mark& mark) {
+  scratch.socket = &socket_;
+  scratch.flight_ = &flight_;
+  msghdr message{};
+  message.msg_name = &kept.from;
+  message.msg_namelen = kept.header.msg_hdr.msg_namelen;
+  message.msg_control = kept.control;
+  message.msg_controllen = kept.header.msg_hdr.msg_controllen;
+  message.msg_flags = kept.header.msg_hdr.msg_flags;
+  note(message, parse_control_of_another(message), scratch);
+  meter running{*this, clock::now()};
+  running.received(true);
+  deliver({kept.payload(), receive_size()}, kept.header.msg_len, scratch, mark);
+  if (mark.in_child()) return turn_end::over;
+  link_->finished(kept);
+  return resume();
 }
 
 /// One read with UDP_GRO holds up to 64 datagrams of the same size, the last maybe shorter (udp(7)).
@@ -234,6 +273,7 @@ void pump_core::deliver_one(std::span<std::byte> buffer, std::size_t size, datag
   received.real_size = size;
   ++stats_.received;
   stats_.bytes += received.payload.size();
+  if (link_) link_->received(received.payload.size());
   if (received.truncated()) ++stats_.truncated;
   try {
     handler_(received);

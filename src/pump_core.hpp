@@ -6,10 +6,12 @@
 #include <memory>
 #include <span>
 
+#include "control_message.hpp"
 #include "flight.hpp"
 #include "fork_mark.hpp"
 #include "udppump/pump.hpp"
 #include "waiter.hpp"
+#include "worker_link.hpp"
 
 namespace udppump::detail {
 
@@ -33,11 +35,16 @@ enum class turn_end {
 /// that a handler may destroy the pump.
 class pump_core {
  public:
-  pump_core(datagram_socket& socket, handler on_datagram, pump_options options, std::shared_ptr<wake_signal> signal);
+  /// `link` is null outside of a worker_pool.
+  pump_core(datagram_socket& socket, handler on_datagram, pump_options options, std::shared_ptr<wake_signal> signal,
+            std::shared_ptr<worker_link> link = nullptr);
 
   /// Receives into `buffer`, with `scratch` as the datagram that the handler gets, until something ends the turn.
   /// Throws what the handler throws; the turn may be resumed then.
   turn_end turn(std::span<std::byte> buffer, datagram& scratch, const fork_mark& mark);
+
+  /// A datagram whose worker died is handled here: a turn of its own.
+  turn_end turn_with(kept_datagram& kept, datagram& scratch, const fork_mark& mark);
 
   /// How a turn ends that on_error or the handler left by an exception.
   turn_end resume() const noexcept;
@@ -83,6 +90,10 @@ class pump_core {
   /// Bytes received, or -errno; fills the datagram in.
   ssize_t receive(std::span<std::byte> buffer, datagram& into);
   ssize_t receive_with_control(std::span<std::byte> buffer, datagram& into);
+  /// The same into memory that outlives this process.
+  ssize_t receive_kept(datagram& into);
+  /// What came along with a received message, and what was parsed of its control data.
+  void note(const msghdr& message, const received_control& told, datagram& into);
   /// Calls the handler for what was received: once, or once a segment.
   void deliver(std::span<std::byte> buffer, std::size_t size, datagram& received, const fork_mark& mark);
   void deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& received);
@@ -95,6 +106,8 @@ class pump_core {
   handler handler_;
   pump_options options_;
   std::shared_ptr<flight> flight_;
+  std::shared_ptr<worker_link> link_;
+  kept_datagram* kept_ = nullptr;  // of what was received last
   pump_stats stats_;
   std::error_code failure_;
   bool over_ = false;

@@ -108,6 +108,10 @@ inline int poll(pollfd* set, std::size_t size, int timeout_ms) noexcept {
 inline int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept {
   return repeat([&] { return ::sendmmsg(fd, messages, count, flags); });
 }
+/// One message, whose length the kernel stores in it: 1, or -errno.
+inline int recvmmsg_one(int fd, mmsghdr& message, int flags) noexcept {
+  return repeat([&] { return ::recvmmsg(fd, &message, 1, flags, nullptr); });
+}
 inline int eventfd(unsigned count) noexcept {
   return once([&] { return ::eventfd(count, EFD_NONBLOCK | EFD_CLOEXEC); });
 }

@@ -8,6 +8,8 @@ class wake_signal {
  public:
   /// Throws std::system_error where neither can be had.
   wake_signal();
+  /// An eventfd made elsewhere, which others may notify too; owned from here on.
+  explicit wake_signal(int eventfd) noexcept : read_end_{eventfd}, write_end_{eventfd} {}
   ~wake_signal();
   wake_signal(const wake_signal&) = delete;
   wake_signal& operator=(const wake_signal&) = delete;

@@ -179,18 +179,49 @@ fi
 start 0.0.0.0:0
 for address in 127.0.0.1 127.0.0.2; do expect "$address" "${ports[0]}" "NOERROR qr aa | $www" www.example.com A; done
 
-echo "# a killed worker is reported, and the others go on"
+echo "# a killed worker is reported and replaced, and the others go on meanwhile"
 kill -KILL "${workers[1]}"
-await has_line "worker 2 (pid ${workers[1]}) ended: killed by signal: Killed; 3 of 4 workers left" err ||
+await has_line "worker [0-3] (pid ${workers[1]}) was killed by signal 9 (Killed) after .*; another is started" err ||
   fail "the death of a worker is not reported"
 for ((i = 0; i < 20; ++i)); do expect 127.0.0.1 "${ports[0]}" "NOERROR qr aa | $www" www.example.com A; done
+four_children() { [ "$(children | grep -c .)" = 4 ]; }
+await four_children || fail "the killed worker is not replaced"
+kill -KILL "${workers[@]}" 2>/dev/null || true
+await four_children || fail "the killed workers are not replaced"
+for ((i = 0; i < 20; ++i)); do expect 127.0.0.1 "${ports[0]}" "NOERROR qr aa | $www" www.example.com A; done
 finish TERM 0
-has_line '^worker 2 (pid [0-9]*): [0-9]* queries$' out || fail "the count of the killed worker is missing"
+[ "$(grep -c '^worker [0-3] (pid [0-9]*): [0-9]* queries$' "$dir/out")" = 4 ] || fail "not a count for each worker"
 
-echo "# without workers it ends, and without their parent the workers end"
+echo "# under load, with workers killed and reloaded, nothing is lost"
 start 127.0.0.1:0
-kill -KILL "${workers[@]}"
-finish CONT 1
+dnsperf -s 127.0.0.1 -p "${ports[0]}" -d "$queries" -l 4 -Q 2000 -t 10 >"$dir/dnsperf" 2>&1 &
+client=$!
+for ((i = 0; i < 8; ++i)); do
+  sleep 0.3
+  kill -KILL "$(children | shuf -n 1)" || true
+  if ((i % 4 == 3)); then kill -HUP "$pid"; fi
+done
+wait "$client" || fail "dnsperf: $(cat "$dir/dnsperf")"
+grep -q 'Queries lost: *0 ' "$dir/dnsperf" || fail "dnsperf lost queries: $(cat "$dir/dnsperf" "$dir/err")"
+has_line 'reloaded 4 workers' err || fail "no reload is reported"
+
+echo "# a reload reads the zone anew, and a zone that is broken changes nothing"
+cp -- "$zone" "$dir/changing.zone"
+finish TERM 0
+good_zone=$zone zone=$dir/changing.zone
+start 127.0.0.1:0
+sed -i 's/192\.0\.2\.80/192.0.2.42/' "$zone"
+kill -HUP "$pid"
+await has_line 'reloaded 4 workers' err || fail "no reload is reported"
+expect 127.0.0.1 "${ports[0]}" "NOERROR qr aa | ${www/192.0.2.80/192.0.2.42}" www.example.com A
+echo 'nonsense 60 A 999' >>"$zone"
+kill -HUP "$pid"
+await has_line 'the reload was given up at worker 0' err || fail "the broken zone is not reported"
+expect 127.0.0.1 "${ports[0]}" "NOERROR qr aa | ${www/192.0.2.80/192.0.2.42}" www.example.com A
+finish TERM 0
+zone=$good_zone
+
+echo "# without their parent the workers end"
 start 127.0.0.1:0
 finish KILL 137
 

@@ -95,7 +95,8 @@ for document in README.md CONTRIBUTING.md CHANGELOG.md docs/design.md docs/seed.
   blocks "$source/$document"
   for quote in "$work"/blocks/*.quote; do
     [[ -e $quote ]] || continue
-    diff -u -- "$source/$(cat "$quote")" "${quote%.quote}.cpp" ||
+    quoting=("${quote%.quote}".[!q]*)
+    diff -u -- "$source/$(cat "$quote")" "${quoting[0]}" ||
       failed "$document does not quote $(cat "$quote") as it is"
   done
   for block in "$work"/blocks/*; do

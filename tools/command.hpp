@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <string>
+#include <vector>
 
 /// The subcommands of the tool `udppump`. Each adds itself to the command line and puts what it does into `chosen` when
 /// it is the one that was named; that returns the exit code. What it throws is printed in one line.
@@ -15,5 +17,7 @@ using action = std::function<int()>;
 void add_compare(CLI::App& app, action& chosen);
 void add_load(CLI::App& app, action& chosen);
 void add_work(CLI::App& app, action& chosen);
+/// `program` is what stood after "--": it never went through CLI11, which would take an argument like "[a,b]" apart.
+void add_exec(CLI::App& app, const std::vector<std::string>& program, action& chosen);
 
 }  // namespace udppump::tools

@@ -54,6 +54,8 @@ class UDPPUMP_EXPORT pump_group {
 
  private:
   friend class pump;
+  friend class worker;
+  explicit pump_group(std::shared_ptr<detail::group_core> core) noexcept;
   std::shared_ptr<detail::group_core> core_;
 };
 

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "udppump/export.hpp"
+
+namespace udppump {
+
+/// What a worker is doing, as far as its page tells.
+enum class worker_state : std::uint8_t {
+  starting = 1,
+  /// Between datagrams, or in code of its event loop that is not the pump's.
+  idle = 2,
+  handling = 3,
+  stopping = 4,
+};
+
+UDPPUMP_EXPORT std::string_view to_string(worker_state state) noexcept;
+
+/// Times in the handler: bucket 0 counts those below 8 ns; above, each doubling is cut into 8 buckets, so that a value
+/// is known to 1/8. Datagrams that are handled in less than a microsecond are timed four at a time.
+struct handler_times {
+  std::vector<std::uint64_t> counts;
+
+  std::uint64_t total() const noexcept;
+  /// The time that the share `part` of all handlers stayed under (0.99: the 99th percentile), to the bucket's upper
+  /// end; 0 where nothing was handled.
+  std::chrono::nanoseconds percentile(double part) const noexcept;
+};
+
+struct worker_status {
+  std::size_t number = 0;
+  pid_t pid = 0;
+  worker_state state = worker_state::starting;
+  std::chrono::nanoseconds uptime{0};
+  /// How long it has been in its handler; 0 where it is in none.
+  std::chrono::nanoseconds handling_for{0};
+  /// Datagrams given to the handler, their payload's bytes, and how many of them it has finished.
+  std::uint64_t received = 0, bytes = 0, handled = 0;
+  std::chrono::nanoseconds handler_time{0};
+  handler_times times;
+  /// Times the parent woke it for a datagram that nobody looked at.
+  std::uint64_t kicks = 0;
+};
+
+/// What a pool is doing, read from the memory it shares with its workers: a snapshot, each number exact, all of them
+/// together not at one instant. Reading costs the pool nothing.
+struct UDPPUMP_EXPORT pool_status {
+  pid_t parent = 0;
+  std::uint64_t restarts = 0, reloads = 0;
+  /// Datagrams given to another worker after theirs died; dropped as poisoned; lost for want of room to keep them.
+  std::uint64_t redelivered = 0, poisoned = 0, abandoned = 0;
+  /// Workers alive, in the order of their numbers.
+  std::vector<worker_status> workers;
+
+  /// Of the pool whose parent is `parent`. Throws std::system_error: ESRCH where that process runs no pool, EACCES
+  /// where it is another user's, EPROTO where its memory is of another version.
+  static pool_status of(pid_t parent);
+};
+
+}  // namespace udppump

@@ -1,0 +1,100 @@
+#include "pool/become.hpp"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <optional>
+
+#include "failure.hpp"
+
+namespace udppump::detail {
+
+namespace {
+
+std::optional<unsigned> number(const std::string& text) {
+  unsigned value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return {};
+  return value;
+}
+
+gid_t group_called(const std::string& text) {
+  if (const auto id = number(text)) return *id;
+  errno = 0;
+  const group* const found = ::getgrnam(text.c_str());
+  if (found == nullptr) {
+    fail(errno == 0 ? ENOENT : errno,
+         "group \"" + text + "\" is not known here; see `getent group`, or give its number");
+  }
+  return found->gr_gid;
+}
+
+std::vector<gid_t> groups_of(const std::string& name, gid_t main) {
+  int count = 64;
+  std::vector<gid_t> groups(static_cast<std::size_t>(count));
+  while (::getgrouplist(name.c_str(), main, groups.data(), &count) < 0) groups.resize(static_cast<std::size_t>(count));
+  groups.resize(static_cast<std::size_t>(count));
+  return groups;
+}
+
+}  // namespace
+
+identity::identity(const privileges& wanted) : no_new_privileges_{wanted.no_new_privileges} {
+  std::string name;
+  if (!wanted.user.empty()) {
+    errno = 0;
+    const auto id = number(wanted.user);
+    const passwd* const found = id ? ::getpwuid(*id) : ::getpwnam(wanted.user.c_str());
+    if (found != nullptr) {
+      name = found->pw_name;
+      user_ = found->pw_uid;
+      group_ = found->pw_gid;
+    } else if (id) {
+      user_ = *id;
+    } else {
+      fail(errno == 0 ? ENOENT : errno,
+           "user \"" + wanted.user + "\" is not known here; see `getent passwd`, or give a number");
+    }
+  }
+  if (!wanted.group.empty()) group_ = group_called(wanted.group);
+  constexpr auto none = static_cast<gid_t>(-1);
+  if (user_ != static_cast<uid_t>(-1) && group_ == none) {
+    fail(EINVAL, "user " + wanted.user + " has no entry of its own, and so no group; say which group");
+  }
+  if (wanted.groups) {
+    sets_groups_ = true;
+    for (const std::string& one : *wanted.groups) groups_.push_back(group_called(one));
+  } else if (user_ != static_cast<uid_t>(-1)) {
+    sets_groups_ = true;
+    groups_ = name.empty() ? std::vector<gid_t>{group_} : groups_of(name, group_);
+  }
+  // Already so: nothing is to be changed, and no privilege needed.
+  if (user_ == ::geteuid() && user_ == ::getuid() && (group_ == none || group_ == ::getegid()) && user_ != 0 &&
+      !wanted.groups) {
+    user_ = static_cast<uid_t>(-1);
+    group_ = none;
+    sets_groups_ = false;
+  }
+  if ((user_ != static_cast<uid_t>(-1) || group_ != none || sets_groups_) && ::geteuid() != 0) {
+    fail(EPERM, "becoming user \"" + wanted.user +
+                    "\" takes root (or a service manager that sets the user itself, as "
+                    "systemd's User= does)");
+  }
+}
+
+void identity::assume() const {
+  if (sets_groups_ && ::setgroups(groups_.size(), groups_.data()) != 0) fail(errno, "setgroups");
+  if (group_ != static_cast<gid_t>(-1) && ::setresgid(group_, group_, group_) != 0) {
+    fail(errno, "setresgid " + std::to_string(group_));
+  }
+  if (user_ != static_cast<uid_t>(-1)) {
+    if (::setresuid(user_, user_, user_) != 0) fail(errno, "setresuid " + std::to_string(user_));
+    if (user_ != 0 && ::setuid(0) == 0) fail(EPERM, "privileges were dropped, and could be had back");
+  }
+  if (no_new_privileges_ && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail(errno, "prctl PR_SET_NO_NEW_PRIVS");
+}
+
+}  // namespace udppump::detail

@@ -1,0 +1,104 @@
+#include "pool/board.hpp"
+
+#include <cstring>
+#include <string>
+
+#include "failure.hpp"
+#include "sys_process.hpp"
+
+namespace udppump::detail {
+
+namespace {
+
+constexpr std::size_t round_up(std::size_t size, std::size_t to) { return (size + to - 1) / to * to; }
+constexpr std::size_t memory_page = 4096;
+
+descriptor make_signal() {
+  const int made = sys::eventfd(0);
+  if (made == -EMFILE || made == -ENFILE) fail(made, "eventfd: raise the descriptor limit (ulimit -n)");
+  if (made < 0) fail(made, "eventfd");
+  return descriptor{made};
+}
+
+}  // namespace
+
+board::board(std::size_t pages, std::size_t payload_limit) : parent_signal_{make_signal()} {
+  const std::size_t page_distance = round_up(sizeof(worker_page), memory_page);
+  const std::size_t kept_distance = round_up(sizeof(kept_datagram) + payload_limit, memory_page);
+  const std::size_t kept = payload_limit == 0 ? 0 : 2 * pages;
+  const std::size_t pages_at = round_up(sizeof(board_header), memory_page);
+  const std::size_t kept_at = pages_at + pages * page_distance;
+
+  memory_ = descriptor{sys::memory_file(board_name)};
+  if (!memory_) fail(memory_.fd(), "memfd_create");
+  const std::size_t size = kept_at + kept * kept_distance;
+  if (const int made = sys::truncate(memory_.fd(), size); made < 0) {
+    fail(made, "shared memory of " + std::to_string(size) + " bytes for the workers");
+  }
+  map(size);
+  std::memcpy(header_->magic, board_magic, sizeof board_magic);
+  header_->pages = static_cast<std::uint32_t>(pages);
+  header_->page_distance = static_cast<std::uint32_t>(page_distance);
+  header_->kept = static_cast<std::uint32_t>(kept);
+  header_->kept_distance = static_cast<std::uint32_t>(kept_distance);
+  header_->payload_limit = static_cast<std::uint32_t>(payload_limit);
+  header_->pages_at = pages_at;
+  header_->kept_at = kept_at;
+  header_->parent = ::getpid();
+  header_->version = layout_version;
+  for (std::uint32_t at = 0; at < kept; ++at)
+    udppump::detail::kept_at(*header_, at).header.msg_len = kept_datagram::nothing;
+  for (std::size_t page = 0; page < pages; ++page) page_signals_.push_back(make_signal());
+}
+
+board::board(descriptor memory, descriptor parent_signal, std::size_t page, descriptor page_signal)
+    : memory_{std::move(memory)}, parent_signal_{std::move(parent_signal)} {
+  struct stat about {};
+  if (::fstat(memory_.fd(), &about) != 0) fail(errno, "the pool's shared memory");
+  map(static_cast<std::size_t>(about.st_size));
+  if (size_ < sizeof(board_header) || std::memcmp(header_->magic, board_magic, sizeof board_magic) != 0 ||
+      header_->version != layout_version || page >= header_->pages) {
+    fail(EPROTO, "the pool's shared memory is of another version of udppump than this program; restart the pool");
+  }
+  page_signals_.resize(page + 1);
+  page_signals_[page] = std::move(page_signal);
+}
+
+board::~board() {
+  if (header_ != nullptr) ::munmap(header_, size_);
+}
+
+void board::map(std::size_t size) {
+  void* const mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory_.fd(), 0);
+  if (mapped == MAP_FAILED) fail(errno, "mmap of " + std::to_string(size) + " bytes shared with the workers");
+  header_ = static_cast<board_header*>(mapped);
+  size_ = size;
+}
+
+std::size_t board::claim(std::size_t number) {
+  for (std::size_t at = 0; at < pages(); ++at) {
+    worker_page& one = page(at);
+    if (one.state.load() != page_state::free) continue;
+    one.orders = one.looks = 0;
+    one.pid = 0;
+    one.number = static_cast<std::uint32_t>(number);
+    one.kicks = one.handling_since = one.received = one.bytes = one.handled = one.handler_time = 0;
+    for (auto& count : one.times) count.store(0, std::memory_order_relaxed);
+    one.last_words[0] = '\0';
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    one.started_at = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+    one.state = page_state::starting;
+    return at;
+  }
+  fail(EAGAIN, "no page for another worker; workers that were told to stop have not ended");
+}
+
+void board::release(std::size_t at) noexcept { page(at).state = page_state::free; }
+
+void board::notify(std::size_t page) const noexcept {
+  const std::uint64_t one = 1;
+  static_cast<void>(sys::write(page_signals_[page].fd(), &one, sizeof one));
+}
+
+}  // namespace udppump::detail

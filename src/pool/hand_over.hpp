@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "descriptor.hpp"
+#include "pool/board.hpp"
+#include "pool/pool_log.hpp"
+#include "udppump/datagram_socket.hpp"
+#include "udppump/worker_pool.hpp"
+
+namespace udppump::detail {
+
+/// Gives the datagrams of workers that died to others, by redelivery's rules. In the parent.
+class hand_over {
+ public:
+  /// Opens the poison file; throws std::system_error. All arguments outlive this object.
+  hand_over(const redelivery& rules, board& shared, const std::vector<datagram_socket>& sockets, const pool_log& log);
+
+  /// The worker of `page` has died. True where a datagram now waits for another worker.
+  bool rescue(std::size_t page);
+  /// No worker is left: what still waits is given up.
+  void give_up();
+
+ private:
+  bool offer_again(kept_datagram& kept);
+  void poison(const kept_datagram& kept);
+  kept_datagram* free_one() noexcept;
+  std::string describe(const kept_datagram& kept) const;
+
+  const redelivery& rules_;
+  board& shared_;
+  const std::vector<datagram_socket>& sockets_;
+  const pool_log& log_;
+  descriptor file_;
+};
+
+}  // namespace udppump::detail

@@ -1,0 +1,29 @@
+#include "pool/pool_log.hpp"
+
+#include <unistd.h>
+
+#include "sys.hpp"
+
+namespace udppump::detail {
+
+void pool_log::error(std::string_view name, std::string text, fields more) const {
+  write({pool_event::level::error, name, std::move(text), std::move(more)});
+}
+void pool_log::warning(std::string_view name, std::string text, fields more) const {
+  write({pool_event::level::warning, name, std::move(text), std::move(more)});
+}
+void pool_log::notice(std::string_view name, std::string text, fields more) const {
+  write({pool_event::level::notice, name, std::move(text), std::move(more)});
+}
+void pool_log::info(std::string_view name, std::string text, fields more) const {
+  write({pool_event::level::info, name, std::move(text), std::move(more)});
+}
+
+void pool_log::write(const pool_event& event) const {
+  if (sink_) return sink_(event);
+  // One write, so that lines of several processes do not mix.
+  const std::string line = "udppump: " + event.text + '\n';
+  static_cast<void>(sys::write(STDERR_FILENO, line.data(), line.size()));
+}
+
+}  // namespace udppump::detail

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "udppump/worker_pool.hpp"
+
+namespace udppump::detail {
+
+/// Where a pool's events go.
+class pool_log {
+ public:
+  using fields = std::vector<std::pair<std::string_view, std::string>>;
+
+  /// Without a sink, to stderr.
+  explicit pool_log(std::function<void(const pool_event&)> sink) : sink_{std::move(sink)} {}
+
+  void error(std::string_view name, std::string text, fields more = {}) const;
+  void warning(std::string_view name, std::string text, fields more = {}) const;
+  void notice(std::string_view name, std::string text, fields more = {}) const;
+  void info(std::string_view name, std::string text, fields more = {}) const;
+
+ private:
+  void write(const pool_event& event) const;
+
+  std::function<void(const pool_event&)> sink_;
+};
+
+}  // namespace udppump::detail

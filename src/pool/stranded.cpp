@@ -1,0 +1,78 @@
+#include "pool/stranded.hpp"
+
+#include <algorithm>
+
+#include "sys.hpp"
+
+namespace udppump::detail {
+
+namespace {
+
+constexpr std::chrono::milliseconds interval{10};
+constexpr std::chrono::milliseconds second_look{2};
+constexpr unsigned looks_until_quiet = 50;
+
+bool is_idle(const worker_page& page) noexcept {
+  return page.state.load(std::memory_order_acquire) == page_state::serving &&
+         page.handling_since.load(std::memory_order_relaxed) == 0;
+}
+
+}  // namespace
+
+stranded_watch::stranded_watch(board& shared, const std::vector<datagram_socket>& sockets) : shared_{shared} {
+  for (const datagram_socket& socket : sockets) {
+    descriptors_.push_back(socket.fd());
+    set_.push_back({.fd = socket.fd(), .events = POLLIN, .revents = 0});
+  }
+}
+
+std::span<const int> stranded_watch::wants_to_know() const noexcept {
+  return next_ == clock::time_point::max() ? std::span<const int>{descriptors_} : std::span<const int>{};
+}
+
+void stranded_watch::arrived(clock::time_point now) noexcept {
+  quiet_looks_ = 0;
+  next_ = now + interval;
+}
+
+bool stranded_watch::something_waits() noexcept {
+  return sys::poll(set_.data(), set_.size(), 0) > 0 &&
+         std::any_of(set_.begin(), set_.end(), [](const pollfd& one) { return (one.revents & POLLIN) != 0; });
+}
+
+/// By all workers there are; may go back when one dies, which is a change as well.
+std::uint64_t stranded_watch::received() const noexcept {
+  std::uint64_t all = 0;
+  for (std::size_t at = 0; at < shared_.pages(); ++at) all += shared_.page(at).received.load(std::memory_order_relaxed);
+  return all;
+}
+
+unsigned stranded_watch::look(clock::time_point now) {
+  unsigned kicked = 0;
+  const bool waits = something_waits();
+  const bool is_second = !suspects_.empty();
+  for (const suspect& one : suspects_) {
+    worker_page& page = shared_.page(one.page);
+    if (!waits || !is_idle(page) || page.received.load(std::memory_order_relaxed) != one.received) continue;
+    add(page.kicks, 1);
+    page.looks.fetch_add(1, std::memory_order_release);
+    shared_.notify(one.page);
+    ++kicked;
+  }
+  suspects_.clear();
+  if (waits && !is_second) {
+    for (std::size_t at = 0; at < shared_.pages(); ++at) {
+      const worker_page& page = shared_.page(at);
+      if (is_idle(page)) suspects_.push_back({at, page.received.load(std::memory_order_relaxed)});
+    }
+  }
+  const std::uint64_t received_now = received();
+  const bool is_quiet = !waits && received_now == received_before_;
+  received_before_ = received_now;
+  quiet_looks_ = is_quiet ? quiet_looks_ + 1 : 0;
+  next_ =
+      quiet_looks_ >= looks_until_quiet ? clock::time_point::max() : now + (suspects_.empty() ? interval : second_look);
+  return kicked;
+}
+
+}  // namespace udppump::detail

@@ -1,0 +1,33 @@
+#include "udppump/worker_pool.hpp"
+
+#include "pool/pool_core.hpp"
+
+namespace udppump {
+
+worker_pool::worker_pool(pool_options options) : core_{std::make_unique<detail::pool_core>(std::move(options))} {}
+worker_pool::~worker_pool() = default;
+
+int worker_pool::serve(std::function<void(datagram&)> on_datagram, const pump_options& options) {
+  const handler check{on_datagram};  // an empty function is refused here and not in each worker
+  return run([&on_datagram, &options](worker& self) {
+    if (const auto error = self.serve([&on_datagram](datagram& received) { on_datagram(received); }, options)) {
+      throw std::system_error{error, "serving"};
+    }
+  });
+}
+
+int worker_pool::run(std::function<void(worker&)> body) {
+  if (!body) throw std::invalid_argument{"worker_pool: the body is an empty function"};
+  return core_->run(std::move(body));
+}
+
+int worker_pool::run(const worker_program& program, const program_options& options) {
+  return core_->run(program, options);
+}
+
+void worker_pool::request_stop() noexcept { core_->request(detail::request_stop); }
+void worker_pool::request_reload() noexcept { core_->request(detail::request_reload); }
+std::span<const datagram_socket> worker_pool::sockets() const noexcept { return core_->sockets(); }
+std::size_t worker_pool::workers() const noexcept { return core_->options().workers; }
+
+}  // namespace udppump

@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# What is wrong with a start of `udppump exec` is said in one line with cause and cure, and told by the exit code;
+# nothing is left running or bound.
+# shellcheck source=test/exec/stage.sh
+source "$(dirname -- "$0")/stage.sh"
+
+# A port that was free a moment ago: what is refused must not have bound it.
+free_port() {
+  python3 -c 'import socket
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])'
+}
+port=$(free_port)
+bound() { grep -qi ":$(printf '%04X' "$1") " /proc/net/udp; }
+
+# refuse CODE EXPECTED ARGUMENT... : of exec; AS may hold a command that runs it
+AS=()
+refuse() {
+  local code=0 expected=$2 wanted=$1
+  shift 2
+  timeout 60 ${AS[@]+"${AS[@]}"} "$tool" exec "$@" >"$dir/refused.log" 2>&1 || code=$?
+  [ "$code" = "$wanted" ] || fail "$*: exit code $code, not $wanted"
+  [ "$(wc -l <"$dir/refused.log")" = 1 ] || fail "$*: not one line"
+  grep -qE -- "^udppump: .*$expected" "$dir/refused.log" || fail "$*: the message is not: $expected"
+  ! bound "$port" || fail "$*: port $port is bound"
+}
+here_bound=(--bind "127.0.0.1:$port")
+
+echo "# wrong usage"
+refuse 2 'no program given; write it after "--"' "${here_bound[@]}"
+refuse 2 'no program given' "${here_bound[@]}" --
+refuse 2 'put "--" before the program' "${here_bound[@]}" cat
+refuse 2 'no option --worker; see udppump exec --help' "${here_bound[@]}" --worker 3 -- cat
+refuse 2 '--bind: .*missing' --bind -- cat
+refuse 2 'nothing to listen on: give an address' -- cat
+
+echo "# absurd values"
+for number in 0 -1 4097 x 99999999999999999999; do
+  refuse 2 "--workers: .*$number" "${here_bound[@]}" --workers "$number" -- cat
+done
+refuse 2 '--crash-limit' "${here_bound[@]}" --crash-limit 0 -- cat
+refuse 2 '--nice' "${here_bound[@]}" --nice 20 -- cat
+refuse 2 'is no size: bytes, such as' "${here_bound[@]}" --receive-buffer 4Q -- cat
+refuse 2 'is no size' "${here_bound[@]}" --receive-buffer -1 -- cat
+refuse 2 'is no size' "${here_bound[@]}" --receive-buffer 99999999999999999999G -- cat
+refuse 2 'is no time' "${here_bound[@]}" --stop-timeout -1 -- cat
+refuse 2 'at most a week' "${here_bound[@]}" --stop-timeout 1000000 -- cat
+refuse 2 'is no time' "${here_bound[@]}" --ready-after soon -- cat
+refuse 2 'no limit that is known; there are: as .*nofile' "${here_bound[@]}" --limit files=3 -- cat
+refuse 2 'NAME=SOFT' "${here_bound[@]}" --limit nofile -- cat
+refuse 2 'neither a number' "${here_bound[@]}" --limit nofile=many -- cat
+refuse 2 'above the hard one' "${here_bound[@]}" --limit nofile=5:4 -- cat
+refuse 2 'none of text, json, journal' "${here_bound[@]}" --log syslog -- cat
+refuse 2 'no multicast group' "${here_bound[@]}" --join 127.0.0.1 -- cat
+
+echo "# names that mean nothing here"
+refuse 2 'user "no-such-user" is not known here; see .getent passwd' "${here_bound[@]}" --user no-such-user -- cat
+refuse 2 'group "no-such-group" is not known here' "${here_bound[@]}" --group no-such-group -- cat
+refuse 2 'group "no-such-group" is not known here' "${here_bound[@]}" --groups daemon,no-such-group -- cat
+refuse 2 'say which group' "${here_bound[@]}" --user 4123456 -- cat
+refuse 2 'no-such-file' "${here_bound[@]}" --reload-on-change "$dir/no-such-file" -- cat
+refuse 2 'its directory must exist' "${here_bound[@]}" --pid-file "$dir/no/pid" -- cat
+refuse 2 'its directory must exist' "${here_bound[@]}" --take-over "$dir/no/socket" -- cat
+refuse 2 'wrong port' --bind 127.0.0.1:99999 -- cat
+refuse 2 'no port' --bind 127.0.0.1 -- cat
+refuse 2 'no interface "nowhere0"' "${here_bound[@]}" --join 239.1.2.3%nowhere0 -- cat
+[ -e /run/systemd/journal/socket ] || refuse 2 'no journal' "${here_bound[@]}" --log journal -- cat
+
+echo "# programs that are not there or cannot be executed, before anything is bound"
+refuse 127 '"no-such-program" is in none of the folders of PATH; give its path' "${here_bound[@]}" -- no-such-program
+refuse 127 'no-such-program' "${here_bound[@]}" -- "$dir/no-such-program"
+touch "$dir/plain"
+refuse 126 'not executable; chmod \+x' "${here_bound[@]}" -- "$dir/plain"
+refuse 126 'is a directory' "${here_bound[@]}" -- "$dir"
+
+echo "# ports that cannot be had"
+start serves --bind 127.0.0.1:0 --workers 1 -- "$python" "$examples/worker.py"
+taken=${ports[0]}
+refuse 3 "127.0.0.1:$taken; .*pid [0-9]+.*in use" "${here_bound[@]}" --bind "127.0.0.1:$taken" -- cat
+refuse 3 'no interface here has that address' "${here_bound[@]}" --bind 192.0.2.1:0 -- cat
+refuse 3 'what is there is no socket' "${here_bound[@]}" --take-over "$dir/plain" -- cat
+finish "$pid"
+
+# passes DESCRIPTORS PROGRAM... : as systemd would pass descriptors from 3 on
+cat >"$dir/passes.py" <<'END'
+import os, socket, sys
+for at, kind in enumerate(sys.argv[1].split(",")):
+    if kind == "tcp":
+        made = socket.create_server(("127.0.0.1", 0))
+        os.dup2(made.detach(), 3 + at)
+        os.set_inheritable(3 + at, True)  # where it was 3 to begin with
+    elif kind == "file":
+        os.dup2(os.open("/dev/null", os.O_RDWR), 3 + at)
+        os.set_inheritable(3 + at, True)
+    elif kind == "nothing":
+        try:
+            os.close(3 + at)
+        except OSError:
+            pass
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.environ["LISTEN_FDS"] = str(len(sys.argv[1].split(",")))
+os.execvp(sys.argv[2], sys.argv[2:])
+END
+if "$tool" exec --log journal -- cat 2>&1 | grep -q 'without libsystemd'; then
+  echo "  built without libsystemd: its descriptors are left out"
+else
+  echo "# descriptors from a service manager that are of no use"
+  AS=("$python" "$dir/passes.py" tcp)
+  refuse 3 'ListenDatagram=' "${here_bound[@]}" -- cat
+  AS=("$python" "$dir/passes.py" file)
+  refuse 3 'no socket; check LISTEN_FDS' "${here_bound[@]}" -- cat
+  AS=("$python" "$dir/passes.py" nothing)
+  refuse 3 'LISTEN_FDS' "${here_bound[@]}" -- cat
+fi
+
+echo "# without root"
+AS=()
+if [ "$EUID" != 0 ]; then
+  unprivileged=1
+elif command -v setpriv >/dev/null && cp "$tool" "$dir/udppump" && chmod 755 "$dir/udppump" &&
+  setpriv --reuid nobody --regid nogroup --clear-groups "$dir/udppump" --version >/dev/null 2>&1; then
+  unprivileged=1
+  AS=(setpriv --reuid nobody --regid nogroup --clear-groups --no-new-privs)
+  tool=$dir/udppump  # the build may be in a folder of root's
+else
+  echo "  no setpriv, or nobody cannot run this build: left out"
+fi
+if [ "${unprivileged:-}" ]; then
+  refuse 3 'becoming user "daemon" takes root' "${here_bound[@]}" --user daemon -- cat
+  refuse 3 'takes root or CAP_SYS_NICE' "${here_bound[@]}" --nice -10 -- cat
+  if ! grep -qaE '__(asan|tsan)_init' "$tool"; then # whose own threads would be refused as well
+    AS+=(prlimit --nproc=1)
+    refuse 4 'fork: raise the limit on processes' "${here_bound[@]}" -- cat
+    AS=("${AS[@]:0:${#AS[@]}-2}")
+  fi
+  if [ "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 0)" -gt 7 ]; then
+    refuse 3 'CAP_NET_BIND_SERVICE .*unprivileged_port.* socket unit' "${here_bound[@]}" --bind 127.0.0.1:7 -- cat
+  fi
+fi
+echo "all is well"

@@ -1,0 +1,192 @@
+#!/usr/bin/env bash
+# Workers of `udppump exec` are kept alive, replaced, and ended.
+# shellcheck source=test/exec/stage.sh
+source "$(dirname -- "$0")/stage.sh"
+echo_worker=("$python" "$examples/worker.py")
+
+pids_differ() { [ -z "$(comm -12 <(sort <<<"$1") <(children "$2" | sort))" ] && has_children "$2" "$3"; }
+
+echo "# a worker that dies is replaced"
+start died --bind 127.0.0.1:0 --workers 2 -- "${echo_worker[@]}"
+victim=$(children "$pid" | head -n 1)
+kill -KILL "$victim"
+await_line died "worker [01] \(pid $victim\) was killed by signal 9 .*another is started"
+await has_children "$pid" 2 || fail "not 2 workers again"
+expect "${ports[0]}" hello hello
+
+echo "# HUP replaces all of them"
+before=$(children "$pid")
+kill -HUP "$pid"
+await_line died '^udppump: reloaded 2 workers'
+pids_differ "$before" "$pid" 2 || fail "not 2 new workers"
+expect "${ports[0]}" hello hello
+finish "$pid"
+said died '^udppump: stopped$' || fail "it does not say that it has stopped"
+
+echo "# a changed file replaces them: written, and put in its place"
+cp "$examples/worker.py" "$dir/worker.py"
+echo one >"$dir/settings"
+start changed --bind 127.0.0.1:0 --workers 2 --reload-on-change "$dir/worker.py" --reload-on-change "$dir/settings" \
+  -- "$python" "$dir/worker.py"
+echo two >"$dir/settings"
+await_line changed '^udppump: reloaded 2 workers'
+said changed "settings\" has changed" || fail "the file that changed is not named"
+before=$(children "$pid")
+sed 's/outbox.sendto(data/outbox.sendto(b"new: " + data/' "$examples/worker.py" >"$dir/worker.new"
+mv "$dir/worker.new" "$dir/worker.py"
+await lines_are changed '^udppump: reloaded 2 workers' 2 || fail "no second reload"
+pids_differ "$before" "$pid" 2 || fail "not 2 new workers"
+expect "${ports[0]}" hello "new: hello"
+finish "$pid"
+
+echo "# INT ends it as well, and the file with its id is there while it serves"
+start pid_file --bind 127.0.0.1:0 --workers 2 --pid-file "$dir/pid" -- "${echo_worker[@]}"
+has_pid() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
+await has_pid "$dir/pid" "$pid" || fail "the pid file does not have $pid"
+kill -INT "$pid"
+ended "$pid" 0
+[ ! -e "$dir/pid" ] || fail "the pid file is left"
+
+echo "# a program that ignores SIGTERM is killed after the deadline, exit code 5; at once when told twice"
+cat >"$dir/stubborn.py" <<'END'
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("deaf", flush=True)
+while True:
+    time.sleep(60)
+END
+start stubborn --bind 127.0.0.1:0 --workers 2 --stop-timeout 300ms -- "$python" "$dir/stubborn.py" >"$dir/deaf.log"
+await lines_are deaf '^deaf$' 2 || fail "the stubborn programs did not start"
+finish "$pid" 5
+said stubborn 'did not stop in time and is killed' || fail "the killing is not told"
+start twice --bind 127.0.0.1:0 --workers 2 --stop-timeout 600 -- "$python" "$dir/stubborn.py" >"$dir/deaf.log"
+await lines_are deaf '^deaf$' 2 || fail "the stubborn programs did not start"
+kill "$pid"
+await_line twice 'SIGTERM: stopping'
+finish "$pid" 5
+
+echo "# Ctrl-C at a terminal is for the parent: workers are asked to finish, and not interrupted"
+cat >"$dir/signals.py" <<'END'
+import os, signal, sys
+def told(number, frame):
+    print(signal.Signals(number).name, flush=True)
+    os._exit(0)
+for one in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(one, told)
+print("ready", flush=True)
+while True:
+    signal.pause()
+END
+setsid "$tool" exec --bind 127.0.0.1:0 --workers 2 --pid-file "$dir/pid" -- "$python" "$dir/signals.py" \
+  >"$dir/signals.log" 2>"$dir/group.log" &
+pid=$!
+started+=("$pid")
+await has_pid "$dir/pid" "$pid" || fail "it does not serve, or setsid has forked"
+await lines_are signals '^ready$' 2 || fail "the workers are not ready"
+kill -INT "-$pid"
+ended "$pid" 0
+[ "$(grep -c '^SIGTERM$' "$dir/signals.log")" = 2 ] || fail "not two workers were asked to stop"
+said signals SIGINT && fail "a worker was interrupted"
+
+echo "# what a wrapper started ends with it"
+# shellcheck disable=SC2016  # for the inner shell
+start wrapped --bind 127.0.0.1:0 --workers 2 -- sh -c '"$0" "$1"; true' "$python" "$examples/worker.py"
+expect "${ports[0]}" hello hello
+inner=
+for each in $(children "$pid"); do inner+=" $(children "$each")"; done
+[ "$(wc -w <<<"$inner")" = 2 ] || fail "the wrappers have not one child each"
+kill -KILL "$(children "$pid" | head -n 1)"
+await gone "$(awk '{ print $1 }' <<<"$inner")" || fail "the program is left that a killed wrapper had started"
+finish "$pid"
+# shellcheck disable=SC2086
+await all_gone $inner || fail "programs are left that wrappers had started"
+
+echo "# programs that end at once are a crash loop, exit code 4"
+for program in false true; do
+  launch $program --bind 127.0.0.1:0 --workers 2 --crash-limit 3 --restart-delay 1:1 -- $program
+  ended "$pid" 4
+  said $program 'workers cannot be kept alive: worker [01] .* 3 times in a row .*descriptor 0, .* SIGTERM' ||
+    fail "the message on $program does not help"
+done
+echo "# and so is one whose interpreter is missing: it can be executed as little the next time"
+printf '#!/no/such/interpreter\n' >"$dir/script"
+chmod +x "$dir/script"
+launch script --bind 127.0.0.1:0 --workers 1 -- "$dir/script"
+ended "$pid" 127
+said script 'interpreter' || fail "the missing interpreter is not told"
+printf 'no first line\n' >"$dir/script"
+launch script --bind 127.0.0.1:0 --workers 1 -- "$dir/script"
+ended "$pid" 126
+
+echo "# when the parent is killed, no worker is left, not even a stubborn one"
+start orphans --bind 127.0.0.1:0 --workers 3 -- "$python" "$dir/stubborn.py" >/dev/null
+left=$(children "$pid")
+kill -KILL "$pid"
+# shellcheck disable=SC2086
+{ await all_gone $left; } 2>/dev/null || fail "workers are left"  # bash says "Killed"
+wait "$pid" 2>/dev/null || true
+
+echo "# what the workers are"
+start workers --bind 127.0.0.1:0 --workers 2 --nice 3 --pin --limit nofile=64:128 --no-new-privs \
+  -- "$python" "$here/report.py" "$dir"
+for number in 0 1; do await test -e "$dir/$number.json" || fail "worker $number did not report"; done
+python3 - "$dir" <<'END' || fail "the workers are something else"
+import json, os, sys
+cores = sorted(os.sched_getaffinity(0))
+for number in (0, 1):
+    told = json.load(open(f"{sys.argv[1]}/{number}.json"))
+    assert told["nice"] == 3 + os.nice(0), told["nice"]
+    assert told["nofile"] == [64, 128], told["nofile"]
+    assert told["cores"] == [cores[number % len(cores)]], told["cores"]
+    assert told["no_new_privs"]
+END
+finish "$pid"
+if [ "$EUID" = 0 ]; then
+  chmod 777 "$dir"
+  rm "$dir"/*.json
+  start nobody --bind 127.0.0.1:0 --workers 1 --user nobody --groups "" -- "$python" "$here/report.py" "$dir"
+  await test -e "$dir/0.json" || fail "the worker did not report"
+  python3 - "$dir" "$(id -u nobody)" "$(id -g nobody)" <<'END' || fail "the worker is somebody else"
+import json, sys
+told = json.load(open(sys.argv[1] + "/0.json"))
+user, group = int(sys.argv[2]), int(sys.argv[3])
+assert told["user"] == [user, user, group, []], told["user"]
+END
+  finish "$pid"
+else
+  echo "  not root: becoming somebody else is left out"
+fi
+
+echo "# JSON lines, and no more than warnings"
+start json --log json --bind 127.0.0.1:0 --workers 1 -- "${echo_worker[@]}"
+kill -HUP "$pid"
+await_line json '"event":"reloaded"'
+kill -KILL "$(children "$pid" | head -n 1)"
+await_line json '"event":"worker-died"'
+finish "$pid"
+python3 - "$dir/json.log" <<'END' || fail "the JSON lines are not as documented"
+import json, sys
+from datetime import datetime
+events = [json.loads(line) for line in open(sys.argv[1])]
+for one in events:
+    assert list(one) == ["time", "level", "event", "text", "fields"], one
+    assert one["level"] in ("error", "warning", "notice", "info"), one
+    datetime.strptime(one["time"], "%Y-%m-%dT%H:%M:%S.%fZ")
+died = next(one for one in events if one["event"] == "worker-died")
+assert died["fields"]["signal"] == "9" and died["level"] == "warning", died
+END
+launch quiet --quiet --bind 127.0.0.1:0 --workers 1 --pid-file "$dir/pid" -- "${echo_worker[@]}"
+await has_pid "$dir/pid" "$pid" || fail "it does not serve"
+finish "$pid"
+[ ! -s "$dir/quiet.log" ] || fail "--quiet says something"
+
+echo "# a log that nobody reads ends nothing"
+"$tool" exec --bind 127.0.0.1:0 --workers 1 --pid-file "$dir/pid" -- "${echo_worker[@]}" 2> >(exec true) &
+pid=$!
+started+=("$pid")
+await has_pid "$dir/pid" "$pid" || fail "it does not serve"
+kill -HUP "$pid"
+sleep 0.1
+kill -HUP "$pid"
+finish "$pid"
+echo "all is well"

@@ -1,0 +1,851 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <fstream>
+#include <random>
+#include <thread>
+
+#include "support/pool_process.hpp"
+#include "support/serve.hpp"
+#include "support/steady_load.hpp"
+#include "support/waiters.hpp"
+
+using namespace udppump;
+using namespace std::chrono_literals;
+using testing::AllOf;
+using testing::HasSubstr;
+
+namespace {
+
+void echo(datagram& received) { static_cast<void>(received.reply(received.payload)); }
+
+/// Takes a while, as handlers do.
+void echo_later(datagram& received) {
+  std::this_thread::sleep_for(500us);
+  echo(received);
+}
+
+/// Sends and receives one at a time.
+class asking_client {
+ public:
+  explicit asking_client(const address& server) : socket_{datagram_socket::connect(server)} {}
+  void send(std::string_view text) const { EXPECT_FALSE(socket_.send(text)); }
+  /// What comes within the time; empty where nothing does.
+  std::string receive(std::chrono::milliseconds within = patience) const {
+    if (!readable(socket_.fd(), within)) return {};
+    char text[2048];
+    const ssize_t size = ::recv(socket_.fd(), text, sizeof text, 0);
+    return {text, size > 0 ? static_cast<std::size_t>(size) : 0};
+  }
+  std::string ask(std::string_view text) const {
+    send(text);
+    return receive();
+  }
+
+ private:
+  datagram_socket socket_;
+};
+
+bool is_gone(pid_t pid) {
+  std::ifstream about{"/proc/" + std::to_string(pid) + "/stat"};
+  std::string id, name, state;
+  about >> id >> name >> state;
+  return !about || state == "Z";
+}
+
+std::string temporary_path(const std::string& name) {
+  return testing::TempDir() + "udppump-" + std::to_string(::getpid()) + "-" + name;
+}
+
+// --- under every waiter ----------------------------------------------------------------------------------------------
+
+class pool_under : public every_waiter {
+ protected:
+  pool_options options(pool_options chosen = {}) const {
+    chosen.waiter = GetParam();
+    if (chosen.workers == 0) chosen.workers = 4;
+    return chosen;
+  }
+};
+UDPPUMP_UNDER_EVERY_WAITER(pool_under);
+
+TEST_P(pool_under, workers_answer_and_end_when_told_to) {
+  auto pool = pool_process::serving_with(options(), echo);
+  const asking_client client{pool.address()};
+  for (int asked = 0; asked < 20; ++asked) EXPECT_EQ(client.ask("question"), "question");
+  const auto workers = pool.workers();
+  EXPECT_EQ(workers.size(), 4u);
+  EXPECT_EQ(pool.stop(), 0);
+  for (const pid_t one : workers) EXPECT_TRUE(is_gone(one));
+  EXPECT_TRUE(pool.has_said("stopped: "));
+}
+
+TEST_P(pool_under, killed_workers_lose_what_they_held_and_nothing_else) {
+  auto pool = pool_process::serving_with(options(), echo_later);
+  steady_load load{pool.address(), 300us};
+  std::mt19937 random{20};
+  std::uint64_t kills = 0;
+  auto next = std::chrono::steady_clock::now() + 200ms;
+  load.run(load_time(20), [&] {
+    if (std::chrono::steady_clock::now() < next) return;
+    next += 200ms;
+    const auto workers = pool.workers();
+    if (!workers.empty() && ::kill(workers[random() % workers.size()], SIGKILL) == 0) ++kills;
+  });
+  load.settle(kills);
+  std::printf("%llu sent, %llu kills, %llu lost, %llu answered twice\n", static_cast<unsigned long long>(load.sent()),
+              static_cast<unsigned long long>(kills), static_cast<unsigned long long>(load.unanswered()),
+              static_cast<unsigned long long>(load.repeated()));
+  EXPECT_EQ(load.refused(), 0u);
+  EXPECT_GT(kills, 0u);
+  EXPECT_LE(load.unanswered(), kills);
+  EXPECT_EQ(load.repeated(), 0u);
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST_P(pool_under, killed_workers_lose_nothing_at_all_with_redeliver) {
+  auto pool = pool_process::serving_with(options({.redeliver = redelivery{.most = 50}}), echo_later);
+  steady_load load{pool.address(), 300us};
+  std::mt19937 random{30};
+  std::uint64_t kills = 0;
+  auto next = std::chrono::steady_clock::now() + 200ms;
+  load.run(load_time(20), [&] {
+    if (std::chrono::steady_clock::now() < next) return;
+    next += 200ms;
+    const auto workers = pool.workers();
+    if (!workers.empty() && ::kill(workers[random() % workers.size()], SIGKILL) == 0) ++kills;
+  });
+  load.settle();
+  const pool_status status = pool.status();
+  std::printf("%llu sent, %llu kills, %llu handed to another worker, %llu lost, %llu answered twice\n",
+              static_cast<unsigned long long>(load.sent()), static_cast<unsigned long long>(kills),
+              static_cast<unsigned long long>(status.redelivered), static_cast<unsigned long long>(load.unanswered()),
+              static_cast<unsigned long long>(load.repeated()));
+  EXPECT_EQ(load.unanswered(), 0u) << pool.log();
+  EXPECT_GT(status.redelivered, 0u);
+  EXPECT_LE(load.repeated(), status.redelivered);
+  EXPECT_EQ(status.poisoned + status.abandoned, 0u);
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+std::uint64_t kicks_of(const pool_process& pool) {
+  std::uint64_t all = 0;
+  for (const auto& one : pool.status().workers) all += one.kicks;
+  return all;
+}
+
+/// Asks, and notes how long the answer took where the parent had to kick somebody for it.
+class repair_times {
+ public:
+  void ask(const asking_client& client, const pool_process& pool) {
+    const auto before = kicks_of(pool);
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_FALSE(client.ask("is somebody there").empty());
+    const auto took = std::chrono::steady_clock::now() - begin;
+    if (kicks_of(pool) != before) repairs_.push_back(std::chrono::duration_cast<std::chrono::microseconds>(took));
+  }
+  std::size_t count() const { return repairs_.size(); }
+  std::chrono::microseconds median() {
+    std::sort(repairs_.begin(), repairs_.end());
+    std::printf("%zu stranded wake-ups, repaired after %.1f to %.1f ms\n", repairs_.size(),
+                static_cast<double>(repairs_.front().count()) / 1000,
+                static_cast<double>(repairs_.back().count()) / 1000);
+    return repairs_[repairs_.size() / 2];
+  }
+
+ private:
+  std::vector<std::chrono::microseconds> repairs_;
+};
+
+TEST_P(pool_under, a_wake_up_given_to_a_stopped_worker_is_repaired) {
+  auto pool = pool_process::serving_with(
+      options(), [](datagram& received) { static_cast<void>(received.reply(std::to_string(::getpid()))); });
+  const asking_client client{pool.address()};
+  repair_times repairs;
+  for (int round = 0; round < 12; ++round) {
+    const pid_t victim = std::stoi(client.ask("who is there"));
+    ASSERT_TRUE(eventually([&] {
+      for (const auto& one : pool.status().workers) {
+        if (one.pid == victim) return one.state == worker_state::idle;
+      }
+      return false;
+    }));
+    std::this_thread::sleep_for(2ms);  // for it to be armed and asleep; where it is not, this round shows nothing
+    ::kill(victim, SIGSTOP);
+    for (int asked = 0; asked < 8; ++asked) repairs.ask(client, pool);
+    ::kill(victim, SIGCONT);
+  }
+  EXPECT_EQ(pool.stop(), 0);
+  if (repairs.count() == 0) {
+    ASSERT_NE(GetParam(), waiter_kind::uring);
+    GTEST_SKIP() << "no wake-up was stranded: epoll and poll pass over a process that is stopped";
+  }
+  EXPECT_LE(repairs.median(), 20ms);
+}
+
+TEST_P(pool_under, a_wake_up_given_to_a_worker_whose_loop_is_busy_is_repaired) {
+  // P1, P25: it is armed and looks idle, but its event loop does something else.
+  auto pool = pool_process{options(), [](worker_pool& made) {
+                             return made.run([](worker& self) {
+                               bool over = false;
+                               bool busy = false;
+                               self.on_stop([&over] { over = true; });
+                               pump serve{self.pumps(), self.sockets()[0], [&busy](datagram& received) {
+                                            busy = received.text() == "be busy";
+                                            echo(received);
+                                          }};
+                               while (!over) {
+                                 if (readable(self.pumps().wake_fd(), 10s)) {
+                                   static_cast<void>(self.pumps().dispatch());
+                                 }
+                                 if (std::exchange(busy, false)) std::this_thread::sleep_for(500ms);
+                               }
+                             });
+                           }};
+  const asking_client client{pool.address()};
+  repair_times repairs;
+  for (int round = 0; round < 5; ++round) {
+    EXPECT_EQ(client.ask("be busy"), "be busy");
+    for (int asked = 0; asked < 8; ++asked) repairs.ask(client, pool);
+    std::this_thread::sleep_for(500ms);
+  }
+  EXPECT_EQ(pool.stop(), 0);
+  if (GetParam() == waiter_kind::poll) return;  // wakes all who are idle
+  ASSERT_GT(repairs.count(), 0u);
+  EXPECT_LE(repairs.median(), 20ms);
+}
+
+TEST_P(pool_under, a_second_sockets_wake_up_does_not_wait_for_the_first_ones_handler) {
+  // P25: the worker that is woken for one socket is busy with a datagram of the other.
+  auto pool = pool_process{options({.bind = {"127.0.0.1:0", "127.0.0.1:0"}, .workers = 2}), [](worker_pool& made) {
+                             const auto second = made.sockets()[1].local().port();
+                             return made.serve([second](datagram& received) {
+                               if (received.text() == "which port") {
+                                 static_cast<void>(received.reply(std::to_string(second)));
+                                 return;
+                               }
+                               if (received.text() == "long") std::this_thread::sleep_for(3s);
+                               echo(received);
+                             });
+                           }};
+  const asking_client first{pool.address()};
+  const asking_client second{address::parse("127.0.0.1:" + first.ask("which port"))};
+  first.send("long");
+  for (int asked = 0; asked < 20; ++asked) EXPECT_EQ(second.ask("short"), "short");
+  EXPECT_TRUE(first.receive(1ms).empty()) << "the long handler is still at work";
+  EXPECT_EQ(first.receive(), "long");
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST_P(pool_under, workers_finish_what_they_hold_before_they_end) {
+  auto pool = pool_process::serving_with(options({.workers = 1}), [](datagram& received) {
+    std::this_thread::sleep_for(400ms);
+    echo(received);
+  });
+  const asking_client client{pool.address()};
+  client.send("held");
+  ASSERT_TRUE(eventually([&] { return pool.status().workers.at(0).state == worker_state::handling; }));
+  pool.signal(SIGTERM);
+  EXPECT_EQ(client.receive(), "held");
+  EXPECT_EQ(pool.join(), 0);
+}
+
+TEST_P(pool_under, tickets_that_are_out_come_back_before_a_worker_ends) {
+  auto pool = pool_process::serving_with(options({.workers = 1}), [](datagram& received) {
+    std::thread{[path = received.reply_path(), kept = received.hold()] {
+      std::this_thread::sleep_for(400ms);
+      static_cast<void>(path.send("later"));
+    }}.detach();
+  });
+  const asking_client client{pool.address()};
+  client.send("x");
+  ASSERT_TRUE(eventually([&] { return pool.status().workers.at(0).handled == 1; }));
+  EXPECT_EQ(pool.stop(), 0);
+  EXPECT_EQ(client.receive(0ms), "later");
+}
+
+TEST_P(pool_under, a_worker_with_an_event_loop_of_its_own_is_told_when_to_end_it) {
+  auto pool = pool_process{options(), [](worker_pool& made) {
+                             return made.run([](worker& self) {
+                               pump serve{self.pumps(), self.sockets()[0], echo};
+                               bool over = false;
+                               self.on_stop([&over] { over = true; });
+                               while (!over) {
+                                 if (readable(self.pumps().wake_fd(), 10s)) {
+                                   static_cast<void>(self.pumps().dispatch());
+                                 }
+                               }
+                               EXPECT_TRUE(serve.stopped());
+                               if (!self.stopping()) throw std::runtime_error{"nobody told it to stop"};
+                             });
+                           }};
+  const asking_client client{pool.address()};
+  for (int asked = 0; asked < 10; ++asked) EXPECT_EQ(client.ask("question"), "question");
+  const auto before = pool.workers();
+  pool.signal(SIGHUP);
+  EXPECT_TRUE(pool.says("reloaded: "));
+  EXPECT_THAT(pool.workers(), testing::Each(testing::Not(testing::AnyOfArray(before))));
+  EXPECT_EQ(client.ask("again"), "again");
+  EXPECT_EQ(pool.stop(), 0);
+  EXPECT_EQ(pool.count("status 0"), 8u) << pool.log();
+}
+
+TEST_P(pool_under, a_datagram_that_kills_workers_is_given_to_so_many_then_saved_and_dropped) {
+  const std::string file = temporary_path("poison");
+  std::remove(file.c_str());
+  auto pool = pool_process::serving_with(options({.redeliver = redelivery{.most = 2, .poison_file = file}}),
+                                         [](datagram& received) {
+                                           if (received.text() == "poison") ::_exit(3);
+                                           echo(received);
+                                         });
+  const asking_client client{pool.address()};
+  client.send("poison");
+  EXPECT_TRUE(pool.says("datagram-poisoned: "));
+  EXPECT_EQ(client.ask("water"), "water");
+  const auto status = pool.status();
+  EXPECT_EQ(status.redelivered, 2u);
+  EXPECT_EQ(status.poisoned, 1u);
+  EXPECT_EQ(pool.count("worker-died: "), 3u) << pool.log();
+  EXPECT_EQ(pool.stop(), 0);
+  std::string line;
+  std::getline(std::ifstream{file}, line);
+  EXPECT_THAT(line, AllOf(HasSubstr(" deaths=3 from=127.0.0.1:"), HasSubstr(" bytes=6 payload=706f69736f6e")));
+  std::remove(file.c_str());
+}
+
+TEST_P(pool_under, a_datagram_handed_over_keeps_its_addresses) {
+  // Bound to a wildcard, so that the answer must leave from the address that was asked.
+  auto pool = pool_process::serving_with(options({.bind = {"0.0.0.0:0"}, .redeliver = redelivery{.most = 4}}),
+                                         [died = std::make_shared<shared<std::atomic<int>>>()](datagram& received) {
+                                           if ((**died)++ == 0) ::_exit(3);
+                                           echo(received);
+                                         });
+  const auto port = pool.address().port();
+  const asking_client client{address::parse("127.0.0.2:0").with_port(port)};
+  EXPECT_EQ(client.ask("who are you"), "who are you");  // a connected client takes answers from 127.0.0.2 only
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+// --- reloads and take-overs ------------------------------------------------------------------------------------------
+
+/// What people do without udppump: a socket for each worker, SO_REUSEPORT, and a new one before the old one goes.
+class reuse_port_group {
+ public:
+  explicit reuse_port_group(std::size_t workers) : anchor_{start({})} {
+    workers_.push_back(std::move(anchor_));
+    for (std::size_t more = 1; more < workers; ++more) workers_.push_back(start(server()));
+  }
+  address server() const { return address::parse("127.0.0.1:0").with_port(static_cast<std::uint16_t>(port_->load())); }
+  void replace(std::size_t at) {
+    auto fresh = start(server());
+    ::kill(workers_[at].pid(), SIGTERM);
+    workers_[at].join();
+    std::swap(workers_[at], fresh);
+  }
+  std::size_t size() const { return workers_.size(); }
+
+ private:
+  struct one {
+    std::unique_ptr<child_process> process;
+    pid_t pid() const { return process->pid(); }
+    void join() const { process->join(); }
+  };
+  one start(const address& where) {
+    const int ready = ready_->load();
+    one made{std::make_unique<child_process>([this, where] {
+      static std::atomic<bool> over{false};
+      struct sigaction action {};
+      action.sa_handler = [](int) { over = true; };
+      ::sigaction(SIGTERM, &action, nullptr);
+      auto socket = datagram_socket::bind(where.is_none() ? address::parse("127.0.0.1:0") : where,
+                                          {.receive_buffer = 4 << 20, .reuse_port = true});
+      port_->store(socket.local().port());
+      ++*ready_;
+      while (!over) {
+        if (!readable(socket.fd(), 10ms)) continue;
+        std::byte bytes[64];
+        sockaddr_storage from{};
+        socklen_t size = sizeof from;
+        const ssize_t came =
+            ::recvfrom(socket.fd(), bytes, sizeof bytes, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &size);
+        if (came < 0) continue;
+        std::this_thread::sleep_for(500us);
+        ::sendto(socket.fd(), bytes, static_cast<std::size_t>(came), 0, reinterpret_cast<sockaddr*>(&from), size);
+      }
+    })};
+    EXPECT_TRUE(eventually([&] { return ready_->load() > ready; }));
+    return made;
+  }
+
+  shared<std::atomic<int>> ready_;
+  shared<std::atomic<unsigned>> port_;
+  one anchor_;
+  std::vector<one> workers_;
+};
+
+class pool_of : public testing::TestWithParam<worker_model> {};
+INSTANTIATE_TEST_SUITE_P(both, pool_of, testing::Values(worker_model::processes, worker_model::threads),
+                         [](const auto& chosen) {
+                           return chosen.param == worker_model::threads ? "threads" : "processes";
+                         });
+
+TEST_P(pool_of, reloads_and_take_overs_under_load_lose_nothing_and_answer_nothing_twice) {
+  constexpr std::size_t reloads = 50;
+  constexpr int take_overs = 10;
+  const std::string path = temporary_path("take-over");
+  const pool_options options{.workers = 4, .model = GetParam(), .take_over = path};
+
+  auto pool = std::make_unique<pool_process>(pool_process::serving_with(options, echo_later));
+  const address server = pool->address();
+  auto with_port = options;
+  with_port.bind = {server.to_string()};
+  steady_load load{server, 250us};
+  std::size_t done = 0;
+  for (int generation = 0; generation < take_overs; ++generation) {
+    for (std::size_t reload = 0; reload < reloads / take_overs; ++reload, ++done) {
+      const std::size_t before = pool->count("reloaded: ");
+      pool->signal(SIGHUP);
+      load.run_until([&] { return pool->count("reloaded: ") > before; }, patience);
+      ASSERT_GT(pool->count("reloaded: "), before) << pool->log();
+      load.run(20ms, [] {});
+    }
+    auto next = std::make_unique<pool_process>(pool_process::serving_with(with_port, echo_later));
+    load.run_until([&] { return pool->has_said("stopped: ended; another"); }, patience);
+    ASSERT_EQ(pool->join(), 0) << pool->log() << next->log();
+    pool = std::move(next);
+  }
+  load.settle();
+  EXPECT_EQ(done, reloads);
+  EXPECT_EQ(load.refused(), 0u);
+  EXPECT_EQ(load.unanswered(), 0u);
+  EXPECT_EQ(load.repeated(), 0u);
+  EXPECT_EQ(pool->stop(), 0) << pool->log();
+  EXPECT_NE(::access(path.c_str(), F_OK), 0) << "the socket's path is left behind";
+
+  reuse_port_group group{4};
+  std::uint64_t lost = 0;
+  std::uint64_t asked = 0;
+  std::vector<std::unique_ptr<steady_load>> clients;  // several, since the hash spreads clients and not datagrams
+  for (int client = 0; client < 8; ++client) clients.push_back(std::make_unique<steady_load>(group.server(), 2ms));
+  const auto all_send = [&clients](std::chrono::milliseconds time) {
+    clients[0]->run(time, [&] {
+      for (std::size_t other = 1; other < clients.size(); ++other) clients[other]->go_on();
+    });
+  };
+  for (auto& client : clients) client->begin();
+  for (std::size_t reload = 0; reload < reloads + take_overs; ++reload) {
+    all_send(20ms);
+    for (std::size_t at = 0; at < group.size(); ++at) {
+      all_send(2ms);
+      group.replace(at);
+    }
+  }
+  for (auto& client : clients) {
+    client->settle();
+    lost += client->unanswered();
+    asked += client->sent();
+  }
+  std::printf("udppump: %zu reloads and %d take-overs, %llu sent, %llu lost; SO_REUSEPORT: %llu sent, %llu lost\n",
+              done, take_overs, static_cast<unsigned long long>(load.sent()),
+              static_cast<unsigned long long>(load.unanswered()), static_cast<unsigned long long>(asked),
+              static_cast<unsigned long long>(lost));
+}
+
+TEST_P(pool_of, never_fewer_than_all_workers_serve_during_a_reload) {
+  auto pool = pool_process::serving_with({.workers = 3, .model = GetParam()}, echo);
+  const asking_client client{pool.address()};
+  std::size_t fewest = 100;
+  for (int reload = 1; reload <= 5; ++reload) {
+    pool.signal(SIGHUP);
+    ASSERT_TRUE(eventually([&] {
+      std::size_t serving = 0;
+      for (const auto& one : pool.status().workers) serving += one.state == worker_state::idle ? 1 : 0;
+      fewest = std::min(fewest, serving);
+      return pool.count("reloaded: ") == static_cast<std::size_t>(reload);
+    })) << pool.log();
+  }
+  EXPECT_GE(fewest, 3u);
+  EXPECT_EQ(pool.status().reloads, 5u);
+  EXPECT_EQ(client.ask("still there"), "still there");
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST_P(pool_of, a_worker_whose_handler_throws_is_replaced_and_the_log_says_what_it_threw) {
+  auto pool = pool_process::serving_with({.workers = 2, .model = GetParam()}, [](datagram& received) {
+    if (received.text() == "bad") throw std::runtime_error{"this is too much"};
+    echo(received);
+  });
+  const asking_client client{pool.address()};
+  EXPECT_EQ(client.ask("good"), "good");
+  client.send("bad");
+  EXPECT_TRUE(pool.says("this is too much; another is started"));
+  EXPECT_EQ(client.ask("good"), "good");
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST_P(pool_of, with_redeliver_what_a_handler_threw_at_is_given_to_another_worker) {
+  auto pool = pool_process::serving_with({.workers = 2, .model = GetParam(), .redeliver = redelivery{.most = 3}},
+                                         [thrown = std::make_shared<shared<std::atomic<int>>>()](datagram& received) {
+                                           if ((**thrown)++ < 2) throw std::runtime_error{"not yet"};
+                                           echo(received);
+                                         });
+  const asking_client client{pool.address()};
+  EXPECT_EQ(client.ask("third time lucky"), "third time lucky");
+  EXPECT_EQ(pool.status().redelivered, 2u);
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST_P(pool_of, a_crash_loop_ends_the_pool_and_says_why) {
+  auto pool = pool_process{
+      {.workers = 2, .model = GetParam(), .restart = {.first_delay = 1ms, .crash_limit = 4}},
+      [](worker_pool& made) { return made.run([](worker&) { throw std::runtime_error{"no database"}; }); }};
+  EXPECT_EQ(pool.join(), static_cast<int>(pool_result::crash_loop));
+  EXPECT_TRUE(pool.has_said("crash-loop: workers cannot be kept alive: ")) << pool.log();
+  EXPECT_TRUE(pool.has_said("no database")) << pool.log();
+  EXPECT_LE(pool.count("worker-died: "), 8u);
+}
+
+TEST_P(pool_of, a_worker_that_does_not_stop_is_ended_after_the_deadline) {
+  auto pool = pool_process{{.workers = 2, .model = GetParam(), .stop_timeout = 300ms}, [](worker_pool& made) {
+                             return made.run([](worker& self) {
+                               pump serve{self.pumps(), self.sockets()[0], echo};
+                               for (;;) {
+                                 static_cast<void>(readable(self.pumps().wake_fd(), 1s));
+                                 if (!self.stopping()) static_cast<void>(self.pumps().dispatch());
+                                 std::this_thread::sleep_for(10ms);
+                               }
+                             });
+                           }};
+  static_cast<void>(pool.address());
+  const auto workers = pool.workers();
+  EXPECT_EQ(pool.stop(), static_cast<int>(pool_result::killed));
+  EXPECT_TRUE(pool.has_said("did not stop in time and is killed")) << pool.log();
+  for (const pid_t one : workers) EXPECT_TRUE(eventually([one] { return is_gone(one); }));
+}
+
+TEST_P(pool_of, status_tells_what_each_worker_did) {
+  auto pool = pool_process::serving_with({.workers = 2, .model = GetParam()}, [](datagram& received) {
+    std::this_thread::sleep_for(2ms);
+    echo(received);
+  });
+  const asking_client client{pool.address()};
+  for (int asked = 0; asked < 30; ++asked) EXPECT_EQ(client.ask("12345"), "12345");
+  ASSERT_TRUE(eventually([&] {
+    std::uint64_t handled = 0;
+    for (const auto& one : pool.status().workers) handled += one.handled;
+    return handled == 30;
+  }));
+  std::uint64_t received = 0;
+  std::uint64_t bytes = 0;
+  const pool_status status = pool.status();
+  EXPECT_EQ(status.parent, pool.pid());
+  ASSERT_EQ(status.workers.size(), 2u);
+  for (std::size_t at = 0; at < 2; ++at) {
+    const worker_status& one = status.workers[at];
+    EXPECT_EQ(one.number, at);
+    EXPECT_EQ(one.state, worker_state::idle);
+    EXPECT_EQ(one.handling_for, 0ns);
+    EXPECT_EQ(one.times.total(), one.handled);
+    if (one.handled > 0) {
+      EXPECT_GE(one.times.percentile(0.5), 2ms);
+      EXPECT_GE(one.handler_time, one.handled * 2ms);
+    }
+    received += one.received;
+    bytes += one.bytes;
+  }
+  EXPECT_EQ(received, 30u);
+  EXPECT_EQ(bytes, 150u);
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST_P(pool_of, a_worker_may_ask_for_a_reload_and_for_the_end_of_the_pool) {
+  auto pool = pool_process{{.workers = 2, .model = GetParam()}, [](worker_pool& made) {
+                             return made.serve([&made](datagram& received) {
+                               if (received.text() == "reload") made.request_reload();
+                               if (received.text() == "stop") made.request_stop();
+                             });
+                           }};
+  const asking_client client{pool.address()};
+  client.send("reload");
+  EXPECT_TRUE(pool.says("reloaded: "));
+  client.send("stop");
+  EXPECT_EQ(pool.join(), 0) << pool.log();
+}
+
+TEST_P(pool_of, two_requests_to_stop_do_not_wait_for_the_deadline) {
+  auto pool = pool_process::serving_with({.workers = 1, .model = GetParam(), .stop_timeout = 10min},
+                                         [](datagram&) { std::this_thread::sleep_for(10min); });
+  const asking_client client{pool.address()};
+  client.send("hold this for long");
+  ASSERT_TRUE(eventually([&] { return pool.status().workers.at(0).state == worker_state::handling; }));
+  pool.signal(SIGINT);
+  EXPECT_TRUE(pool.says("stopping: SIGINT"));
+  pool.signal(SIGINT);
+  EXPECT_EQ(pool.join(), static_cast<int>(pool_result::killed));
+}
+
+// --- processes -------------------------------------------------------------------------------------------------------
+
+TEST(pool, no_worker_outlives_a_parent_that_is_killed) {
+  auto pool = pool_process::serving_with({.workers = 3}, echo);
+  static_cast<void>(pool.address());
+  const auto workers = pool.workers();
+  ASSERT_EQ(workers.size(), 3u);
+  pool.signal(SIGKILL);
+  EXPECT_EQ(pool.join(), 128 + SIGKILL);
+  for (const pid_t one : workers) EXPECT_TRUE(eventually([one] { return is_gone(one); }));
+}
+
+TEST(pool, a_worker_told_to_end_by_its_own_id_finishes_and_is_replaced) {
+  auto pool = pool_process::serving_with({.workers = 2}, echo_later);
+  steady_load load{pool.address(), 1ms};
+  const pid_t victim = pool.workers().at(0);
+  ::kill(victim, SIGTERM);
+  load.run_until([&] { return pool.has_said("another is started"); }, patience);
+  load.run(300ms, [] {});
+  load.settle();
+  EXPECT_EQ(load.unanswered(), 0u);
+  EXPECT_TRUE(pool.has_said("(pid " + std::to_string(victim) + ") exited with status 0")) << pool.log();
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(pool, the_log_says_who_died_how_when_and_after_how_much) {
+  auto pool = pool_process::serving_with({.workers = 1}, echo);
+  const asking_client client{pool.address()};
+  for (int asked = 0; asked < 3; ++asked) EXPECT_EQ(client.ask("x"), "x");
+  const pid_t victim = pool.workers().at(0);
+  ASSERT_TRUE(eventually([&] { return pool.status().workers.at(0).handled == 3; }));
+  ::kill(victim, SIGKILL);
+  EXPECT_TRUE(pool.says("worker-died: worker 0 (pid " + std::to_string(victim) + ") was killed by signal 9 (Killed)"));
+  EXPECT_TRUE(pool.says("and 3 datagrams; another is started")) << pool.log();
+  EXPECT_EQ(client.ask("y"), "y");
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(pool, workers_that_die_young_are_started_at_a_bounded_rate) {
+  auto pool = pool_process::serving_with(
+      {.workers = 1, .restart = {.first_delay = 50ms, .longest_delay = 400ms, .crash_limit = 3}},
+      [](datagram& received) {
+        if (received.text() == "die") ::_exit(9);
+        echo(received);
+      });
+  const asking_client client{pool.address()};
+  const auto begin = std::chrono::steady_clock::now();
+  std::size_t sent = 0;
+  while (std::chrono::steady_clock::now() - begin < 1500ms) {
+    client.send("x");
+    client.send("die");
+    ++sent;
+    std::this_thread::sleep_for(5ms);
+    while (!client.receive(0ms).empty()) continue;
+  }
+  // 50 + 100 + 200 + 400 + 400 ms: each served one, so that this is no crash loop.
+  const std::size_t deaths = pool.count("worker-died: ");
+  EXPECT_GE(deaths, 2u) << pool.log();
+  EXPECT_LE(deaths, 7u) << pool.log();
+  EXPECT_FALSE(pool.has_said("crash-loop"));
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST(pool, a_poison_file_on_a_full_disk_is_an_error_in_the_log_and_nothing_more) {
+  auto pool = pool_process::serving_with({.workers = 2, .redeliver = redelivery{.most = 0, .poison_file = "/dev/full"}},
+                                         [](datagram& received) {
+                                           if (received.text() == "poison") ::_exit(3);
+                                           echo(received);
+                                         });
+  const asking_client client{pool.address()};
+  client.send("poison");
+  EXPECT_TRUE(pool.says("poison-file: poison file \"/dev/full\": No space left on device; "));
+  EXPECT_EQ(client.ask("water"), "water");
+  EXPECT_EQ(pool.status().poisoned, 1u);
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(pool, forks_that_are_refused_end_the_start_with_a_reason_and_leave_nothing) {
+  shared<pool_report> report;
+  child_process parent{[&] {
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_NPROC, &none);
+    if (::geteuid() == 0 && ::setresuid(65534, 65534, 65534) != 0) return 91;  // root has no such limit
+    try {
+      worker_pool pool{{.bind = {"127.0.0.1:0"}, .workers = 2}};
+      return pool.serve(echo);
+    } catch (const std::system_error& refused) {
+      report->note("refused", refused.what());
+      return refused.code() == std::errc::resource_unavailable_try_again ? 92 : 93;
+    }
+  }};
+  EXPECT_EQ(parent.join(), 92);
+  EXPECT_TRUE(report->says("refused: fork: raise the limit on processes")) << report->log();
+}
+
+TEST(pool, forks_that_are_refused_later_are_tried_again) {
+  if (::geteuid() != 0) GTEST_SKIP() << "takes root, to become a user of whom nothing else runs";
+  shared<pool_report> report;
+  child_process parent{[&] {
+    rlimit processes{};
+    ::getrlimit(RLIMIT_NPROC, &processes);
+    // On the parent's thread: the limit is down while a worker is to be started, and up again for the next try.
+    const auto log = [&](const pool_event& event) {
+      report->note(event.name, event.text);
+      const bool down = event.name == "worker-died";
+      if (!down && event.name != "start-failed") return;
+      const rlimit now{down ? 0 : processes.rlim_cur, processes.rlim_max};
+      ::setrlimit(RLIMIT_NPROC, &now);
+    };
+    worker_pool pool{{.bind = {"127.0.0.1:0"},
+                      .workers = 2,
+                      .become = {.user = "65533", .group = "65533"},
+                      .restart = {.longest_delay = 100ms},
+                      .log = log}};
+    report->port = pool.sockets()[0].local().port();
+    return pool.serve([](datagram& received) {
+      if (received.text() == "die") ::_exit(7);
+      echo(received);
+    });
+  }};
+  ASSERT_TRUE(eventually([&] { return report->says("serving: "); }));
+  const asking_client client{address::parse("127.0.0.1:" + std::to_string(report->port.load()))};
+  client.send("die");
+  EXPECT_TRUE(eventually([&] { return report->says("start-failed: worker "); })) << report->log();
+  EXPECT_EQ(client.ask("one is left"), "one is left");
+  EXPECT_TRUE(eventually([&] { return pool_status::of(parent.pid()).workers.size() == 2; }));
+  ::kill(parent.pid(), SIGTERM);
+  EXPECT_EQ(parent.join(), 0) << report->log();
+}
+
+TEST(pool, privileges_are_dropped_for_good) {
+  if (::geteuid() != 0) GTEST_SKIP() << "takes root";
+  auto pool = pool_process::serving_with(
+      {.workers = 1, .become = {.user = "nobody", .no_new_privileges = true}}, [](datagram& received) {
+        std::ifstream about{"/proc/self/status"};
+        std::string line;
+        std::string told;
+        while (std::getline(about, line)) {
+          if (line.rfind("Uid:", 0) == 0 || line.rfind("Gid:", 0) == 0 || line.rfind("Groups:", 0) == 0 ||
+              line.rfind("NoNewPrivs:", 0) == 0 || line.rfind("CapEff:", 0) == 0) {
+            told += line + '\n';
+          }
+        }
+        static_cast<void>(received.reply(told));
+      });
+  const asking_client client{pool.address()};
+  EXPECT_THAT(
+      client.ask("who"),
+      AllOf(HasSubstr("Uid:\t65534\t65534\t65534\t65534"), HasSubstr("Gid:\t65534\t65534\t65534\t65534"),
+            HasSubstr("CapEff:\t0000000000000000"), HasSubstr("NoNewPrivs:\t1"), HasSubstr("Groups:\t65534 \n")));
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(pool, workers_have_their_cores_nice_level_and_limits) {
+  auto pool = pool_process::serving_with(
+      {.workers = 2, .pin = true, .nice = 7, .limits = {{RLIMIT_CORE, 0, 0}}}, [](datagram& received) {
+        cpu_set_t mask;
+        ::sched_getaffinity(0, sizeof mask, &mask);
+        rlimit core{};
+        ::getrlimit(RLIMIT_CORE, &core);
+        static_cast<void>(received.reply(std::to_string(CPU_COUNT(&mask)) + ' ' +
+                                         std::to_string(::getpriority(PRIO_PROCESS, 0)) + ' ' +
+                                         std::to_string(core.rlim_max)));
+      });
+  const asking_client client{pool.address()};
+  EXPECT_EQ(client.ask("what have you"), "1 7 0");
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(pool, a_file_that_changes_starts_a_reload) {
+  const std::string file = temporary_path("watched");
+  std::ofstream{file} << "old";
+  auto pool = pool_process::serving_with({.workers = 2, .reload_on_change = {file}}, echo);
+  const asking_client client{pool.address()};
+  const auto before = pool.workers();
+  std::ofstream{file + ".new"} << "new";
+  ASSERT_EQ(std::rename((file + ".new").c_str(), file.c_str()), 0);
+  EXPECT_TRUE(pool.says("reloaded: "));
+  EXPECT_THAT(pool.workers(), testing::Each(testing::Not(testing::AnyOfArray(before))));
+  EXPECT_EQ(client.ask("new"), "new");
+  EXPECT_EQ(pool.stop(), 0);
+  std::remove(file.c_str());
+}
+
+TEST(pool, a_reload_whose_new_worker_dies_is_given_up_and_the_old_ones_serve_on) {
+  shared<std::atomic<bool>> broken;
+  auto pool = pool_process{{.workers = 2}, [&broken](worker_pool& made) {
+                             return made.run([&broken](worker& self) {
+                               if (broken->load()) throw std::runtime_error{"a bad configuration"};
+                               static_cast<void>(self.serve(echo));
+                             });
+                           }};
+  const asking_client client{pool.address()};
+  const auto before = pool.workers();
+  *broken = true;
+  pool.signal(SIGHUP);
+  EXPECT_TRUE(pool.says("reload-failed: "));
+  EXPECT_EQ(pool.workers(), before);
+  EXPECT_EQ(client.ask("still"), "still");
+  *broken = false;
+  pool.signal(SIGHUP);
+  EXPECT_TRUE(pool.says("reloaded: "));
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(pool, options_out_of_range_are_refused_before_anything_is_bound) {
+  const auto why = [](pool_options options) -> std::string {
+    options.bind = {"127.0.0.1:0"};
+    const std::size_t before = open_descriptors();
+    try {
+      const worker_pool pool{std::move(options)};
+    } catch (const std::exception& refused) {
+      EXPECT_EQ(open_descriptors(), before);
+      return refused.what();
+    }
+    return "accepted";
+  };
+  EXPECT_THAT(why({.workers = 100'000}), HasSubstr("absurd"));
+  EXPECT_THAT(why({.nice = 20}), HasSubstr("-20 and 19"));
+  EXPECT_THAT(why({.socket = {.receive_offload = true}, .redeliver = redelivery{}}), HasSubstr("exclude each other"));
+  EXPECT_THAT(why({.model = worker_model::threads, .reexecute = true}), HasSubstr("processes"));
+  EXPECT_THAT(why({.become = {.user = "nobody-of-this-name"}}), HasSubstr("is not known here"));
+  EXPECT_THAT(why({.redeliver = redelivery{.poison_file = "/nowhere/at/all"}}), HasSubstr("/nowhere/at/all"));
+  EXPECT_THAT(why({.restart = {.crash_limit = 0}}), HasSubstr("crash_limit"));
+  EXPECT_THAT(why({.stop_timeout = -1s}), HasSubstr("negative"));
+  EXPECT_EQ(why({}), "accepted");
+  EXPECT_THROW(worker_pool{pool_options{}}, std::invalid_argument);
+}
+
+TEST(pool, a_program_is_looked_up_before_anything_else) {
+  const auto code = [](std::vector<std::string> command) -> int {
+    try {
+      const worker_program program{std::move(command)};
+      return 0;
+    } catch (const std::system_error& refused) {
+      return refused.code().value();
+    }
+  };
+  EXPECT_EQ(code({"sh"}), 0);
+  EXPECT_EQ(code({"a-program-of-no-such-name"}), ENOENT);
+  EXPECT_EQ(code({"/nowhere/at/all"}), ENOENT);
+  EXPECT_EQ(code({"/etc/passwd"}), EACCES);
+  EXPECT_EQ(code({"/"}), EACCES);
+  EXPECT_EQ(code({}), EINVAL);
+}
+
+TEST(pool, usable_cores_is_within_what_the_machine_has) {
+  EXPECT_GE(usable_cores(), 1u);
+  EXPECT_LE(usable_cores(), std::max(1u, std::thread::hardware_concurrency()));
+  child_process pinned{[] {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    cpu_set_t all;
+    ::sched_getaffinity(0, sizeof all, &all);
+    int first = 0;
+    while (!CPU_ISSET(first, &all)) ++first;
+    CPU_SET(first, &one);
+    ::sched_setaffinity(0, sizeof one, &one);
+    return usable_cores() == 1 ? 0 : 1;
+  }};
+  EXPECT_EQ(pinned.join(), 0);
+}
+
+}  // namespace

@@ -1,0 +1,58 @@
+# Completion of bash for udppump.
+# shellcheck shell=bash
+
+_udppump_exec() {
+  local word=$1 before=$2 valued flags at
+  valued='--bind --receive-buffer --send-buffer --join --device --workers --ready-after --stop-timeout --crash-limit
+    --healthy-after --restart-delay --reload-on-change --take-over --nice --limit --user --group --groups --log
+    --pid-file'
+  flags='--v6only --broadcast --reuse-port --pin --no-new-privs --quiet --help'
+
+  for ((at = 2; at < COMP_CWORD; ++at)); do
+    [[ ${COMP_WORDS[at]} == -- ]] || continue
+    # The program, and its arguments by its own completion where bash-completion can do that.
+    if declare -F _command_offset >/dev/null; then
+      _command_offset $((at + 1))
+    elif ((at + 1 == COMP_CWORD)); then
+      mapfile -t COMPREPLY < <(compgen -c -- "$word")
+    else
+      compopt -o default
+    fi
+    return
+  done
+
+  case $before in
+    --bind)
+      mapfile -t COMPREPLY < <(compgen -W '127.0.0.1: [::1]: [::]: 0.0.0.0: unix:' -- "$word")
+      compopt -o nospace
+      ;;
+    --device) mapfile -t COMPREPLY < <(cd /sys/class/net 2>/dev/null && compgen -f -- "$word") ;;
+    --user) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
+    --group | --groups) mapfile -t COMPREPLY < <(compgen -g -- "$word") ;;
+    --log) mapfile -t COMPREPLY < <(compgen -W 'text json journal' -- "$word") ;;
+    --limit)
+      mapfile -t COMPREPLY < <(compgen -S = -W 'as core cpu data fsize locks memlock msgqueue nice nofile nproc rss
+        rtprio rttime sigpending stack' -- "$word")
+      compopt -o nospace
+      ;;
+    --reload-on-change | --take-over | --pid-file)
+      compopt -o filenames
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+      ;;
+    *)
+      # A value that nobody can guess is awaited.
+      [[ " ${valued//$'\n'/ } " != *" $before "* ]] || return
+      mapfile -t COMPREPLY < <(compgen -W "$valued $flags --" -- "$word")
+      ;;
+  esac
+}
+
+_udppump() {
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    mapfile -t COMPREPLY < <(compgen -W 'exec --help --version' -- "$2")
+  elif [[ ${COMP_WORDS[1]} == exec ]]; then
+    _udppump_exec "$2" "$3"
+  fi
+}
+complete -F _udppump udppump
