@@ -1,5 +1,4 @@
 #include <memory>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -8,6 +7,7 @@
 
 #include "command.hpp"
 #include "event_log.hpp"
+#include "help_formatter.hpp"
 #include "pid_file.hpp"
 #include "quantity.hpp"
 #include "udppump/worker_pool.hpp"
@@ -43,28 +43,12 @@ struct wishes {
   std::string pid_path;
 };
 
-/// Adds what CLI11 knows nothing of: the program in the usage line, and the terminal's width.
-class exec_formatter : public CLI::Formatter {
+/// Adds what CLI11 knows nothing of: the program in the usage line.
+class exec_formatter : public help_formatter {
  public:
-  exec_formatter() { column_width(names_width); }
   std::string make_usage(const CLI::App*, std::string) const override {
     return "Usage: udppump exec [OPTIONS] -- PROGRAM [ARGS...]\n";
   }
-  std::string make_option_desc(const CLI::Option* option) const override {
-    std::istringstream words{CLI::Formatter::make_option_desc(option)};
-    std::string wrapped;
-    std::size_t used = 0;
-    for (std::string word; words >> word; used += word.size() + 1) {
-      const bool full = used + word.size() > text_width;
-      if (full) used = 0;
-      if (!wrapped.empty()) wrapped += full ? '\n' : ' ';
-      wrapped += word;
-    }
-    return wrapped;
-  }
-
- private:
-  static constexpr std::size_t names_width = 34, text_width = 72;
 };
 
 /// An option whose text `read` understands, or refuses with std::invalid_argument.

@@ -1,10 +1,15 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <stdexcept>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "command.hpp"
+#include "help_formatter.hpp"
 
 /// One line, with the cause and, where one is known, the cure.
 static int complain(const std::exception& error, int code) {
@@ -18,26 +23,42 @@ static char** program_mark(int argc, char** argv) {
   return runs_programs ? std::find(argv + 2, argv + argc, std::string_view{"--"}) : argv + argc;
 }
 
+using commands = std::vector<const CLI::App*>;
+
+/// What is said where no command is named, or none that there is.
+static std::invalid_argument no_command(const commands& there, const std::string& complaint) {
+  std::string names;
+  for (const CLI::App* command : there) names += (names.empty() ? "" : ", ") + command->get_name();
+  return std::invalid_argument{complaint + "; there are: " + names + "; see udppump --help"};
+}
+
 int main(int argc, char** argv) {
   using namespace udppump::tools;
   CLI::App app{"Serve one UDP port with many workers.", "udppump"};
   app.set_version_flag("--version", "udppump " UDPPUMP_VERSION);
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // that there is one is said below, with their names
   app.footer("Each command has its own --help, and a man page: udppump-COMMAND(1).");
+  app.formatter(std::make_shared<help_formatter>());  // the commands inherit it
   char** const mark = program_mark(argc, argv);
   action chosen;
   add_compare(app, chosen);
+  add_exec(app, {std::min(mark + 1, argv + argc), argv + argc}, chosen);
   add_load(app, chosen);
   add_work(app, chosen);
-  add_exec(app, {std::min(mark + 1, argv + argc), argv + argc}, chosen);
+  const commands there = std::as_const(app).get_subcommands([](const CLI::App*) { return true; });
+  const std::string first = argc > 1 ? argv[1] : "-";
   try {
+    if (!first.starts_with('-') && std::ranges::find(there, first, &CLI::App::get_name) == there.end()) {
+      throw no_command(there, "no command \"" + first + '"');
+    }
     app.parse(static_cast<int>(mark - argv), argv);
+    if (!chosen) throw no_command(there, "no command is named");
     return chosen();
   } catch (const CLI::Success& told) {
     return app.exit(told);
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "udppump: %s; see udppump %s--help\n", error.what(),
-                 argc > 1 && argv[1][0] != '-' ? (std::string{argv[1]} + ' ').c_str() : "");
+                 first.starts_with('-') ? "" : (first + ' ').c_str());
     return exit_usage;
   } catch (const std::invalid_argument& error) {
     return complain(error, exit_usage);

@@ -47,12 +47,56 @@ _udppump_exec() {
   esac
 }
 
+# Values that the measuring commands share. What only a person can choose has no completion, and awaits one.
+_udppump_value() {
+  local word=$1 option=$2
+  case $option in
+    --queue) mapfile -t COMPREPLY < <(compgen -W 'shared sharded herd' -- "$word") ;;
+    --service) mapfile -t COMPREPLY < <(compgen -W 'sleep spin' -- "$word") ;;
+    --waiter) mapfile -t COMPREPLY < <(compgen -W 'auto uring thread poll' -- "$word") ;;
+    --realtime) mapfile -t COMPREPLY < <(compgen -W 'on off auto' -- "$word") ;;
+    --encoding) mapfile -t COMPREPLY < <(compgen -W 'hex base64' -- "$word") ;;
+    --json | --plot | --payloads | --dns)
+      compopt -o filenames
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+      ;;
+  esac
+}
+
+_udppump_measure() {
+  local command=$1 word=$2 before=$3 valued flags
+  case $command in
+    compare)
+      valued='--queue --workers --service --waiter --load --work --arrivals --flows --duration --warmup --repetitions
+        --seed --timeout --realtime --lag-limit --json --plot'
+      flags='--quiet --help'
+      ;;
+    load)
+      valued='--rate --duration --warmup --arrivals --timeout --seed --slo --work --dns --payloads --encoding --size
+        --flows --source --spin --realtime --lag-limit --json --plot'
+      flags='--ramp --echo --quiet --help'
+      ;;
+    work)
+      valued='--bind --queue --workers --service --waiter'
+      flags='--help'
+      ;;
+  esac
+  if [[ " ${valued//$'\n'/ } " == *" $before "* ]]; then
+    _udppump_value "$word" "$before"
+  else
+    mapfile -t COMPREPLY < <(compgen -W "$valued $flags" -- "$word")
+  fi
+}
+
 _udppump() {
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'exec --help --version' -- "$2")
-  elif [[ ${COMP_WORDS[1]} == exec ]]; then
-    _udppump_exec "$2" "$3"
+    mapfile -t COMPREPLY < <(compgen -W 'compare exec load work --help --version' -- "$2")
+    return
   fi
+  case ${COMP_WORDS[1]} in
+    exec) _udppump_exec "$2" "$3" ;;
+    compare | load | work) _udppump_measure "${COMP_WORDS[1]}" "$2" "$3" ;;
+  esac
 }
 complete -F _udppump udppump
