@@ -37,6 +37,7 @@ await() {
 serve() {
   local name=$1
   shift
+  rm -f "$dir/$name.out"  # that of an earlier one would be taken for this one's, until the new process empties it
   "$@" >"$dir/$name.out" 2>"$dir/$name.err" &
   pid=$!
   servers+=("$pid")
