@@ -11,31 +11,30 @@
 
 namespace udppump::detail {
 
+blocked_signals::blocked_signals(sigset_t& before) : before_{before} {
+  sigemptyset(&set_);
+  for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&set_, one);
+  ::pthread_sigmask(SIG_BLOCK, &set_, &before);
+}
+
+blocked_signals::~blocked_signals() {
+  timespec at_once{};
+  while (::sigtimedwait(&set_, nullptr, &at_once) > 0) {
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
 supervisor::supervisor(const supervised& parts)
     : parts_{parts},
       options_{parts.context.options},
       board_{*parts.context.shared},
       log_{parts.log},
+      signals_{parts.context.signal_mask},
+      signal_fd_{sys::signal_descriptor(signals_.set())},
       places_(parts.context.options.workers) {
-  sigemptyset(&signals_);
-  for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&signals_, one);
-  ::pthread_sigmask(SIG_BLOCK, &signals_, &parts_.context.signal_mask);
-  signal_fd_ = descriptor{sys::signal_descriptor(signals_)};
-  if (!signal_fd_) {
-    ::pthread_sigmask(SIG_SETMASK, &parts_.context.signal_mask, nullptr);
-    fail(signal_fd_.fd(), "signalfd");
-  }
+  if (!signal_fd_) fail(signal_fd_.fd(), "signalfd");
   if (!options_.reload_on_change.empty()) files_.emplace(options_.reload_on_change);
   if (parts_.start.keeps_pages()) stranded_.emplace(board_, parts_.context.sockets);
-}
-
-supervisor::~supervisor() {
-  members_.clear();  // kills and waits, where run() was left by an exception
-  // Those that are pending are answered: they were the pool's.
-  timespec at_once{};
-  while (::sigtimedwait(&signals_, nullptr, &at_once) > 0) {
-  }
-  ::pthread_sigmask(SIG_SETMASK, &parts_.context.signal_mask, nullptr);
 }
 
 int supervisor::run() {

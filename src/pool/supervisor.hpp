@@ -29,11 +29,27 @@ struct supervised {
   std::chrono::milliseconds ready_after;
 };
 
+/// While it lives, the signals that are the parent's are blocked on this thread.
+class blocked_signals {
+ public:
+  /// `before` gets the mask that was, and outlives this object.
+  explicit blocked_signals(sigset_t& before);
+  /// Those that are pending are taken off: they were the pool's.
+  ~blocked_signals();
+  blocked_signals(const blocked_signals&) = delete;
+  blocked_signals& operator=(const blocked_signals&) = delete;
+
+  const sigset_t& set() const noexcept { return set_; }
+
+ private:
+  sigset_t set_;
+  const sigset_t& before_;
+};
+
 /// The parent at work: keeps as many workers as wanted alive, stops, reloads and hands over. One thread, in run().
 class supervisor {
  public:
   explicit supervisor(const supervised& parts);
-  ~supervisor();
 
   /// Returns what the process should exit with. Throws std::system_error where the first workers cannot be started.
   int run();
@@ -89,7 +105,7 @@ class supervisor {
   const pool_options& options_;
   board& board_;
   const pool_log& log_;
-  sigset_t signals_;
+  const blocked_signals signals_;
   descriptor signal_fd_;
   std::optional<file_watch> files_;
   std::optional<stranded_watch> stranded_;

@@ -172,8 +172,12 @@ descriptor listen_for_successors(const std::string& path, uid_t user, gid_t grou
                                              : ": its directory must exist and be writable"));
   }
   // Nobody else can connect before listen().
-  if (::chmod(path.c_str(), 0600) != 0 || ::chown(path.c_str(), user, group) != 0) fail(errno, what);
-  if (const int listens = sys::listen(listener.fd(), 4); listens < 0) fail(listens, what);
+  int failed = ::chmod(path.c_str(), 0600) != 0 || ::chown(path.c_str(), user, group) != 0 ? -errno : 0;
+  if (failed == 0) failed = sys::listen(listener.fd(), 4);
+  if (failed < 0) {
+    static_cast<void>(sys::unlink(path.c_str()));
+    fail(failed, what);
+  }
   return listener;
 }
 
