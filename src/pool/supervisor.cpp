@@ -15,12 +15,17 @@ blocked_signals::blocked_signals(sigset_t& before) : before_{before} {
   sigemptyset(&set_);
   for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&set_, one);
   ::pthread_sigmask(SIG_BLOCK, &set_, &before);
+  // Ignored, as some shells and daemons leave it, children would end unseen (waitpid(2)).
+  struct sigaction by_default {};
+  by_default.sa_handler = SIG_DFL;
+  ::sigaction(SIGCHLD, &by_default, &on_child_);
 }
 
 blocked_signals::~blocked_signals() {
   timespec at_once{};
   while (::sigtimedwait(&set_, nullptr, &at_once) > 0) {
   }
+  ::sigaction(SIGCHLD, &on_child_, nullptr);
   ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
@@ -38,27 +43,37 @@ supervisor::supervisor(const supervised& parts)
 }
 
 int supervisor::run() {
-  for (std::size_t number = 0; number < places_.size(); ++number) start(number);
-  if (parts_.service.watchdog_interval().count() > 0) watchdog_at_ = clock::now();
-  while (!stopping_ || !members_.empty()) {
-    wait();
-    take_signals();
-    note_serving();
-    if (std::exchange(reap_due_, false)) reap();
-    if (std::exchange(succession_due_, false)) heed_succession();
-    if (!stopping_) restart();
-    continue_reload();
-    enforce_deadlines();
-    const auto now = clock::now();
-    if (stranded_ && !stopping_ && now >= stranded_->next()) stranded_->look(now);
-    if (now >= watchdog_at_) {
-      parts_.service.feed_watchdog();
-      watchdog_at_ = now + parts_.service.watchdog_interval();
-    }
+  try {
+    for (std::size_t number = 0; number < places_.size(); ++number) start(number);
+  } catch (const std::system_error&) {
+    // Those that were started may hold something.
+    begin_stop("a worker could not be started", false);
+    while (!members_.empty()) go_round();
+    if (parts_.keeps != nullptr) parts_.keeps->give_up();
+    throw;
   }
+  if (parts_.service.watchdog_interval().count() > 0) watchdog_at_ = clock::now();
+  while (!stopping_ || !members_.empty()) go_round();
   if (parts_.keeps != nullptr) parts_.keeps->give_up();
-  log_.notice("stopped", handed_over_ ? "ended; another process serves on" : "stopped");
+  log_.notice("stopped", was_handed_over_ ? "ended; another process serves on" : "stopped");
   return result_;
+}
+
+void supervisor::go_round() {
+  wait();
+  take_signals();
+  note_serving();
+  if (std::exchange(reap_due_, false)) reap();
+  if (std::exchange(succession_due_, false) || clock::now() >= parts_.takes_over.wakes_at()) heed_succession();
+  if (!stopping_) restart();
+  continue_reload();
+  enforce_deadlines();
+  const auto now = clock::now();
+  if (stranded_ && !stopping_ && now >= stranded_->next()) stranded_->look(now);
+  if (now >= watchdog_at_) {
+    parts_.service.feed_watchdog();
+    watchdog_at_ = now + parts_.service.watchdog_interval();
+  }
 }
 
 supervisor::member& supervisor::start(std::size_t number) {
@@ -79,7 +94,7 @@ supervisor::member& supervisor::start(std::size_t number) {
 }
 
 supervisor::clock::time_point supervisor::next_event() const {
-  auto next = watchdog_at_;
+  auto next = std::min(watchdog_at_, parts_.takes_over.wakes_at());
   if (stranded_ && !stopping_) next = std::min(next, stranded_->next());
   for (const place& one : places_) {
     if (one.start_at && !stopping_) next = std::min(next, *one.start_at);

@@ -29,7 +29,7 @@ struct supervised {
   std::chrono::milliseconds ready_after;
 };
 
-/// While it lives, the signals that are the parent's are blocked on this thread.
+/// While it lives, the signals that are the parent's are blocked on this thread, and SIGCHLD is not ignored.
 class blocked_signals {
  public:
   /// `before` gets the mask that was, and outlives this object.
@@ -44,6 +44,7 @@ class blocked_signals {
  private:
   sigset_t set_;
   const sigset_t& before_;
+  struct sigaction on_child_ {};
 };
 
 /// The parent at work: keeps as many workers as wanted alive, stops, reloads and hands over. One thread, in run().
@@ -77,12 +78,14 @@ class supervisor {
     bool again = false;
   };
 
+  void go_round();
   member& start(std::size_t number);
   void wait();
   void take_signals();
   void note_serving();
   void reap();
   void bury(member& dead, const worker_end& end);
+  void start_for_offers(std::size_t number);
   void plan_restart(const member& dead, const worker_end& end, const std::string& told);
   void restart();
   void enforce_deadlines();
@@ -113,7 +116,7 @@ class supervisor {
   std::vector<std::unique_ptr<member>> members_;
   std::optional<reloading> reload_;
   bool signals_due_ = false, succession_due_ = false, reap_due_ = false;
-  bool stopping_ = false, handed_over_ = false, was_whole_ = false;
+  bool stopping_ = false, handed_over_ = false, was_handed_over_ = false, was_whole_ = false;
   clock::time_point watchdog_at_ = clock::time_point::max();
   int result_ = 0;
 };

@@ -59,6 +59,7 @@ class thread_launcher : public launcher {
  public:
   thread_launcher(const launch_context& context, worker_body body) : context_{context}, body_{std::move(body)} {}
   std::unique_ptr<running_worker> start(const assignment& what) override {
+    static_cast<void>(context_.shared->page_signal(what.page));
     try {
       return std::make_unique<thread_worker>(context_, what, body_);
     } catch (const std::system_error& refused) {
