@@ -47,7 +47,7 @@ int supervisor::run() {
     for (std::size_t number = 0; number < places_.size(); ++number) start(number);
   } catch (const std::system_error&) {
     // Those that were started may hold something.
-    begin_stop("a worker could not be started", false);
+    if (!members_.empty()) begin_stop("a worker could not be started", false);
     while (!members_.empty()) go_round();
     if (parts_.keeps != nullptr) parts_.keeps->give_up();
     throw;
