@@ -185,8 +185,6 @@ void supervisor::note_serving() {
   if (more && was_whole_ && !stopping_ && !reload_) parts_.service.status(status());
   if (was_whole_ || stopping_ || serving_count() < places_.size()) return;
   was_whole_ = true;
-  parts_.takes_over.say_ready();
-  parts_.service.ready(status());
   std::string where;
   for (const datagram_socket& socket : parts_.context.sockets) {
     where += (where.empty() ? "" : ", ") + socket.local().to_string();
@@ -194,6 +192,9 @@ void supervisor::note_serving() {
   log_.notice("serving",
               std::to_string(places_.size()) + (places_.size() == 1 ? " worker serves " : " workers serve ") + where,
               {{"workers", std::to_string(places_.size())}, {"sockets", where}});
+  // After the log, where a program may have written its id somewhere: then the pool before this one ends.
+  parts_.takes_over.say_ready();
+  parts_.service.ready(status());
 }
 
 /// The worker that has this number and is not about to go, if there is one.
