@@ -274,6 +274,7 @@ void group_core::settle(const std::shared_ptr<pump_core>& pump, turn_end end) {
       if (pump->queued) return;
       full_.push_back(pump);
       pump->queued = true;
+      if (link_) link_->full(true);
       return;
     case turn_end::emptied:
       break;
@@ -344,7 +345,10 @@ void group_core::recheck() {
   if (link_) heed_pool();
   std::erase_if(full_, [this](const std::shared_ptr<pump_core>& pump) {
     if (!pump->has_room()) return false;
-    if (link_) link_->look_for_offers();
+    if (link_) {
+      link_->look_for_offers();
+      link_->full(false);
+    }
     pump->queued = false;
     queue(pump);
     return true;

@@ -6,13 +6,14 @@
 #include <functional>
 #include <vector>
 
-#include "udppump/address.hpp"
+#include "fork_mark.hpp"
 #include "worker_page.hpp"
 
 namespace udppump::detail {
 
 /// A worker's end of what it shares with its pool: pump and group tell here what they do, and find what the parent
-/// wants of them. On the worker's thread, but for what says otherwise.
+/// wants of them. On the worker's thread, but for what says otherwise. A child that a handler forks changes nothing
+/// here.
 class worker_link {
  public:
   using clock = std::chrono::steady_clock;
@@ -69,18 +70,25 @@ class worker_link {
   void finished(kept_datagram& kept) noexcept;
   /// A handler starts; the time may be a few microseconds early.
   void handling(clock::time_point since) noexcept {
+    if (fork_mark_.in_child()) return;
     page_.handling_since.store(static_cast<std::uint64_t>(since.time_since_epoch().count()), std::memory_order_relaxed);
   }
   void received(std::size_t bytes) noexcept {
+    if (fork_mark_.in_child()) return;
     add(page_.received, 1);
     add(page_.bytes, bytes);
   }
   /// `count` handlers have returned, after so much time together.
   void handled(unsigned count, clock::duration together) noexcept;
   /// No handler runs any more.
-  void resting() noexcept { page_.handling_since.store(0, std::memory_order_relaxed); }
+  void resting() noexcept {
+    if (!fork_mark_.in_child()) page_.handling_since.store(0, std::memory_order_relaxed);
+  }
+  /// Takes no datagram now, whatever waits: all its tickets are out.
+  void full(bool is_full) noexcept { page_.full.store(is_full ? 1 : 0, std::memory_order_relaxed); }
 
  private:
+  const fork_mark fork_mark_;
   board_header& board_;
   worker_page& page_;
   const std::uint32_t index_;

@@ -77,6 +77,7 @@ struct alignas(64) worker_page {
   shared_count kicks;
 
   alignas(64) std::atomic<page_state> state;
+  std::atomic<std::uint32_t> full;
   /// CLOCK_MONOTONIC, nanoseconds; 0 while in no handler.
   shared_count handling_since;
   shared_count received, bytes, handled, handler_time;

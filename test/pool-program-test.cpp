@@ -185,6 +185,81 @@ TEST(pool_program, a_second_start_takes_over_by_the_path_and_a_stale_path_is_no_
   EXPECT_FALSE(fs::exists(run.take_over_path()));
 }
 
+TEST(pool_program, a_second_start_that_fails_leaves_the_path_to_the_first) {
+  program_run run;
+  const std::string path = "take-over=" + run.take_over_path();
+  const pid_t first = run.start({"bind=127.0.0.1:0", path});
+  steady_load load{run.server(), 500us};
+  // It gets the sockets, and cannot bind the address that it wants besides.
+  EXPECT_EQ(run.join(run.start({"bind=127.0.0.1:0", "bind=192.0.2.1:1", path})), 90);
+  load.run_until([&] { return run.count("going on as before") == 1; }, patience);
+  EXPECT_TRUE(fs::exists(run.take_over_path()));
+  const pid_t second = run.start({"bind=127.0.0.1:0", path});
+  load.run_until([&] { return run.count("ended; another process serves on") == 1; }, patience);
+  EXPECT_EQ(run.join(first), 0) << run.log();
+  load.settle();
+  EXPECT_EQ(load.unanswered(), 0u) << run.log();
+  ::kill(second, SIGTERM);
+  EXPECT_EQ(run.join(second), 0);
+}
+
+TEST(pool_program, who_connects_and_says_nothing_is_given_up) {
+  program_run run;
+  const std::string path = "take-over=" + run.take_over_path();
+  const pid_t first = run.start({"bind=127.0.0.1:0", path});
+  const address server = run.server();
+  const int silent = ::socket(AF_UNIX, SOCK_SEQPACKET, 0);
+  const auto where = address::parse("unix:" + run.take_over_path());
+  ASSERT_EQ(::connect(silent, where.data(), where.size()), 0);
+  EXPECT_EQ(run.join(run.start({"bind=127.0.0.1:0", path})), 90);  // meanwhile, another is told why not
+  EXPECT_THAT(run.log(), testing::HasSubstr("a take-over is under way already"));
+  ASSERT_TRUE(eventually([&] { return run.count("did not do so in time") == 1; })) << run.log();
+  const pid_t second = run.start({"bind=127.0.0.1:0", path});
+  EXPECT_EQ(run.join(first), 0) << run.log();
+  steady_load load{server, 500us};
+  load.run(50ms, [] {});
+  load.settle();
+  EXPECT_EQ(load.unanswered(), 0u);
+  ::kill(second, SIGTERM);
+  EXPECT_EQ(run.join(second), 0);
+  ::close(silent);
+}
+
+TEST(pool_program, a_second_start_beside_a_stopped_pool_ends_with_a_reason) {
+  program_run run;
+  const std::string path = "take-over=" + run.take_over_path();
+  const pid_t first = run.start({"bind=127.0.0.1:0", path});
+  static_cast<void>(run.server());
+  ::kill(first, SIGSTOP);
+  std::vector<pid_t> starts;
+  for (int more = 0; more < 8; ++more) starts.push_back(run.start({"bind=127.0.0.1:0", path}));
+  for (const pid_t one : starts) EXPECT_EQ(run.join(one), 90);
+  EXPECT_EQ(run.count("is it stopped?"), 8u) << run.log();
+  ::kill(first, SIGCONT);
+  ::kill(first, SIGTERM);
+  EXPECT_EQ(run.join(first), 0);
+}
+
+TEST(pool_program, stopping_the_old_parent_after_the_take_over_changes_nothing) {
+  program_run run;
+  const pid_t first = run.start({"bind=127.0.0.1:0", "slow="});
+  const auto client = datagram_socket::connect(run.server());
+  ASSERT_FALSE(client.send("held"));
+  ASSERT_TRUE(eventually([&] {
+    return pool_status::of(first).workers.at(0).received == 1 || pool_status::of(first).workers.at(1).received == 1 ||
+           pool_status::of(first).workers.at(2).received == 1;
+  }));
+  ::kill(first, SIGUSR2);
+  ASSERT_TRUE(eventually([&] { return run.count("has taken over: stopping") == 1; })) << run.log();
+  ::kill(first, SIGTERM);
+  EXPECT_EQ(run.join(first), 0) << run.log();
+  EXPECT_TRUE(readable(client.fd()));
+  const pid_t second = std::stoi(run.last("udppump: pid "));
+  run.adopt(second);
+  ::kill(second, SIGTERM);
+  EXPECT_EQ(run.join(second), 0);
+}
+
 TEST(pool_program, something_at_the_path_that_is_no_socket_is_left_alone) {
   program_run run;
   std::ofstream{run.take_over_path()} << "precious";

@@ -259,7 +259,7 @@ int run_program(wishes& wanted, const event_log& log) {
   };
   std::optional<worker_pool> pool;
   try {
-    pid.emplace(wanted.pid_path);
+    pid.emplace(wanted.pid_path, wanted.pool.become.user);
     pool.emplace(wanted.pool);
   } catch (const std::invalid_argument& error) {
     return fail(error, exit_usage);

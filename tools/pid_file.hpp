@@ -11,8 +11,9 @@ namespace udppump::tools {
 /// has written its own id since.
 class pid_file {
  public:
-  /// Empty `path`: does nothing. Throws std::system_error.
-  explicit pid_file(std::string path);
+  /// Empty `path`: does nothing. The file is given to `user`, a name or number or empty, so that a parent that takes
+  /// over as that user can write it. Throws std::system_error.
+  pid_file(std::string path, const std::string& user);
   ~pid_file();
   pid_file(const pid_file&) = delete;
   pid_file& operator=(const pid_file&) = delete;

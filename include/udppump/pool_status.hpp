@@ -61,7 +61,8 @@ struct UDPPUMP_EXPORT pool_status {
   std::vector<worker_status> workers;
 
   /// Of the pool whose parent is `parent`. Throws std::system_error: ESRCH where that process runs no pool, EACCES
-  /// where it is another user's, EPROTO where its memory is of another version.
+  /// where it is another user's, or has dropped privileges (then root may: prctl(2), PR_SET_DUMPABLE), EPROTO where its
+  /// memory is of another version.
   static pool_status of(pid_t parent);
 };
 

@@ -146,13 +146,16 @@ class UDPPUMP_EXPORT worker {
   /// The pool's sockets, the same for all workers, in the order of pool_options::bind. Outlive the body.
   std::span<datagram_socket> sockets() const noexcept { return sockets_; }
 
-  /// For a body with an event loop of its own: make pumps in this group, and watch the group. Pumps outside of it
-  /// serve as well, but the pool cannot see what they do, stop them, wake them, or keep their datagrams. When the
-  /// worker is told to stop, each pump has a last turn and stops; then on_stop is called.
+  /// For a body with an event loop of its own: make pumps in this group, and watch the group. The pool counts on the
+  /// worker from the group's first turn on. When the worker is told to stop, each pump has a last turn and stops; then
+  /// on_stop is called. Pumps outside of the group serve as well, but the pool cannot see what they do, stop them, wake
+  /// them, or keep their datagrams; such a body says ready() by itself.
   pump_group& pumps() noexcept { return pumps_; }
   /// `call` is called once, by pumps().dispatch(), when all pumps of the group have stopped because the worker was told
   /// to stop: the place to end the event loop.
   void on_stop(std::function<void()> call);
+  /// From now on the pool counts on this worker; of itself where the group serves.
+  void ready() noexcept;
   /// For a body without one: serves all sockets until the worker is told to stop and the tickets that are out have come
   /// back. Returns as pump_group::run(). Throws what the handler throws.
   std::error_code serve(handler on_datagram, const pump_options& options = {});

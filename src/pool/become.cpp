@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
@@ -40,6 +41,14 @@ std::vector<gid_t> groups_of(const std::string& name, gid_t main) {
   return groups;
 }
 
+bool has_groups(std::vector<gid_t> wanted) {
+  std::vector<gid_t> present(static_cast<std::size_t>(std::max(0, ::getgroups(0, nullptr))));
+  if (::getgroups(static_cast<int>(present.size()), present.data()) < 0) return false;
+  std::sort(present.begin(), present.end());
+  std::sort(wanted.begin(), wanted.end());
+  return present == wanted;
+}
+
 }  // namespace
 
 identity::identity(const privileges& wanted) : no_new_privileges_{wanted.no_new_privileges} {
@@ -71,9 +80,9 @@ identity::identity(const privileges& wanted) : no_new_privileges_{wanted.no_new_
     sets_groups_ = true;
     groups_ = name.empty() ? std::vector<gid_t>{group_} : groups_of(name, group_);
   }
-  // Already so: nothing is to be changed, and no privilege needed.
+  // Already so (a pool that takes over from one that became it): nothing to change, and no privilege needed.
   if (user_ == ::geteuid() && user_ == ::getuid() && (group_ == none || group_ == ::getegid()) && user_ != 0 &&
-      !wanted.groups) {
+      (!wanted.groups || has_groups(groups_))) {
     user_ = static_cast<uid_t>(-1);
     group_ = none;
     sets_groups_ = false;

@@ -48,7 +48,7 @@ board::board(std::size_t pages, std::size_t payload_limit) : parent_signal_{make
   header_->version = layout_version;
   for (std::uint32_t at = 0; at < kept; ++at)
     udppump::detail::kept_at(*header_, at).header.msg_len = kept_datagram::nothing;
-  for (std::size_t page = 0; page < pages; ++page) page_signals_.push_back(make_signal());
+  page_signals_.resize(pages);
 }
 
 board::board(descriptor memory, descriptor parent_signal, std::size_t page, descriptor page_signal)
@@ -79,7 +79,7 @@ std::size_t board::claim(std::size_t number) {
   for (std::size_t at = 0; at < pages(); ++at) {
     worker_page& one = page(at);
     if (one.state.load() != page_state::free) continue;
-    one.orders = one.looks = 0;
+    one.orders = one.looks = one.full = 0;
     one.pid = 0;
     one.number = static_cast<std::uint32_t>(number);
     one.kicks = one.handling_since = one.received = one.bytes = one.handled = one.handler_time = 0;
@@ -96,7 +96,13 @@ std::size_t board::claim(std::size_t number) {
 
 void board::release(std::size_t at) noexcept { page(at).state = page_state::free; }
 
+int board::page_signal(std::size_t page) {
+  if (!page_signals_[page]) page_signals_[page] = make_signal();
+  return page_signals_[page].fd();
+}
+
 void board::notify(std::size_t page) const noexcept {
+  if (!page_signals_[page]) return;
   const std::uint64_t one = 1;
   static_cast<void>(sys::write(page_signals_[page].fd(), &one, sizeof one));
 }

@@ -32,7 +32,8 @@ class board {
 
   int memory_fd() const noexcept { return memory_.fd(); }
   int parent_signal() const noexcept { return parent_signal_.fd(); }
-  int page_signal(std::size_t page) const noexcept { return page_signals_[page].fd(); }
+  /// Made when it is first asked for, which is before the worker starts; throws std::system_error.
+  int page_signal(std::size_t page);
 
  private:
   void map(std::size_t size);

@@ -14,6 +14,8 @@ file_watch::file_watch(const std::vector<std::string>& files) : notices_{::inoti
     std::error_code missing;
     if (!std::filesystem::exists(path, missing))
       fail(missing ? missing.value() : ENOENT, "file to watch \"" + path + '"');
+    if (std::filesystem::is_directory(path, missing))
+      fail(EISDIR, "file to watch \"" + path + "\": name the files in it");
     const std::filesystem::path whole = std::filesystem::absolute(path);
     const int folder = ::inotify_add_watch(notices_.fd(), whole.parent_path().c_str(), IN_CLOSE_WRITE | IN_MOVED_TO);
     if (folder < 0) fail(errno, "watching the folder of \"" + path + '"');

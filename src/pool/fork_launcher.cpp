@@ -71,6 +71,7 @@ class fork_launcher : public launcher {
   fork_launcher(const launch_context& context, worker_body body) : context_{context}, body_{std::move(body)} {}
 
   std::unique_ptr<running_worker> start(const assignment& what) override {
+    static_cast<void>(context_.shared->page_signal(what.page));
     const pid_t pid = fork_worker(context_, what, [&] {
       take_workers_signals(*context_.shared, what.page);
       ::sigprocmask(SIG_SETMASK, &context_.signal_mask, nullptr);

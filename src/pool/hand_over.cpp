@@ -43,6 +43,11 @@ hand_over::hand_over(const redelivery& rules, board& shared, const std::vector<d
   file_ = descriptor{opened};
 }
 
+void hand_over::give_file_to(uid_t user, gid_t group) const {
+  // /dev/full and the like may not be given away, and need not be.
+  if (file_) static_cast<void>(::fchown(file_.fd(), user, group) == 0);
+}
+
 bool hand_over::rescue(std::size_t page) {
   bool offered = false;
   board_header& header = shared_.header();

@@ -18,6 +18,8 @@ class hand_over {
   /// Opens the poison file; throws std::system_error. All arguments outlive this object.
   hand_over(const redelivery& rules, board& shared, const std::vector<datagram_socket>& sockets, const pool_log& log);
 
+  /// Whom the poison file is to belong to, so that a pool that takes over as that user can open it; -1: as it is.
+  void give_file_to(uid_t user, gid_t group) const;
   /// The worker of `page` has died. True where a datagram now waits for another worker.
   bool rescue(std::size_t page);
   /// No worker is left: what still waits is given up.

@@ -1,19 +1,27 @@
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <climits>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
-#include "failure.hpp"
 #include "pool/running_worker.hpp"
 
 namespace udppump::detail {
 
+namespace {
+
+bool is_same_file(const std::string& path, const char* other) {
+  struct stat a {};
+  struct stat b {};
+  return ::stat(path.c_str(), &a) == 0 && ::stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+}  // namespace
+
 own_command own_command::look_up() {
-  char path[PATH_MAX];
-  const ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
-  if (size < 0) fail(errno, "/proc/self/exe: executing this program anew takes /proc");
-  own_command own{.path = {path, static_cast<std::size_t>(size)}, .arguments = {}};
+  own_command own;
   std::ifstream line{"/proc/self/cmdline", std::ios::binary};
   const std::string all{std::istreambuf_iterator<char>{line}, {}};
   for (std::size_t at = 0; at < all.size();) {
@@ -21,6 +29,15 @@ own_command own_command::look_up() {
     own.arguments.push_back(all.substr(at, end - at));
     at = end + 1;
   }
+  // As it was called, if that leads here: a link to the current release may lead to the next one later.
+  if (!own.arguments.empty() && own.arguments[0].find('/') != std::string::npos) {
+    std::error_code unknown;
+    const std::string called = std::filesystem::absolute(own.arguments[0], unknown).string();
+    if (!unknown && is_same_file(called, "/proc/self/exe")) own.path = called;
+  }
+  char path[PATH_MAX];
+  const ssize_t size = own.path.empty() ? ::readlink("/proc/self/exe", path, sizeof path) : -1;
+  if (size > 0) own.path.assign(path, static_cast<std::size_t>(size));
   return own;
 }
 

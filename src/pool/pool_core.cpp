@@ -15,6 +15,9 @@ namespace udppump::detail {
 namespace {
 
 constexpr std::size_t most_workers = 4096;
+/// Keeps "for ever" from overflowing the clock.
+constexpr std::chrono::hours longest_time{24 * 365};
+constexpr std::chrono::seconds take_over_margin{10};
 /// Before the names of sockets that are handed on and came from a service manager once: no address asked for them.
 constexpr char service_managers_mark[] = "+";
 
@@ -39,6 +42,10 @@ pool_options checked(pool_options options) {
                           options.restart.first_delay, options.restart.longest_delay}) {
     if (time.count() < 0) refuse("a time of the pool's options is negative");
   }
+  for (auto* const time : {&options.stop_timeout, &options.start_timeout, &options.restart.healthy_after,
+                           &options.restart.first_delay, &options.restart.longest_delay}) {
+    *time = std::min<std::chrono::milliseconds>(*time, longest_time);
+  }
   return options;
 }
 
@@ -48,7 +55,13 @@ constexpr char default_name[] = "udppump";
 std::pair<std::string, std::string> split_name(const std::string& text) {
   const auto at = text.find('=');
   if (at == std::string::npos || text.find_first_of(":[/ ") < at) return {default_name, text};
-  return {text.substr(0, at), text.substr(at + 1)};
+  const std::string name = text.substr(0, at);
+  const bool has_control =
+      std::any_of(name.begin(), name.end(), [](char one) { return static_cast<unsigned char>(one) <= ' '; });
+  if (name.empty() || has_control || name[0] == '@' || name[0] == '+') {
+    throw std::invalid_argument{"\"" + text + "\": the name before \"=\" is empty, begins with @ or +, or has a space"};
+  }
+  return {name, text.substr(at + 1)};
 }
 
 std::optional<descriptor> inherited_connection() {
@@ -78,10 +91,14 @@ pool_core::pool_core(pool_options options)
     listener_ = listen_for_successors(options_.take_over, become.user(), become.group());
   }
   // From here on the path is removed where this fails.
-  takes_over_.emplace(own_, std::move(listener_), options_.take_over, std::move(before_), log_);
+  takes_over_.emplace(own_, std::move(listener_), options_.take_over, std::move(before_),
+                      options_.start_timeout + take_over_margin, log_);
   board_ = std::make_unique<board>(2 * options_.workers, options_.redeliver ? options_.redeliver_limit : 0);
   context_.shared = board_.get();
-  if (options_.redeliver) keeps_.emplace(*options_.redeliver, *board_, sockets_, log_);
+  if (options_.redeliver) {
+    keeps_.emplace(*options_.redeliver, *board_, sockets_, log_);
+    keeps_->give_file_to(become.user(), become.group());
+  }
   reserve_for_workers(options_);
   become.assume();
 }
@@ -148,7 +165,8 @@ void pool_core::open() {
 }
 
 void pool_core::add_socket(passed_socket passed) {
-  std::replace(passed.name.begin(), passed.name.end(), ' ', '_');
+  std::replace_if(
+      passed.name.begin(), passed.name.end(), [](char one) { return static_cast<unsigned char>(one) <= ' '; }, '_');
   const bool managed = passed.name.rfind(service_managers_mark, 0) == 0;
   if (managed) passed.name.erase(0, 1);
   int listening = 0;

@@ -1,5 +1,6 @@
 #include "pool/pool_log.hpp"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include "sys.hpp"
@@ -23,7 +24,17 @@ void pool_log::write(const pool_event& event) const {
   if (sink_) return sink_(event);
   // One write, so that lines of several processes do not mix.
   const std::string line = "udppump: " + event.text + '\n';
-  static_cast<void>(sys::write(STDERR_FILENO, line.data(), line.size()));
+  // A reader that is gone must not end the pool.
+  sigset_t pipe;
+  sigset_t before;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  if (sys::write(STDERR_FILENO, line.data(), line.size()) == -EPIPE) {
+    const timespec at_once{};
+    static_cast<void>(::sigtimedwait(&pipe, nullptr, &at_once));
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 }  // namespace udppump::detail

@@ -166,10 +166,12 @@ class self_launcher : public launcher {
   self_launcher(const launch_context& context, const own_command& command) : context_{context}, command_{command} {}
 
   std::unique_ptr<running_worker> start(const assignment& what) override {
+    if (command_.path.empty()) fail(ENOENT, "executing this program anew takes /proc");
+    const int page_signal = context_.shared->page_signal(what.page);
     const pid_t parent = ::getpid();
     const pid_t pid = fork_worker(context_, what, [&] {
       const board& shared = *context_.shared;
-      std::vector<int> handed{shared.memory_fd(), shared.parent_signal(), shared.page_signal(what.page)};
+      std::vector<int> handed{shared.memory_fd(), shared.parent_signal(), page_signal};
       std::string text =
           std::string{inherit_variable} + "=1 " + std::to_string(parent) + ' ' + std::to_string(what.page);
       for (const int fd : handed) text += ' ' + std::to_string(fd);

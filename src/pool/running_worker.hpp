@@ -59,7 +59,7 @@ class launcher {
   virtual bool keeps_pages() const noexcept = 0;
 };
 
-/// The path of this program's file, and its command line, as they were when the pool was made.
+/// The path of this program's file, and its command line, as they were when the pool was made; empty without /proc.
 struct own_command {
   std::string path;
   std::vector<std::string> arguments;

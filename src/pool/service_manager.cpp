@@ -28,8 +28,13 @@ std::vector<passed_socket> service_manager::take_sockets() {
   std::vector<passed_socket> passed;
 #if defined(UDPPUMP_HAS_SYSTEMD)
   char** names = nullptr;
+  const char* const told = std::getenv("LISTEN_FDS");
+  const std::string value = told != nullptr ? told : "";
   const int count = sd_listen_fds_with_names(1, &names);
-  if (count < 0) fail(count, "LISTEN_FDS: the sockets that the service manager passed cannot be used");
+  if (count < 0) {
+    fail(EBADF, "LISTEN_FDS=" + value + " does not go with the descriptors from 3 on that are open (" +
+                    code_of(count).message() + "); start by a socket unit, or unset it");
+  }
   for (int at = 0; at < count; ++at) {
     passed.push_back({descriptor{SD_LISTEN_FDS_START + at}, names[at]});
     std::free(names[at]);

@@ -14,7 +14,7 @@ constexpr unsigned looks_until_quiet = 50;
 
 bool is_idle(const worker_page& page) noexcept {
   return page.state.load(std::memory_order_acquire) == page_state::serving &&
-         page.handling_since.load(std::memory_order_relaxed) == 0;
+         page.handling_since.load(std::memory_order_relaxed) == 0 && page.full.load(std::memory_order_relaxed) == 0;
 }
 
 }  // namespace

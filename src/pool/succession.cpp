@@ -1,5 +1,6 @@
 #include "pool/succession.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "failure.hpp"
@@ -7,26 +8,58 @@
 
 namespace udppump::detail {
 
+namespace {
+
+constexpr std::chrono::seconds hello_timeout{5};
+
+}  // namespace
+
 succession::succession(own_command own, descriptor listener, std::string path, std::optional<predecessor> before,
-                       const pool_log& log)
+                       std::chrono::milliseconds patience, const pool_log& log)
     : own_{std::move(own)},
       listener_{std::move(listener)},
       path_{std::move(path)},
       before_{std::move(before)},
-      log_{log} {}
+      log_{log},
+      patience_{patience},
+      owns_path_{!before_ && !path_.empty()} {}
 
 succession::~succession() {
-  if (!handed_over_ && !path_.empty()) static_cast<void>(sys::unlink(path_.c_str()));
+  if (owns_path_) static_cast<void>(sys::unlink(path_.c_str()));
 }
 
 void succession::say_ready() noexcept {
   if (!before_) return;
   before_->say_ready();
   before_.reset();
+  owns_path_ = !path_.empty();
+}
+
+std::string succession::hear_predecessor() {
+  if (!before_) return {};
+  std::string why = before_->hear();
+  if (before_->fd() < 0) {
+    before_.reset();
+    owns_path_ = why.empty() && !path_.empty();  // it died, and this pool goes on with what it has
+  }
+  return why;
+}
+
+void succession::close(const std::string& why) noexcept {
+  listener_.reset();
+  if (!after_ || handed_over_) return;
+  after_->refuse(why);
+  after_.reset();
+}
+
+succession::clock::time_point succession::wakes_at() const noexcept {
+  const auto listens = accepts_from_ != clock::time_point::min() ? accepts_from_ : clock::time_point::max();
+  return std::min(deadline_, listens);
 }
 
 void succession::begin(const sigset_t& mask) {
   if (after_) return log_.warning("take-over-refused", "a take-over is under way already");
+  if (own_.path.empty()) return log_.error("take-over-failed", "this program's file is not known without /proc");
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
     return log_.error("take-over-failed", "taking over: socketpair: " + code_of(errno).message());
@@ -38,6 +71,7 @@ void succession::begin(const sigset_t& mask) {
   if (pid > 0) {
     executed_ = pid;
     after_ = std::make_unique<successor>(std::move(ours));
+    deadline_ = clock::now() + patience_;
     return log_.notice("take-over-begun", "started " + own_.path + " (pid " + std::to_string(pid) + ") to take over");
   }
   static_cast<void>(sys::set_close_on_exec(theirs.fd(), false));
@@ -53,39 +87,66 @@ void succession::begin(const sigset_t& mask) {
 
 std::vector<int> succession::descriptors() const {
   std::vector<int> set;
-  if (listener_) set.push_back(listener_.fd());
+  if (before_) set.push_back(before_->fd());
+  if (listener_ && accepts_from_ == clock::time_point::min()) set.push_back(listener_.fd());
   if (after_) set.push_back(after_->fd());
   return set;
 }
 
 void succession::accept() {
+  if (clock::now() < accepts_from_) return;
+  accepts_from_ = clock::time_point::min();
   const int accepted = sys::accept(listener_.fd());
+  if (accepted == -EMFILE || accepted == -ENFILE || accepted == -ENOMEM || accepted == -ENOBUFS) {
+    accepts_from_ = clock::now() + std::chrono::seconds{1};
+    return log_.error("take-over-failed", "taking a successor's connection: " + code_of(accepted).message());
+  }
   if (accepted < 0) return;
   auto came = std::make_unique<successor>(descriptor{accepted});
   if (!came->is_trusted()) {
+    came->refuse("it belongs to another user");
     return log_.warning("take-over-refused", "a process of another user wanted the sockets, and was refused");
   }
-  if (after_) return log_.warning("take-over-refused", "a take-over is under way already; another was refused");
+  if (after_) {
+    came->refuse("a take-over is under way already; try again");
+    return log_.warning("take-over-refused", "a take-over is under way already; another was refused");
+  }
   after_ = std::move(came);
+  deadline_ = clock::now() + hello_timeout;
+}
+
+void succession::give_up_late_one() {
+  if (!after_ || clock::now() < deadline_) return;
+  after_->refuse("its workers did not serve in time");
+  after_.reset();
+  deadline_ = clock::time_point::max();
+  log_.error("take-over-failed", "who wanted to take over did not do so in time; going on as before");
 }
 
 std::optional<pid_t> succession::look(const std::vector<successor::offered>& sockets) {
   if (listener_) accept();
   if (!after_) return {};
-  const std::string who = "pid " + std::to_string(after_->pid());
+  const std::string who = after_->pid() != 0 ? "pid " + std::to_string(after_->pid()) : "a new process";
   switch (after_->listen(sockets)) {
     case successor::news::nothing:
+      give_up_late_one();
       break;
     case successor::news::took_sockets:
+      deadline_ = clock::now() + patience_;
       log_.notice("take-over-begun", "pid " + std::to_string(after_->pid()) + " takes the sockets over");
       break;
-    case successor::news::ready:
+    case successor::news::ready: {
+      const pid_t heir = after_->pid();
       handed_over_ = true;
-      close();
-      return after_->pid();
-    case successor::news::gone:
-      if (handed_over_) break;
+      owns_path_ = false;
+      listener_.reset();
       after_.reset();
+      deadline_ = clock::time_point::max();
+      return heir;
+    }
+    case successor::news::gone:
+      after_.reset();
+      deadline_ = clock::time_point::max();
       log_.error("take-over-failed",
                  "the take-over by " + who + " failed before its workers served; going on as before");
   }

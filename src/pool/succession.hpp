@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,16 +18,21 @@ namespace udppump::detail {
 /// How this parent came to its sockets, and how another gets them from it.
 class succession {
  public:
+  using clock = std::chrono::steady_clock;
+
   /// `own` is executed by begin(). `listener` may be empty.
+  /// A successor that has not said that it serves after `patience` is given up.
   succession(own_command own, descriptor listener, std::string path, std::optional<predecessor> before,
-             const pool_log& log);
-  /// Removes the socket's path where nobody took over.
+             std::chrono::milliseconds patience, const pool_log& log);
+  /// Removes the socket's path where it is this pool's: neither handed on nor not yet taken over.
   ~succession();
   succession(const succession&) = delete;
   succession& operator=(const succession&) = delete;
 
   /// All workers of this pool serve: those of the pool before it may go.
   void say_ready() noexcept;
+  /// Why the pool before this one does not hand over after all; empty where nothing of the kind was said.
+  std::string hear_predecessor();
 
   /// Executes this program anew, connected to this one. `mask` is the signal mask it should have.
   void begin(const sigset_t& mask);
@@ -37,13 +43,16 @@ class succession {
   /// SIGCHLD: the execution of begin() may have ended.
   void reap();
   bool is_under_way() const noexcept { return after_ != nullptr; }
-  /// No longer; who asks is turned away.
-  void close() noexcept { listener_.reset(); }
+  /// No longer: who asks, or has asked, is turned away, and told why.
+  void close(const std::string& why) noexcept;
+  /// When look() is to be called although no descriptor is readable.
+  clock::time_point wakes_at() const noexcept;
 
   int listener() const noexcept { return listener_.fd(); }
 
  private:
   void accept();
+  void give_up_late_one();
 
   const own_command own_;
   descriptor listener_;
@@ -52,7 +61,10 @@ class succession {
   const pool_log& log_;
   std::unique_ptr<successor> after_;
   pid_t executed_ = 0;
-  bool handed_over_ = false;
+  clock::time_point deadline_ = clock::time_point::max();      // of the one under way
+  clock::time_point accepts_from_ = clock::time_point::min();  // after a refusal by the kernel
+  const std::chrono::milliseconds patience_;
+  bool owns_path_, handed_over_ = false;
 };
 
 }  // namespace udppump::detail

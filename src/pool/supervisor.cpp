@@ -11,55 +11,69 @@
 
 namespace udppump::detail {
 
+blocked_signals::blocked_signals(sigset_t& before) : before_{before} {
+  sigemptyset(&set_);
+  for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&set_, one);
+  ::pthread_sigmask(SIG_BLOCK, &set_, &before);
+  // Ignored, as some shells and daemons leave it, children would end unseen (waitpid(2)).
+  struct sigaction by_default {};
+  by_default.sa_handler = SIG_DFL;
+  ::sigaction(SIGCHLD, &by_default, &on_child_);
+}
+
+blocked_signals::~blocked_signals() {
+  timespec at_once{};
+  while (::sigtimedwait(&set_, nullptr, &at_once) > 0) {
+  }
+  ::sigaction(SIGCHLD, &on_child_, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
 supervisor::supervisor(const supervised& parts)
     : parts_{parts},
       options_{parts.context.options},
       board_{*parts.context.shared},
       log_{parts.log},
+      signals_{parts.context.signal_mask},
+      signal_fd_{sys::signal_descriptor(signals_.set())},
       places_(parts.context.options.workers) {
-  sigemptyset(&signals_);
-  for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&signals_, one);
-  ::pthread_sigmask(SIG_BLOCK, &signals_, &parts_.context.signal_mask);
-  signal_fd_ = descriptor{sys::signal_descriptor(signals_)};
-  if (!signal_fd_) {
-    ::pthread_sigmask(SIG_SETMASK, &parts_.context.signal_mask, nullptr);
-    fail(signal_fd_.fd(), "signalfd");
-  }
+  if (!signal_fd_) fail(signal_fd_.fd(), "signalfd");
   if (!options_.reload_on_change.empty()) files_.emplace(options_.reload_on_change);
   if (parts_.start.keeps_pages()) stranded_.emplace(board_, parts_.context.sockets);
 }
 
-supervisor::~supervisor() {
-  members_.clear();  // kills and waits, where run() was left by an exception
-  // Those that are pending are answered: they were the pool's.
-  timespec at_once{};
-  while (::sigtimedwait(&signals_, nullptr, &at_once) > 0) {
+int supervisor::run() {
+  try {
+    for (std::size_t number = 0; number < places_.size(); ++number) start(number);
+  } catch (const std::system_error&) {
+    // Those that were started may hold something.
+    if (!members_.empty()) begin_stop("a worker could not be started", false);
+    while (!members_.empty()) go_round();
+    if (parts_.keeps != nullptr) parts_.keeps->give_up();
+    throw;
   }
-  ::pthread_sigmask(SIG_SETMASK, &parts_.context.signal_mask, nullptr);
+  if (parts_.service.watchdog_interval().count() > 0) watchdog_at_ = clock::now();
+  while (!stopping_ || !members_.empty()) go_round();
+  if (parts_.keeps != nullptr) parts_.keeps->give_up();
+  log_.notice("stopped", was_handed_over_ ? "ended; another process serves on" : "stopped");
+  return result_;
 }
 
-int supervisor::run() {
-  for (std::size_t number = 0; number < places_.size(); ++number) start(number);
-  if (parts_.service.watchdog_interval().count() > 0) watchdog_at_ = clock::now();
-  while (!stopping_ || !members_.empty()) {
-    wait();
-    take_signals();
-    note_serving();
-    if (std::exchange(reap_due_, false)) reap();
-    if (std::exchange(succession_due_, false)) heed_succession();
-    if (!stopping_) restart();
-    continue_reload();
-    enforce_deadlines();
-    const auto now = clock::now();
-    if (stranded_ && !stopping_ && now >= stranded_->next()) stranded_->look(now);
-    if (now >= watchdog_at_) {
-      parts_.service.feed_watchdog();
-      watchdog_at_ = now + parts_.service.watchdog_interval();
-    }
+void supervisor::go_round() {
+  wait();
+  take_signals();
+  note_serving();
+  if (std::exchange(reap_due_, false)) reap();
+  if (std::exchange(succession_due_, false) || clock::now() >= parts_.takes_over.wakes_at()) heed_succession();
+  if (!stopping_) restart();
+  continue_reload();
+  enforce_deadlines();
+  const auto now = clock::now();
+  if (stranded_ && !stopping_ && now >= stranded_->next()) stranded_->look(now);
+  if (now >= watchdog_at_) {
+    parts_.service.feed_watchdog();
+    watchdog_at_ = now + parts_.service.watchdog_interval();
   }
-  if (parts_.keeps != nullptr) parts_.keeps->give_up();
-  log_.notice("stopped", handed_over_ ? "ended; another process serves on" : "stopped");
-  return result_;
 }
 
 supervisor::member& supervisor::start(std::size_t number) {
@@ -80,7 +94,7 @@ supervisor::member& supervisor::start(std::size_t number) {
 }
 
 supervisor::clock::time_point supervisor::next_event() const {
-  auto next = watchdog_at_;
+  auto next = std::min(watchdog_at_, parts_.takes_over.wakes_at());
   if (stranded_ && !stopping_) next = std::min(next, stranded_->next());
   for (const place& one : places_) {
     if (one.start_at && !stopping_) next = std::min(next, *one.start_at);
@@ -171,8 +185,6 @@ void supervisor::note_serving() {
   if (more && was_whole_ && !stopping_ && !reload_) parts_.service.status(status());
   if (was_whole_ || stopping_ || serving_count() < places_.size()) return;
   was_whole_ = true;
-  parts_.takes_over.say_ready();
-  parts_.service.ready(status());
   std::string where;
   for (const datagram_socket& socket : parts_.context.sockets) {
     where += (where.empty() ? "" : ", ") + socket.local().to_string();
@@ -180,6 +192,9 @@ void supervisor::note_serving() {
   log_.notice("serving",
               std::to_string(places_.size()) + (places_.size() == 1 ? " worker serves " : " workers serve ") + where,
               {{"workers", std::to_string(places_.size())}, {"sockets", where}});
+  // After the log, where a program may have written its id somewhere: then the pool before this one ends.
+  parts_.takes_over.say_ready();
+  parts_.service.ready(status());
 }
 
 /// The worker that has this number and is not about to go, if there is one.

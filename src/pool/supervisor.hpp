@@ -29,11 +29,28 @@ struct supervised {
   std::chrono::milliseconds ready_after;
 };
 
+/// While it lives, the signals that are the parent's are blocked on this thread, and SIGCHLD is not ignored.
+class blocked_signals {
+ public:
+  /// `before` gets the mask that was, and outlives this object.
+  explicit blocked_signals(sigset_t& before);
+  /// Those that are pending are taken off: they were the pool's.
+  ~blocked_signals();
+  blocked_signals(const blocked_signals&) = delete;
+  blocked_signals& operator=(const blocked_signals&) = delete;
+
+  const sigset_t& set() const noexcept { return set_; }
+
+ private:
+  sigset_t set_;
+  const sigset_t& before_;
+  struct sigaction on_child_ {};
+};
+
 /// The parent at work: keeps as many workers as wanted alive, stops, reloads and hands over. One thread, in run().
 class supervisor {
  public:
   explicit supervisor(const supervised& parts);
-  ~supervisor();
 
   /// Returns what the process should exit with. Throws std::system_error where the first workers cannot be started.
   int run();
@@ -61,12 +78,14 @@ class supervisor {
     bool again = false;
   };
 
+  void go_round();
   member& start(std::size_t number);
   void wait();
   void take_signals();
   void note_serving();
   void reap();
   void bury(member& dead, const worker_end& end);
+  void start_for_offers(std::size_t number);
   void plan_restart(const member& dead, const worker_end& end, const std::string& told);
   void restart();
   void enforce_deadlines();
@@ -89,7 +108,7 @@ class supervisor {
   const pool_options& options_;
   board& board_;
   const pool_log& log_;
-  sigset_t signals_;
+  const blocked_signals signals_;
   descriptor signal_fd_;
   std::optional<file_watch> files_;
   std::optional<stranded_watch> stranded_;
@@ -97,7 +116,7 @@ class supervisor {
   std::vector<std::unique_ptr<member>> members_;
   std::optional<reloading> reload_;
   bool signals_due_ = false, succession_due_ = false, reap_due_ = false;
-  bool stopping_ = false, handed_over_ = false, was_whole_ = false;
+  bool stopping_ = false, handed_over_ = false, was_handed_over_ = false, was_whole_ = false;
   clock::time_point watchdog_at_ = clock::time_point::max();
   int result_ = 0;
 };

@@ -47,7 +47,8 @@ void supervisor::bury(member& dead, const worker_end& end) {
                           {"uptime_ms", std::to_string(duration_cast<milliseconds>(lived).count())},
                           {"served", std::to_string(served)}};
 
-  if (parts_.keeps != nullptr && parts_.keeps->rescue(dead.page)) {
+  const bool waits_for_another = parts_.keeps != nullptr && parts_.keeps->rescue(dead.page);
+  if (waits_for_another) {
     for (const auto& one : members_) board_.notify(one->page);
   }
   if (reload_ && reload_->incoming == &dead) end_reload(false, "the new worker died before it served");
@@ -69,6 +70,16 @@ void supervisor::bury(member& dead, const worker_end& end) {
     if (was_whole_ && !stopping_) parts_.service.status(status());
   }
   board_.release(dead.page);
+  if (waits_for_another && stopping_) start_for_offers(dead.number);
+}
+
+/// The others may be gone already: one more worker takes what its predecessor held, and ends.
+void supervisor::start_for_offers(std::size_t number) {
+  try {
+    ask_to_stop(start(number));
+  } catch (const std::system_error& refused) {
+    log_.error("start-failed", std::string{"a worker for what another held could not be started: "} + refused.what());
+  }
 }
 
 void supervisor::plan_restart(const member& dead, const worker_end& end, const std::string& told) {
@@ -113,9 +124,10 @@ void supervisor::restart() {
     try {
       start(number);
     } catch (const std::system_error& refused) {
-      here.start_at = now + options_.restart.longest_delay;
+      const auto pause = std::max(options_.restart.longest_delay, milliseconds{100});
+      here.start_at = now + pause;
       log_.error("start-failed", "worker " + std::to_string(number) + " could not be started: " + refused.what() +
-                                     "; trying again in " + duration_text(options_.restart.longest_delay));
+                                     "; trying again in " + duration_text(pause));
     }
   }
 }
@@ -135,11 +147,14 @@ void supervisor::enforce_deadlines() {
       log_.error("worker-killed",
                  who + " did not begin to serve within " + duration_text(options_.start_timeout) + " and is killed");
     }
-    one->killed = true;
-    if (!one->worker->kill()) {
-      log_.error("killed", "a thread cannot be killed; the process ends");
-      ::_exit(static_cast<int>(pool_result::killed));
+    one->killed = true;  // in a reload, threads too: it goes on without them
+    if (one->worker->kill()) continue;
+    if (!stopping_) {
+      log_.warning("worker-left", who + " is a thread, and cannot be killed: it is left to finish");
+      continue;
     }
+    log_.error("killed", "a thread cannot be killed; the process ends");
+    ::_exit(static_cast<int>(pool_result::killed));
   }
 }
 

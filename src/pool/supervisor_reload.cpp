@@ -39,7 +39,7 @@ void supervisor::continue_reload() {
     for (const auto& one : members_) {
       if (one->number != number || one.get() == reload_->incoming) continue;
       if (!one->stopping) ask_to_stop(*one);
-      old_left = true;
+      old_left |= !one->killed;
     }
     if (old_left) return;
     reload_->incoming = nullptr;
@@ -50,7 +50,7 @@ void supervisor::continue_reload() {
 void supervisor::end_reload(bool whole, const std::string& why) {
   const reloading done = *reload_;
   reload_.reset();
-  parts_.service.ready(status());
+  if (was_whole_) parts_.service.ready(status());
   if (whole) {
     add(board_.header().reloads, 1);
     log_.notice("reloaded", "reloaded " + std::to_string(places_.size()) + " workers in " +
@@ -64,27 +64,34 @@ void supervisor::end_reload(bool whole, const std::string& why) {
 
 void supervisor::ask_to_stop(member& one) {
   one.stopping = true;
+  one.killed = false;  // a thread that a reload has left
   one.deadline = clock::now() + options_.stop_timeout;
   one.worker->ask_to_stop();
 }
 
 void supervisor::begin_stop(const std::string& why, bool handed_over) {
-  if (stopping_) {  // asked twice: at once
+  if (stopping_) {
+    if (std::exchange(handed_over_, false)) return;  // what was asked for is under way; asked once more: at once
     for (const auto& one : members_) one->deadline = std::min(one->deadline, clock::now());
     return;
   }
   stopping_ = true;
-  handed_over_ = handed_over;
+  was_handed_over_ = handed_over_ = handed_over;
   reload_.reset();
-  parts_.takes_over.close();
+  parts_.takes_over.close("the pool that has the sockets was told to stop");
   if (!handed_over) parts_.service.stopping("stopping");
   log_.notice("stopping", why + ": stopping; workers finish what they hold");
   for (const auto& one : members_) {
-    if (!one->stopping) ask_to_stop(*one);
+    if (!one->stopping || one->killed) ask_to_stop(*one);
   }
 }
 
 void supervisor::heed_succession() {
+  if (const std::string why = parts_.takes_over.hear_predecessor(); !why.empty() && !stopping_) {
+    log_.error("take-over-failed", "the pool that was to be taken over from says: " + why);
+    end_with(static_cast<int>(pool_result::crash_loop));
+    return begin_stop("the take-over has failed", false);
+  }
   std::vector<successor::offered> offered;
   if (parts_.takes_over.listener() >= 0) offered.push_back({parts_.takes_over.listener(), take_over_name});
   for (std::size_t at = 0; at < parts_.context.sockets.size(); ++at) {

@@ -85,8 +85,11 @@ received_words receive_words(int fd) {
 
 std::optional<predecessor> predecessor::at(const std::string& path) {
   const address where = address_of(path);
-  descriptor connection = seqpacket(0);
+  descriptor connection = seqpacket(SOCK_NONBLOCK);
   const int connected = sys::connect(connection.fd(), where.data(), where.size());
+  if (connected == -EAGAIN) {
+    fail(ETIMEDOUT, "taking the sockets over: others wait already for the pool at \"" + path + "\"; is it stopped?");
+  }
   if (connected == -ENOENT || connected == -ECONNREFUSED) return {};
   if (connected < 0)
     fail(connected, "connecting to the pool that serves at \"" + path + "\", to take its sockets over");
@@ -95,7 +98,9 @@ std::optional<predecessor> predecessor::at(const std::string& path) {
 
 predecessor::predecessor(descriptor connection) : connection_{std::move(connection)} {
   const std::string hello = std::string{greeting} + "hello " + std::to_string(::getpid());
-  if (const long sent = send_words(connection_.fd(), hello, {}); sent < 0) fail(sent, "taking the sockets over");
+  // EPIPE: it has hung up, and may have said why.
+  const long sent = send_words(connection_.fd(), hello, {});
+  if (sent < 0 && sent != -EPIPE) fail(sent, "taking the sockets over: speaking to the pool that has them");
   pollfd answer{.fd = connection_.fd(), .events = POLLIN, .revents = 0};
   if (sys::poll(&answer, 1, answer_timeout_ms) == 0) {
     fail(ETIMEDOUT, "taking the sockets over: the pool that has them does not answer; is it stopped?");
@@ -126,6 +131,18 @@ void predecessor::say_ready() noexcept {
   if (connection_) static_cast<void>(send_words(connection_.fd(), std::string{greeting} + "ready", {}));
 }
 
+std::string predecessor::hear() {
+  const received_words came = receive_words(connection_.fd());
+  if (came.result == -EAGAIN) return {};
+  connection_.reset();
+  const std::string no = std::string{greeting} + "no ";
+  return came.words.rfind(no, 0) == 0 ? came.words.substr(no.size()) : std::string{};
+}
+
+void successor::refuse(const std::string& why) const noexcept {
+  static_cast<void>(send_words(connection_.fd(), std::string{greeting} + "no " + why, {}));
+}
+
 successor::news successor::listen(const std::vector<offered>& sockets) {
   const received_words came = receive_words(connection_.fd());
   if (came.result == -EAGAIN) return news::nothing;
@@ -133,13 +150,13 @@ successor::news successor::listen(const std::vector<offered>& sockets) {
   std::istringstream words{came.words};
   std::string udppump, version, verb;
   words >> udppump >> version >> verb;
-  const auto refuse = [this](const std::string& why) {
-    static_cast<void>(send_words(connection_.fd(), std::string{greeting} + "no " + why, {}));
+  const auto turn_away = [this](const std::string& why) {
+    refuse(why);
     return news::gone;
   };
-  if (udppump != "udppump" || version != "1") return refuse("other versions of udppump cannot take over; restart");
+  if (udppump != "udppump" || version != "1") return turn_away("other versions of udppump cannot take over; restart");
   if (verb == "hello" && (words >> pid_)) {
-    if (sockets.size() > most_passed) return refuse("more than 250 sockets cannot be handed over; restart instead");
+    if (sockets.size() > most_passed) return turn_away("more than 250 sockets cannot be handed over; restart instead");
     std::string answer = std::string{greeting} + "sockets";
     std::vector<int> descriptors;
     for (const offered& one : sockets) {
@@ -172,8 +189,12 @@ descriptor listen_for_successors(const std::string& path, uid_t user, gid_t grou
                                              : ": its directory must exist and be writable"));
   }
   // Nobody else can connect before listen().
-  if (::chmod(path.c_str(), 0600) != 0 || ::chown(path.c_str(), user, group) != 0) fail(errno, what);
-  if (const int listens = sys::listen(listener.fd(), 4); listens < 0) fail(listens, what);
+  int failed = ::chmod(path.c_str(), 0600) != 0 || ::chown(path.c_str(), user, group) != 0 ? -errno : 0;
+  if (failed == 0) failed = sys::listen(listener.fd(), 4);
+  if (failed < 0) {
+    static_cast<void>(sys::unlink(path.c_str()));
+    fail(failed, what);
+  }
   return listener;
 }
 

@@ -36,6 +36,10 @@ class predecessor {
   std::vector<passed_socket> take_sockets() { return std::move(sockets_); }
   /// The old workers may go.
   void say_ready() noexcept;
+  /// Readable when hear() has something.
+  int fd() const noexcept { return connection_.fd(); }
+  /// Why the old parent does not hand over after all; empty where it says nothing, or is gone.
+  std::string hear();
 
  private:
   descriptor connection_;
@@ -57,6 +61,8 @@ class successor {
     std::string name;
   };
   news listen(const std::vector<offered>& sockets);
+  /// Says why it does not get the sockets, or may not keep them.
+  void refuse(const std::string& why) const noexcept;
   /// Whether its process may have the sockets: the same user, or root (SO_PEERCRED).
   bool is_trusted() const noexcept;
 

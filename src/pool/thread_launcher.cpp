@@ -1,6 +1,7 @@
 #include <atomic>
 #include <thread>
 
+#include "failure.hpp"
 #include "pool/running_worker.hpp"
 #include "pool/worker_setup.hpp"
 #include "sys_process.hpp"
@@ -58,7 +59,13 @@ class thread_launcher : public launcher {
  public:
   thread_launcher(const launch_context& context, worker_body body) : context_{context}, body_{std::move(body)} {}
   std::unique_ptr<running_worker> start(const assignment& what) override {
-    return std::make_unique<thread_worker>(context_, what, body_);
+    static_cast<void>(context_.shared->page_signal(what.page));
+    try {
+      return std::make_unique<thread_worker>(context_, what, body_);
+    } catch (const std::system_error& refused) {
+      fail(refused.code().value(),
+           "thread: raise the limit on threads (ulimit -u, systemd's TasksMax=), or take fewer");
+    }
   }
   bool keeps_pages() const noexcept override { return true; }
 

@@ -29,6 +29,7 @@ worker::~worker() { link_->on_stop = nullptr; }
 
 std::size_t worker::number() const noexcept { return link_->page().number.load(std::memory_order_relaxed); }
 bool worker::stopping() const noexcept { return link_->told_to_stop(); }
+void worker::ready() noexcept { link_->serving(); }
 void worker::on_stop(std::function<void()> call) { link_->on_stop = std::move(call); }
 
 std::error_code worker::serve(handler on_datagram, const pump_options& options) {
@@ -87,8 +88,9 @@ void leave_last_words(worker_page& page, const std::string& text) noexcept {
 
 worker_end run_body(const launch_context& context, const assignment& what, const worker_body& body) {
   worker_page& page = context.shared->page(what.page);
-  const auto end = [&page](int code, const std::string& words, bool hopeless = false) {
-    leave_last_words(page, words);
+  const fork_mark mark;
+  const auto end = [&](int code, const std::string& words, bool hopeless = false) {
+    if (!mark.in_child()) leave_last_words(page, words);
     return worker_end{.by_signal = false, .code = code, .words = words, .hopeless = hopeless};
   };
   try {

@@ -39,9 +39,11 @@ void set_nice(int level) {
 
 void reserve_for_workers(const pool_options& options) {
   if (options.nice && *options.nice < ::getpriority(PRIO_PROCESS, 0)) set_nice(*options.nice);
+  const bool threads = options.model == worker_model::threads;
   for (const resource_limit& wanted : options.limits) {
     rlimit now = current_limit(wanted.resource);
-    if (wanted.hard <= now.rlim_max) continue;
+    if (threads) now.rlim_cur = wanted.soft;  // the process's own are the workers'
+    if (wanted.hard <= now.rlim_max && !threads) continue;
     now.rlim_max = wanted.hard;
     if (const int set = sys::limit(wanted.resource, now); set < 0) {
       fail(set, "resource limit " + std::to_string(wanted.resource) +

@@ -1,5 +1,5 @@
 // A pool as a program of its own, for tests that execute it anew: pool_program [key=value...], keys bind, workers,
-// take-over, reexecute. It answers each datagram with itself after half a millisecond.
+// take-over, reexecute, slow. It answers each datagram with itself after half a millisecond, or after a second.
 
 #include <cstdio>
 #include <cstdlib>
@@ -9,6 +9,7 @@
 
 int main(int argc, char** argv) {
   udppump::pool_options options{.socket = {.receive_buffer = 4 << 20}, .workers = 3};
+  std::chrono::microseconds work{500};
   for (int at = 1; at < argc; ++at) {
     const std::string_view argument = argv[at];
     const auto equals = argument.find('=');
@@ -18,11 +19,12 @@ int main(int argc, char** argv) {
     if (key == "workers") options.workers = static_cast<std::size_t>(std::atoi(value.c_str()));
     if (key == "take-over") options.take_over = value;
     if (key == "reexecute") options.reexecute = true;
+    if (key == "slow") work = std::chrono::seconds{1};
   }
   try {
     udppump::worker_pool pool{options};
-    return pool.serve([](udppump::datagram& received) {
-      std::this_thread::sleep_for(std::chrono::microseconds{500});
+    return pool.serve([work](udppump::datagram& received) {
+      std::this_thread::sleep_for(work);
       static_cast<void>(received.reply(received.payload));
     });
   } catch (const std::exception& refused) {

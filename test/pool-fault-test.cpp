@@ -1,0 +1,89 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include "support/fault.hpp"
+#include "support/pool_process.hpp"
+
+using namespace udppump;
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+namespace {
+
+/// What a pool that is made and run says where it cannot be; "served" where it can.
+std::string refusal_of(pool_options options) {
+  options.bind = {"127.0.0.1:0"};
+  options.log = [](const pool_event&) {};
+  try {
+    worker_pool pool{std::move(options)};
+    pool.request_stop();
+    pool.serve([](datagram&) {});
+  } catch (const std::system_error& refused) {
+    return refused.what();
+  }
+  return "served";
+}
+
+bool has_children() { return ::waitpid(-1, nullptr, WNOHANG) >= 0 || errno != ECHILD; }
+
+bool blocks(int signal) {
+  sigset_t mask;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+  return sigismember(&mask, signal) != 0;
+}
+
+TEST(pool_when, a_call_is_refused_it_says_which_and_leaves_nothing_behind) {
+  const std::string file = testing::TempDir() + "udppump-watched-" + std::to_string(::getpid());
+  const std::string path = testing::TempDir() + "udppump-path-" + std::to_string(::getpid());
+  std::ofstream{file} << "x";
+  struct refused_call {
+    const char* call;
+    const char* said;
+    int after = 0;
+  };
+  for (const auto& [call, said, after] : {refused_call{"memfd_create", "memfd_create"},
+                                          {"ftruncate", "shared memory"},
+                                          {"eventfd", "eventfd", 3},
+                                          {"signalfd", "signalfd"},
+                                          {"inotify_init1", "inotify_init1"},
+                                          {"listen", path.c_str()},
+                                          {"fork", "fork"},
+                                          {"fork", "fork", 2}}) {
+    const std::size_t descriptors = open_descriptors();
+    {
+      const fault::injection refused{{.call = call, .error = EMFILE, .after = after}};
+      EXPECT_THAT(refusal_of({.workers = 3, .reload_on_change = {file}, .take_over = path}), HasSubstr(said));
+      EXPECT_GT(refused.hits(), 0) << call;
+    }
+    EXPECT_EQ(open_descriptors(), descriptors) << call;
+    EXPECT_FALSE(has_children()) << call;
+    EXPECT_FALSE(blocks(SIGTERM)) << call;
+    EXPECT_NE(::access(path.c_str(), F_OK), 0) << call;
+  }
+  EXPECT_EQ(refusal_of({.workers = 3}), "served");
+  std::remove(file.c_str());
+}
+
+TEST(pool_when, receiving_into_kept_memory_is_interrupted_or_fails_for_a_while_nothing_is_lost) {
+  for (const int error : {EINTR, ENOMEM, ENOBUFS}) {
+    const fault::injection trouble{{.call = "recvmmsg", .error = error, .times = 10}};  // in each worker
+    auto pool = pool_process::serving_with({.workers = 2, .redeliver = redelivery{}}, [](datagram& received) {
+      static_cast<void>(received.reply(received.payload));
+    });
+    const auto client = datagram_socket::connect(pool.address());
+    for (int asked = 0; asked < 50; ++asked) {
+      ASSERT_FALSE(client.send("x"));
+      ASSERT_TRUE(readable(client.fd(), patience)) << error;
+      char answer[8];
+      ASSERT_EQ(::recv(client.fd(), answer, sizeof answer, 0), 1);
+    }
+    EXPECT_EQ(pool.stop(), 0) << pool.log();
+  }
+}
+
+}  // namespace
