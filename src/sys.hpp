@@ -71,6 +71,10 @@ inline ssize_t recvfrom(int fd, void* to, std::size_t size, int flags, sockaddr*
 inline ssize_t recvmsg(int fd, msghdr* message, int flags) noexcept {
   return repeat([&] { return ::recvmsg(fd, message, flags); });
 }
+/// One message, whose length the kernel stores in it: 1, or -errno.
+inline int recvmmsg_one(int fd, mmsghdr& message, int flags) noexcept {
+  return repeat([&] { return ::recvmmsg(fd, &message, 1, flags, nullptr); });
+}
 inline ssize_t sendmsg(int fd, const msghdr* message, int flags) noexcept {
   return repeat([&] { return ::sendmsg(fd, message, flags); });
 }
@@ -107,10 +111,6 @@ inline int poll(pollfd* set, std::size_t size, int timeout_ms) noexcept {
 #if defined(UDPPUMP_LINUX)
 inline int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept {
   return repeat([&] { return ::sendmmsg(fd, messages, count, flags); });
-}
-/// One message, whose length the kernel stores in it: 1, or -errno.
-inline int recvmmsg_one(int fd, mmsghdr& message, int flags) noexcept {
-  return repeat([&] { return ::recvmmsg(fd, &message, 1, flags, nullptr); });
 }
 inline int eventfd(unsigned count) noexcept {
   return once([&] { return ::eventfd(count, EFD_NONBLOCK | EFD_CLOEXEC); });
