@@ -50,7 +50,7 @@ std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
     for (const int shift : {16, 8, 0}) bytes.push_back(static_cast<std::byte>(bits >> shift));
     bits = 0;
   }
-  bytes.resize(bytes.size() - padding);
+  for (std::size_t filled = 0; filled < padding; ++filled) bytes.pop_back();
   return bytes;
 }
 
