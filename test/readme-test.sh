@@ -70,7 +70,7 @@ runs() {
     # shellcheck disable=SC2016  # for the script to expand
     sed 's/&$/\&\nuntil ss -Hlun "sport = :5000" | grep -q . || [ $((waited += 1)) -gt 100 ]; do sleep 0.1; done/' "$1"
   } >"$script"
-  (cd "$work/copy" && HOME=$work/home timeout --kill-after=5 240 bash "$script") >"$work/output" 2>&1 ||
+  (cd "$work/copy" && HOME=$work/home timeout --kill-after=5 900 bash "$script") >"$work/output" 2>&1 ||
     failed "this block of $2 does not run:"$'\n'"$(cat "$1")"
   output=$(cat "$work/output")
   printf '%s\n' "$output"
