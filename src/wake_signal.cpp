@@ -26,13 +26,15 @@ wake_signal::~wake_signal() {
   sys::close(read_end_);
 }
 
-void wake_signal::notify() const noexcept {
+void notify(int descriptor) noexcept {
   const int saved = errno;  // a signal handler must leave errno alone
   const std::uint64_t one = 1;
   // EAGAIN: the counter or the pipe is full, so it is readable already.
-  static_cast<void>(sys::write(write_end_, &one, sizeof one));
+  static_cast<void>(sys::write(descriptor, &one, sizeof one));
   errno = saved;
 }
+
+void wake_signal::notify() const noexcept { detail::notify(write_end_); }
 
 void wake_signal::clear() const noexcept {
   std::uint64_t waste[64];

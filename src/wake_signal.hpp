@@ -2,6 +2,9 @@
 
 namespace udppump::detail {
 
+/// Makes an eventfd, or the pipe that a descriptor writes to, readable. Any thread, and signal handlers.
+void notify(int descriptor) noexcept;
+
 /// A descriptor that becomes readable by notify() and stops being so by clear(): an eventfd where the kernel gives one,
 /// else a pipe. notify() is safe from any thread and from signal handlers.
 class wake_signal {

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#include "sys.hpp"
+#include "wake_signal.hpp"
 
 namespace udppump::detail {
 
@@ -64,8 +64,7 @@ void worker_link::serving() noexcept {
   if (std::exchange(said_serving_, true)) return;
   auto starting = page_state::starting;
   page_.state.compare_exchange_strong(starting, page_state::serving, std::memory_order_release);
-  const std::uint64_t one = 1;
-  static_cast<void>(sys::write(tell_parent_, &one, sizeof one));
+  notify(tell_parent_);
 }
 
 void worker_link::stopping() noexcept { page_.state.store(page_state::stopping, std::memory_order_release); }

@@ -71,7 +71,7 @@ class worker_link {
   /// A handler starts; the time may be a few microseconds early.
   void handling(clock::time_point since) noexcept {
     if (fork_mark_.in_child()) return;
-    page_.handling_since.store(static_cast<std::uint64_t>(since.time_since_epoch().count()), std::memory_order_relaxed);
+    page_.handling_since.store(nanoseconds_of(since), std::memory_order_relaxed);
   }
   void received(std::size_t bytes) noexcept {
     if (fork_mark_.in_child()) return;

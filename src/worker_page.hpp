@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -27,6 +28,11 @@ static_assert(shared_count::is_always_lock_free && std::atomic<std::uint32_t>::i
 /// For counts with one writer: no locked instruction.
 inline void add(shared_count& count, std::uint64_t amount) noexcept {
   count.store(count.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+}
+
+/// How times stand on the board: CLOCK_MONOTONIC, which is the same in all processes.
+inline std::uint64_t nanoseconds_of(std::chrono::steady_clock::time_point at) noexcept {
+  return static_cast<std::uint64_t>(at.time_since_epoch().count());
 }
 
 struct board_header {

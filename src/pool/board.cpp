@@ -5,6 +5,7 @@
 
 #include "failure.hpp"
 #include "sys_process.hpp"
+#include "wake_signal.hpp"
 
 namespace udppump::detail {
 
@@ -85,9 +86,7 @@ std::size_t board::claim(std::size_t number) {
     one.kicks = one.handling_since = one.received = one.bytes = one.handled = one.handler_time = 0;
     for (auto& count : one.times) count.store(0, std::memory_order_relaxed);
     one.last_words[0] = '\0';
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    one.started_at = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+    one.started_at = nanoseconds_of(std::chrono::steady_clock::now());
     one.state = page_state::starting;
     return at;
   }
@@ -103,8 +102,7 @@ int board::page_signal(std::size_t page) {
 
 void board::notify(std::size_t page) const noexcept {
   if (!page_signals_[page]) return;
-  const std::uint64_t one = 1;
-  static_cast<void>(sys::write(page_signals_[page].fd(), &one, sizeof one));
+  detail::notify(page_signals_[page].fd());
 }
 
 }  // namespace udppump::detail

@@ -9,6 +9,7 @@
 #include "pool/become.hpp"
 #include "pool/worker_setup.hpp"
 #include "sys_process.hpp"
+#include "wake_signal.hpp"
 
 namespace udppump::detail {
 
@@ -190,9 +191,7 @@ int pool_core::run(worker_body body) {
     const assignment what{board_->page(inherited_->page).number, inherited_->page};
     if (::getppid() != inherited_->parent) return status_no_setup;
     take_workers_signals(*board_, what.page);
-    sigset_t parents;
-    sigemptyset(&parents);
-    for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&parents, one);
+    const sigset_t parents = parents_signals();
     ::sigprocmask(SIG_UNBLOCK, &parents, nullptr);
     return run_body(context_, what, body).code;
   }
@@ -223,8 +222,7 @@ int pool_core::supervise(launcher& start, std::chrono::milliseconds ready_after)
 
 void pool_core::request(std::uint32_t what) noexcept {
   board_->header().requests.fetch_or(what, std::memory_order_release);
-  const std::uint64_t one = 1;
-  static_cast<void>(sys::write(board_->parent_signal(), &one, sizeof one));
+  notify(board_->parent_signal());
 }
 
 }  // namespace udppump::detail

@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cmath>
@@ -132,10 +131,7 @@ pool_status pool_status::of(pid_t parent) {
   if (!open.is_sound())
     fail(EPROTO, "the pool of process " + std::to_string(parent) + " is of another version of udppump");
   board_header& header = open.header();
-  timespec clock{};
-  ::clock_gettime(CLOCK_MONOTONIC, &clock);
-  const auto now =
-      static_cast<std::uint64_t>(clock.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(clock.tv_nsec);
+  const std::uint64_t now = nanoseconds_of(std::chrono::steady_clock::now());
   pool_status told{.parent = header.parent,
                    .restarts = header.restarts,
                    .reloads = header.reloads,

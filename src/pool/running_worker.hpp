@@ -101,6 +101,8 @@ struct inheritance {
 
 /// Runs `body` as the worker with that page, on the calling thread, and says how it ended; for forks and threads.
 worker_end run_body(const launch_context& context, const assignment& what, const worker_body& body);
+/// Those that a parent blocks while it runs, and takes from a descriptor.
+sigset_t parents_signals() noexcept;
 /// SIGTERM asks the worker on this page to stop; the signals that are the parent's are ignored. In a worker's process.
 void take_workers_signals(board& shared, std::size_t page);
 /// Puts `text` where the parent will find it.

@@ -47,14 +47,15 @@ std::string succession::hear_predecessor() {
 
 void succession::close(const std::string& why) noexcept {
   listener_.reset();
-  if (!after_ || handed_over_) return;
+  if (!after_) return;
   after_->refuse(why);
   after_.reset();
 }
 
 succession::clock::time_point succession::wakes_at() const noexcept {
-  const auto listens = accepts_from_ != clock::time_point::min() ? accepts_from_ : clock::time_point::max();
-  return std::min(deadline_, listens);
+  constexpr auto never = clock::time_point::max();
+  const bool pauses = listener_ && accepts_from_ != clock::time_point::min();
+  return std::min(after_ ? deadline_ : never, pauses ? accepts_from_ : never);
 }
 
 void succession::begin(const sigset_t& mask) {
@@ -116,10 +117,9 @@ void succession::accept() {
 }
 
 void succession::give_up_late_one() {
-  if (!after_ || clock::now() < deadline_) return;
+  if (clock::now() < deadline_) return;
   after_->refuse("its workers did not serve in time");
   after_.reset();
-  deadline_ = clock::time_point::max();
   log_.error("take-over-failed", "who wanted to take over did not do so in time; going on as before");
 }
 
@@ -137,16 +137,13 @@ std::optional<pid_t> succession::look(const std::vector<successor::offered>& soc
       break;
     case successor::news::ready: {
       const pid_t heir = after_->pid();
-      handed_over_ = true;
       owns_path_ = false;
       listener_.reset();
       after_.reset();
-      deadline_ = clock::time_point::max();
       return heir;
     }
     case successor::news::gone:
       after_.reset();
-      deadline_ = clock::time_point::max();
       log_.error("take-over-failed",
                  "the take-over by " + who + " failed before its workers served; going on as before");
   }

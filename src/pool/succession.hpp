@@ -61,10 +61,10 @@ class succession {
   const pool_log& log_;
   std::unique_ptr<successor> after_;
   pid_t executed_ = 0;
-  clock::time_point deadline_ = clock::time_point::max();      // of the one under way
+  clock::time_point deadline_;                                 // of after_
   clock::time_point accepts_from_ = clock::time_point::min();  // after a refusal by the kernel
   const std::chrono::milliseconds patience_;
-  bool owns_path_, handed_over_ = false;
+  bool owns_path_;
 };
 
 }  // namespace udppump::detail

@@ -3,17 +3,13 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 
 #include "failure.hpp"
 #include "sys_process.hpp"
 
 namespace udppump::detail {
 
-blocked_signals::blocked_signals(sigset_t& before) : before_{before} {
-  sigemptyset(&set_);
-  for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&set_, one);
+blocked_signals::blocked_signals(sigset_t& before) : set_{parents_signals()}, before_{before} {
   ::pthread_sigmask(SIG_BLOCK, &set_, &before);
   // Ignored, as some shells and daemons leave it, children would end unseen (waitpid(2)).
   struct sigaction by_default {};

@@ -42,7 +42,7 @@ class blocked_signals {
   const sigset_t& set() const noexcept { return set_; }
 
  private:
-  sigset_t set_;
+  const sigset_t set_;
   const sigset_t& before_;
   struct sigaction on_child_ {};
 };

@@ -5,6 +5,7 @@
 #include "pool/running_worker.hpp"
 #include "pool/worker_setup.hpp"
 #include "sys_process.hpp"
+#include "wake_signal.hpp"
 
 namespace udppump::detail {
 
@@ -44,8 +45,7 @@ class thread_worker : public running_worker {
       end_ = {.by_signal = false, .code = status_no_setup, .words = refused.what(), .hopeless = true};
     }
     over_.store(true, std::memory_order_release);
-    const std::uint64_t one = 1;
-    static_cast<void>(sys::write(context_.shared->parent_signal(), &one, sizeof one));
+    notify(context_.shared->parent_signal());
   }
 
   const launch_context& context_;

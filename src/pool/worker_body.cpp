@@ -62,13 +62,17 @@ struct {
 
 void on_term(int) {
   told.page->orders.fetch_or(order_stop, std::memory_order_release);
-  const int saved = errno;
-  const std::uint64_t one = 1;
-  static_cast<void>(sys::write(told.signal, &one, sizeof one));
-  errno = saved;
+  notify(told.signal);
 }
 
 }  // namespace
+
+sigset_t parents_signals() noexcept {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&set, one);
+  return set;
+}
 
 void take_workers_signals(board& shared, std::size_t page) {
   told = {&shared.page(page), shared.page_signal(page)};
