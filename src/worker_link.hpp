@@ -23,7 +23,6 @@ class worker_link {
   worker_link(board_header& board, std::uint32_t page, std::vector<int> descriptors, int tell_parent) noexcept;
 
   worker_page& page() noexcept { return page_; }
-  std::uint32_t page_index() const noexcept { return index_; }
 
   // --- the group's ---
   /// The parent told the worker to stop. Any thread.

@@ -12,7 +12,6 @@ class process : public running_worker {
   process(const process&) = delete;
   process& operator=(const process&) = delete;
 
-  pid_t pid() const noexcept override { return pid_; }
   std::optional<worker_end> ended() override;
   bool kill() noexcept override;
 

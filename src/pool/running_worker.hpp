@@ -34,8 +34,6 @@ struct worker_end {
 class running_worker {
  public:
   virtual ~running_worker() = default;
-  /// Of the process, or of the thread.
-  virtual pid_t pid() const noexcept = 0;
   /// How it ended; nothing while it runs. Once.
   virtual std::optional<worker_end> ended() = 0;
   virtual void ask_to_stop() noexcept = 0;

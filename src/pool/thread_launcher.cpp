@@ -23,7 +23,6 @@ class thread_worker : public running_worker {
   thread_worker(const thread_worker&) = delete;
   thread_worker& operator=(const thread_worker&) = delete;
 
-  pid_t pid() const noexcept override { return context_.shared->page(page_).pid; }
   std::optional<worker_end> ended() override {
     if (!over_.load(std::memory_order_acquire) || !thread_.joinable()) return {};
     thread_.join();
