@@ -38,16 +38,26 @@ nanoseconds cpu_time(pid_t process) {
   return read_clock(clock);
 }
 
-int pin_to_one_processor() {
+std::vector<int> usable_processors() {
   cpu_set_t allowed;
   check(sched_getaffinity(0, sizeof allowed, &allowed), "sched_getaffinity");
-  int last = -1;  // the first one takes most machines' interrupts
+  std::vector<int> usable;
   for (int processor = 0; processor < CPU_SETSIZE; ++processor) {
-    if (CPU_ISSET(processor, &allowed)) last = processor;
+    if (CPU_ISSET(processor, &allowed)) usable.push_back(processor);
   }
-  CPU_ZERO(&allowed);
-  CPU_SET(last, &allowed);
-  check(sched_setaffinity(0, sizeof allowed, &allowed), "sched_setaffinity");
+  return usable;
+}
+
+void pin_to(int processor) {
+  cpu_set_t only;
+  CPU_ZERO(&only);
+  CPU_SET(processor, &only);
+  check(sched_setaffinity(0, sizeof only, &only), "sched_setaffinity");
+}
+
+int pin_to_one_processor() {
+  const int last = usable_processors().back();  // the first one takes most machines' interrupts
+  pin_to(last);
   return last;
 }
 

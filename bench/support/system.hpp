@@ -8,6 +8,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "udppump/waiter.hpp"
 
@@ -31,6 +32,10 @@ nanoseconds cpu_time(pid_t process);
 
 /// Binds this thread, and the threads and processes it makes later, to one of the processors it may use; the number.
 int pin_to_one_processor();
+/// The same for a given one.
+void pin_to(int processor);
+/// Those that this process may use: where two halves of a measurement are pinned.
+std::vector<int> usable_processors();
 /// Raises the soft limit of descriptors to the hard one, and returns it.
 std::size_t raise_descriptor_limit();
 /// Ends the process, with a message, unless called again before the time is over: a benchmark must not hang.

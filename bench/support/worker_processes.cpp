@@ -1,5 +1,6 @@
 #include "support/worker_processes.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -46,11 +47,11 @@ std::vector<thread_state> threads_of(pid_t process) {
   return threads;
 }
 
-[[noreturn]] void run_worker(pid_t parent, const std::function<void(worker_note&)>& serve, worker_note& note) {
+[[noreturn]] void run_worker(pid_t parent, const std::function<void(std::size_t)>& work, std::size_t number) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
   try {
-    serve(note);
+    work(number);
   } catch (const std::exception& error) {
     fmt::print(stderr, "worker: {}\n", error.what());
     _exit(1);
@@ -58,18 +59,68 @@ std::vector<thread_state> threads_of(pid_t process) {
   _exit(0);
 }
 
+std::span<worker_note> map_notes(int memory, std::size_t count) {
+  const std::size_t size = count * sizeof(worker_note);
+  check(ftruncate(memory, static_cast<off_t>(size)), "ftruncate");
+  void* const shared = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+  if (shared == MAP_FAILED) throw std::system_error{errno, std::generic_category(), "mmap"};
+  return {new (shared) worker_note[count], count};
+}
+
+/// Makes `fd` what the program is to find as `wanted`, open across exec().
+void give(int fd, int wanted) {
+  if (fd != wanted) {
+    check(dup2(fd, wanted), "dup2");
+  } else {
+    check(fcntl(fd, F_SETFD, 0), "fcntl");
+  }
+}
+
+[[noreturn]] void become(const std::string& program, std::vector<std::string> arguments, std::size_t number, int socket,
+                         int notes) {
+  // Away from the numbers that are to be given.
+  socket = check(fcntl(socket, F_DUPFD_CLOEXEC, 10), "fcntl");
+  notes = check(fcntl(notes, F_DUPFD_CLOEXEC, 10), "fcntl");
+  give(socket, socket_fd_of_worker);
+  give(notes, notes_fd_of_worker);
+  arguments.insert(arguments.begin(), program);
+  arguments.push_back(std::to_string(number));
+  std::vector<char*> pointers;
+  for (auto& each : arguments) pointers.push_back(each.data());
+  pointers.push_back(nullptr);
+  execv(program.c_str(), pointers.data());
+  throw std::system_error{errno, std::generic_category(), program};
+}
+
 }  // namespace
 
-worker_processes::worker_processes(std::size_t count, const std::function<void(worker_note&)>& serve) {
-  void* const shared =
-      mmap(nullptr, count * sizeof(worker_note), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (shared == MAP_FAILED) throw std::system_error{errno, std::generic_category(), "mmap"};
-  notes_ = {new (shared) worker_note[count], count};
+worker_processes::worker_processes(std::size_t count, const std::function<void(worker_note&)>& serve)
+    : memory_{check(memfd_create("notes", MFD_CLOEXEC), "memfd_create")}, notes_{map_notes(memory_.fd(), count)} {
+  start([&](std::size_t number) { serve(notes_[number]); });
+}
+
+worker_processes::worker_processes(std::size_t count, const std::string& program,
+                                   const std::vector<std::string>& arguments, std::span<const int> sockets,
+                                   int processor)
+    : memory_{check(memfd_create("notes", MFD_CLOEXEC), "memfd_create")}, notes_{map_notes(memory_.fd(), count)} {
+  start([&](std::size_t number) {
+    if (processor >= 0) pin_to(processor);
+    become(program, arguments, number, sockets[number % sockets.size()], memory_.fd());
+  });
+  const auto is_ready = [](const worker_note& note) { return note.ready.load(); };
+  for (const auto deadline = wall_time() + 10s; !std::ranges::all_of(notes_, is_ready);) {
+    if (still_running() < count) throw std::runtime_error{fmt::format("{} has ended before it served", program)};
+    if (wall_time() > deadline) throw std::runtime_error{fmt::format("{} does not come to serve", program)};
+    std::this_thread::sleep_for(1ms);
+  }
+}
+
+void worker_processes::start(const std::function<void(std::size_t)>& work) {
   fflush(stdout);  // else each worker prints it once more
   const pid_t parent = getpid();
-  for (auto& note : notes_) {
+  for (std::size_t number = 0; number < notes_.size(); ++number) {
     const pid_t process = check(fork(), "fork");
-    if (process == 0) run_worker(parent, serve, note);
+    if (process == 0) run_worker(parent, work, number);
     workers_.push_back({.process = process});
   }
 }
@@ -111,6 +162,12 @@ std::uint64_t worker_processes::voluntary_switches() const {
 nanoseconds worker_processes::cpu_time() const {
   nanoseconds sum{0};
   for (const auto& each : workers_) sum += bench::cpu_time(each.process);
+  return sum;
+}
+
+std::uint64_t worker_processes::served() const {
+  std::uint64_t sum = 0;
+  for (const auto& each : notes_) sum += each.served.load(std::memory_order_relaxed);
   return sum;
 }
 

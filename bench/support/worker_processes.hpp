@@ -2,13 +2,16 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "support/system.hpp"
 #include "udppump/address.hpp"
 
 namespace bench {
@@ -25,17 +28,31 @@ struct echo_handler {
   }
 };
 
-/// What a worker tells its parent; lies in memory that both share.
-struct worker_note {
+/// What a worker tells its parent; lies in memory that both share, and that outlives an exec().
+struct alignas(64) worker_note {
   /// Wake-ups that found nothing, over the worker's life; -1 where it does not know. Written when it ends.
   std::int64_t empty_wakeups = -1;
+  /// Datagrams handled.
+  std::atomic<std::uint64_t> served{0};
+  /// A program that was exec()ed has come as far as serving.
+  std::atomic<bool> ready{false};
+
+  void count() noexcept { served.store(served.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
 };
+
+/// Descriptors that a worker program finds open.
+inline constexpr int socket_fd_of_worker = 3, notes_fd_of_worker = 4;
 
 /// Forked processes that serve one socket. They end with their parent.
 class worker_processes {
  public:
   /// Each runs serve(note) and ends when it returns.
   worker_processes(std::size_t count, const std::function<void(worker_note&)>& serve);
+  /// Each becomes `program` with `arguments` and its number behind them, finds sockets[number % sockets.size()] as
+  /// socket_fd_of_worker and all notes as notes_fd_of_worker, and runs on `processor` only (-1: on any). Returns when
+  /// all serve. Throws std::runtime_error where they do not within ten seconds.
+  worker_processes(std::size_t count, const std::string& program, const std::vector<std::string>& arguments,
+                   std::span<const int> sockets, int processor);
   worker_processes(const worker_processes&) = delete;
   worker_processes& operator=(const worker_processes&) = delete;
   /// Kills what still runs.
@@ -52,14 +69,18 @@ class worker_processes {
   void finish(const udppump::address& server);
   /// What each told; complete after finish().
   std::span<const worker_note> notes() const { return notes_; }
+  /// Over all workers, since they began.
+  std::uint64_t served() const;
 
  private:
+  void start(const std::function<void(std::size_t number)>& work);
   std::size_t still_running();
 
   struct worker {
     pid_t process;
     bool ended = false;
   };
+  descriptor memory_;
   std::vector<worker> workers_;
   std::span<worker_note> notes_;
 };

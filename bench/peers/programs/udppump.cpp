@@ -1,0 +1,16 @@
+// udppump: run(), and on libevent, with each waiter.
+#include <fmt/format.h>
+
+#include "peers/udppump_loops.hpp"
+#include "support/peer_program.hpp"
+
+int main(int argc, char** argv) {
+  using namespace bench;
+  std::vector<serving> ways;
+  for (const auto waiter : {udppump::waiter_kind::uring, udppump::waiter_kind::thread, udppump::waiter_kind::poll}) {
+    ways.push_back(serves_by<udppump_run>(fmt::format("udppump-run-{}", udppump::to_string(waiter)), waiter));
+    ways.push_back(
+        serves_by<udppump_on_libevent>(fmt::format("udppump-libevent-{}", udppump::to_string(waiter)), waiter));
+  }
+  return peer_main(argc, argv, ways);
+}
