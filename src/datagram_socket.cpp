@@ -14,6 +14,7 @@
 
 #include "control_message.hpp"
 #include "failure.hpp"
+#include "leader_note.hpp"
 #include "port_owner.hpp"
 #include "sys.hpp"
 
@@ -248,7 +249,8 @@ datagram_socket::datagram_socket(datagram_socket&& other) noexcept
       control_{other.control_},
       receive_buffer_{other.receive_buffer_},
       send_buffer_{other.send_buffer_},
-      send_errors_{other.send_errors()} {}
+      send_errors_{other.send_errors()},
+      leader_{std::move(other.leader_)} {}
 
 datagram_socket& datagram_socket::operator=(datagram_socket&& other) noexcept {
   if (this == &other) return *this;
@@ -262,6 +264,7 @@ datagram_socket& datagram_socket::operator=(datagram_socket&& other) noexcept {
   receive_buffer_ = other.receive_buffer_;
   send_buffer_ = other.send_buffer_;
   send_errors_.store(other.send_errors(), std::memory_order_relaxed);
+  leader_ = std::move(other.leader_);
   return *this;
 }
 
@@ -340,6 +343,7 @@ void datagram_socket::set_options(const address& local, const socket_options& op
 
 /// What the socket sends along is asked of the socket itself: whoever made it may have set more than our options.
 void datagram_socket::read_back() {
+  leader_ = detail::leader_note::make();
   const bool v4 = family_ == AF_INET;
   const bool v6 = family_ == AF_INET6;
   control_.local_address =

@@ -134,7 +134,7 @@ void group_core::unqueue(const pump_core& pump) noexcept {
   std::erase_if(ready_, same);
   std::replace_if(taking_turns_.begin(), taking_turns_.end(), same, nullptr);  // serve() walks through these
   std::erase_if(full_, same);
-  std::erase_if(refused_, [&same](const pausing& one) { return same(one.pump); });
+  std::erase_if(pausing_, [&same](const pausing_pump& one) { return same(one.pump); });
 }
 
 void group_core::disarm(pump_core& pump) noexcept {
@@ -268,7 +268,11 @@ void group_core::settle(const std::shared_ptr<pump_core>& pump, turn_end end) {
     case turn_end::more:
       return queue(pump);
     case turn_end::refused:
-      return pause(pump);
+      return pause(pump, refusal_pause);
+    case turn_end::spare:
+      // The waiter's alarm may be set for longer than that.
+      if (!waits_longer_than(pump->options().stand_by)) return pause(pump, pump->options().stand_by);
+      break;
     case turn_end::full:
       disarm(*pump);
       if (pump->queued) return;
@@ -286,7 +290,7 @@ void group_core::settle(const std::shared_ptr<pump_core>& pump, turn_end end) {
     pump->armed = true;
   } else if (failed == std::errc::not_enough_memory || failed == std::errc::no_space_on_device ||
              failed == std::errc::device_or_resource_busy) {
-    pause(pump);
+    pause(pump, refusal_pause);
     pump->report_refusal(failed);
   } else {
     fail(pump, failed);
@@ -302,12 +306,18 @@ void group_core::fail(const std::shared_ptr<pump_core>& pump, std::error_code wh
   pump->fail(why);
 }
 
-void group_core::pause(const std::shared_ptr<pump_core>& pump) {
+void group_core::pause(const std::shared_ptr<pump_core>& pump, std::chrono::nanoseconds time) {
   disarm(*pump);
   if (pump->queued) return;
-  refused_.push_back({pump, clock::now() + refusal_pause});
+  pausing_.push_back({pump, clock::now() + time});
   pump->queued = true;
-  waiter_->wake_after(refusal_pause);
+  waiter_->wake_after(time);
+}
+
+bool group_core::waits_longer_than(std::chrono::nanoseconds time) const noexcept {
+  if (pausing_.empty()) return false;
+  const auto until = clock::now() + time;
+  return std::ranges::any_of(pausing_, [until](const pausing_pump& one) { return one.until > until; });
 }
 
 std::error_code group_core::collect(bool block) {
@@ -325,7 +335,8 @@ void group_core::note(const firing& one) {
   if (pump->armed && one.which == pump->armed_as) {
     pump->armed = false;
     pump->note_wakeup();
-    if (one.events < 0 && one.events != -EBADF) return pause(pump);  // waiting was refused, receiving may be not
+    if (one.events < 0 && one.events != -EBADF)
+      return pause(pump, refusal_pause);  // waiting was refused, receiving may be not
     queue(pump);
   } else if (one.events > 0 && (one.events & POLLERR) != 0) {
     queue(pump);
@@ -353,15 +364,17 @@ void group_core::recheck() {
     queue(pump);
     return true;
   });
-  if (refused_.empty()) return;
+  if (pausing_.empty()) return;
   const auto now = clock::now();
-  std::erase_if(refused_, [this, now](const pausing& one) {
+  std::erase_if(pausing_, [this, now](const pausing_pump& one) {
     if (one.until > now) return false;
     one.pump->queued = false;
     queue(one.pump);
     return true;
   });
-  if (!refused_.empty()) waiter_->wake_after(refusal_pause);
+  if (pausing_.empty()) return;
+  const auto first = std::ranges::min(pausing_, {}, &pausing_pump::until);
+  waiter_->wake_after(std::max<std::chrono::nanoseconds>(first.until - now, std::chrono::microseconds{1}));
 }
 
 void group_core::heed_pool() {
@@ -481,7 +494,7 @@ void group_core::after_fork() {
   ready_.clear();
   std::fill(taking_turns_.begin(), taking_turns_.end(), nullptr);
   full_.clear();
-  refused_.clear();
+  pausing_.clear();
   for (const auto& pump : slots_) {
     if (!pump) continue;
     pump->after_fork(signal_);

@@ -18,7 +18,7 @@ namespace udppump::detail {
 /// The pumps of one thread: one waiter, one wake_signal, one receive buffer, and whose turn it is.
 ///
 /// A pump is always in one of these places: in ready_ (has or may have datagrams), armed in the waiter, in full_ (waits
-/// for a ticket), in refused_ (waits for a pause to end), or over.
+/// for a ticket), in pausing_ (waits for a pause to end), or over.
 class group_core : public std::enable_shared_from_this<group_core> {
  public:
   /// `single`: made by a pump for itself alone, whose failure is then the group's.
@@ -80,7 +80,9 @@ class group_core : public std::enable_shared_from_this<group_core> {
   /// Gives each ready pump a turn, as long as there is time.
   void serve(clock::time_point until);
   void settle(const std::shared_ptr<pump_core>& pump, turn_end end);
-  void pause(const std::shared_ptr<pump_core>& pump);
+  void pause(const std::shared_ptr<pump_core>& pump, std::chrono::nanoseconds time);
+  /// Whether a pause ends later than that.
+  bool waits_longer_than(std::chrono::nanoseconds time) const noexcept;
   void leave_readable() noexcept;
 
   fork_mark fork_mark_;
@@ -101,11 +103,11 @@ class group_core : public std::enable_shared_from_this<group_core> {
   std::vector<std::shared_ptr<pump_core>> ready_;
   std::vector<std::shared_ptr<pump_core>> taking_turns_;  // ready_ as serve() found it; null where removed meanwhile
   std::vector<std::shared_ptr<pump_core>> full_;
-  struct pausing {
+  struct pausing_pump {
     std::shared_ptr<pump_core> pump;
     clock::time_point until;
   };
-  std::vector<pausing> refused_;
+  std::vector<pausing_pump> pausing_;
   std::vector<firing> fired_;
 
   std::shared_ptr<std::byte[]> buffer_;  // never touched before it is received into: costs no memory till then

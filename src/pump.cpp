@@ -14,6 +14,7 @@ using detail::pump_core;
 
 namespace {
 
+constexpr std::chrono::seconds longest_stand_by{1};
 constexpr std::size_t largest_receive_limit = std::size_t{1} << 30;
 
 void check(const pump_options& options) {
@@ -23,6 +24,10 @@ void check(const pump_options& options) {
   }
   if (options.budget_datagrams == 0) throw std::invalid_argument{"pump_options::budget_datagrams is 0; at least 1"};
   if (options.budget_time.count() <= 0) throw std::invalid_argument{"pump_options::budget_time must be above 0"};
+  if (options.stand_by.count() < 0) throw std::invalid_argument{"pump_options::stand_by must not be negative"};
+  if (options.stand_by > longest_stand_by) {
+    throw std::invalid_argument{"pump_options::stand_by is more than a second: for so long a datagram might wait"};
+  }
 }
 
 std::shared_ptr<group_core> group_of_one(const datagram_socket& socket, const pump_options& options) {

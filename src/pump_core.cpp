@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "failure.hpp"
+#include "leader_note.hpp"
 #include "sys.hpp"
 
 #if defined(__linux__)
@@ -19,6 +20,13 @@ namespace {
 constexpr unsigned patience = 8;
 constexpr int most_queued_errors = 16;  // taken in a turn
 constexpr std::chrono::microseconds quick_handler{1};
+/// A handler that takes less is done before another worker would be awake.
+constexpr std::chrono::microseconds brief_handler{10};
+/// Handlers count as brief while their score is at least brief_score. Each brief reading adds 1, each other one takes
+/// several away: a few long ones among hundreds, or a preemption, change nothing, and one in nine does.
+constexpr unsigned brief_score = 32, best_score = 64, cost_of_long = 8;
+/// Who armed no longer ago leads.
+constexpr std::chrono::microseconds leading{100};
 
 /// Errors that no second try can mend: the descriptor is gone or is no datagram socket.
 bool is_final(long error) noexcept {
@@ -117,6 +125,8 @@ class pump_core::meter {
     const auto handled = now - read_at_ - core_.receive_cost_ * unread_;
     core_.stats_.handler_time += std::max(clock::duration{0}, handled);
     core_.quick_ = handled < unread_ * quick_handler;
+    const bool brief = handled < unread_ * brief_handler;
+    core_.score_ = brief ? std::min(core_.score_ + 1, best_score) : core_.score_ - std::min(core_.score_, cost_of_long);
     if (core_.link_) core_.link_->handled(unread_, handled);
     read_at_ = now;
     unread_ = 0;
@@ -286,10 +296,10 @@ void pump_core::deliver_one(std::span<std::byte> buffer, std::size_t size, datag
 turn_end pump_core::on_failed_receive(long error) {
   if (error == -EAGAIN || error == -EWOULDBLOCK) {
     refused_ = 0;
-    if (!std::exchange(woken_, false)) return turn_end::emptied;
+    if (!std::exchange(woken_, false)) return emptied();
     ++stats_.empty_wakeups;
     // Normal where others compete for the queue; but a socket that was shut down is readable for ever, and empty.
-    if (++empty_in_a_row_ % patience != 0 || !is_shut_down()) return turn_end::emptied;
+    if (++empty_in_a_row_ % patience != 0 || !is_shut_down()) return emptied();
     fail(code_of(ESHUTDOWN));
     return turn_end::over;
   }
@@ -302,6 +312,20 @@ turn_end pump_core::on_failed_receive(long error) {
   if (over_) return turn_end::over;  // the socket may be gone with the pump
   if (socket_.control().icmp_errors) drain_error_queue();
   return resume();
+}
+
+/// While handlers are brief, the worker that is awake has emptied the queue before another that was woken looks into
+/// it, and every parked worker makes the sender wake one more. So one leads, and whoever hears of it stands by.
+turn_end pump_core::emptied() noexcept {
+  if (score_ < brief_score || options_.stand_by.count() == 0 || !socket_.leader_) return turn_end::emptied;
+  const auto now = clock::now(), led = socket_.leader_->last_armed();
+  if (led != armed_at_ && now - led < leading) {
+    ++stats_.stood_by;
+    return turn_end::spare;
+  }
+  armed_at_ = now;
+  socket_.leader_->arming(now);
+  return turn_end::emptied;
 }
 
 turn_end pump_core::resume() const noexcept {

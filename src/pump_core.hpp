@@ -25,6 +25,8 @@ enum class turn_end {
   more,
   /// max_in_flight tickets are out: nothing until one comes back.
   full,
+  /// The queue is empty, and another worker is quicker than this one would be awake: arm after a while.
+  spare,
   /// The kernel keeps refusing: try again after a pause.
   refused,
   /// stop() was called, or the pump cannot go on.
@@ -98,6 +100,8 @@ class pump_core {
   void deliver(std::span<std::byte> buffer, std::size_t size, datagram& received, const fork_mark& mark);
   void deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& received);
   turn_end on_failed_receive(long error);
+  /// Whether to arm, now that the queue is empty.
+  turn_end emptied() noexcept;
   void drain_error_queue();
   void report(receive_error::kind what, std::error_code code, const address& peer = {});
   bool is_shut_down() const noexcept;
@@ -120,6 +124,8 @@ class pump_core {
   unsigned empty_in_a_row_ = 0;   // wake-ups that found nothing
   unsigned readings_ = 0;         // of the clock, in busy turns
   bool quick_ = false;            // handlers were, of late
+  unsigned score_ = 0;            // of handlers, for being brief
+  clock::time_point armed_at_{};  // when this pump led last
   clock::duration receive_cost_{0};
   std::uint32_t drops_seen_ = 0;
 };

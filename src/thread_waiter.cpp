@@ -73,7 +73,7 @@ class thread_waiter final : public waiter {
     set_->remove(which, fd);
   }
 
-  void wake_after(std::chrono::milliseconds delay) noexcept override {
+  void wake_after(std::chrono::nanoseconds delay) noexcept override {
     {
       const std::lock_guard lock{mutex_};
       if (wake_at_) return;

@@ -91,11 +91,11 @@ class uring_waiter final : public waiter {
     cancel(which.packed());
   }
 
-  void wake_after(std::chrono::milliseconds delay) noexcept override {
+  void wake_after(std::chrono::nanoseconds delay) noexcept override {
     if (timer_armed_) return;
     io_uring_sqe* const entry = next_entry();
     if (entry == nullptr) return signal_->notify();
-    timer_ = {delay.count() / 1000, delay.count() % 1000 * 1'000'000};
+    timer_ = {delay.count() / 1'000'000'000, delay.count() % 1'000'000'000};
     io_uring_prep_timeout(entry, &timer_, 0, 0);
     entry->user_data = timer_key;
     timer_armed_ = true;

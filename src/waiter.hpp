@@ -48,7 +48,7 @@ class waiter {
   /// When it returns, `which` is in no wait queue any more. It may still be reported by collect() if it fired before.
   virtual void disarm(arming which, int fd) noexcept = 0;
   /// Makes the wake_signal readable, or wait() return, when `delay` is over. Ignored while an earlier delay runs.
-  virtual void wake_after(std::chrono::milliseconds delay) noexcept = 0;
+  virtual void wake_after(std::chrono::nanoseconds delay) noexcept = 0;
 
   /// Said before the other calls, whenever it changes; from then on the calling thread is the only one allowed.
   virtual std::error_code serve(sleeper who) noexcept = 0;

@@ -1,7 +1,10 @@
 #include "support/peer_program.hpp"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -13,12 +16,24 @@
 namespace bench {
 namespace {
 
-/// This worker's note among those of the benchmark that started it.
-worker_note& inherited_note(std::size_t number) {
-  const std::size_t size = (number + 1) * sizeof(worker_note);
-  void* const shared = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, notes_fd_of_worker, 0);
+/// The workers' notes, which the benchmark that started this program reads.
+worker_note* inherited_notes(std::size_t workers) {
+  void* const shared =
+      mmap(nullptr, workers * sizeof(worker_note), PROT_READ | PROT_WRITE, MAP_SHARED, notes_fd_of_worker, 0);
   if (shared == MAP_FAILED) throw std::system_error{errno, std::generic_category(), "mmap"};
-  return static_cast<worker_note*>(shared)[number];
+  return static_cast<worker_note*>(shared);
+}
+
+/// Becomes `workers` processes, which end with this one; the number of the calling one.
+std::size_t fork_into(std::size_t workers) {
+  const pid_t parent = getpid();
+  for (std::size_t number = 1; number < workers; ++number) {
+    if (check(fork(), "fork") != 0) continue;
+    check(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
+    if (getppid() != parent) _exit(1);
+    return number;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -47,22 +62,33 @@ int peer_main(int argc, char** argv, const std::vector<serving>& ways) {
         std::vector<std::string> names;
         for (const auto& way : ways) names.push_back(way.name);
         std::string as = names.front(), handler = "echo", address = "127.0.0.1:5300";
-        std::optional<std::size_t> number;
+        std::size_t workers = 1, inherited = 0;
         app.add_option("--as", as, "The way to serve")->check(CLI::IsMember(names))->capture_default_str();
         app.add_option("--handler", handler, "count, echo, spin:TIME, work or work:spin")->capture_default_str();
         app.add_option("--listen", address, "By hand: serve this address")->capture_default_str();
-        app.add_option("--worker", number, "Serve the socket inherited as descriptor 3, as this worker");
+        app.add_option("--workers", workers, "Processes that share the socket")
+            ->check(CLI::PositiveNumber)
+            ->capture_default_str();
+        app.add_option("--inherited", inherited, "Serve so many sockets of the benchmark that started this program");
         CLI11_PARSE(app, argc, argv);
 
-        worker_note by_hand;
-        worker_note& note = number ? inherited_note(*number) : by_hand;
+        std::vector<worker_note> by_hand(inherited == 0 ? workers : 0);
+        worker_note* const notes = inherited == 0 ? by_hand.data() : inherited_notes(workers);
         std::vector<udppump::datagram_socket> sockets;
-        sockets.push_back(number ? udppump::datagram_socket::adopt(socket_fd_of_worker)
-                                 : udppump::datagram_socket::bind(udppump::address::parse(address)));
+        if (inherited == 0) sockets.push_back(udppump::datagram_socket::bind(udppump::address::parse(address)));
+        for (std::size_t i = 0; i < inherited; ++i) {
+          sockets.push_back(udppump::datagram_socket::adopt(first_socket_fd_of_worker + static_cast<int>(i)));
+        }
         const auto way = std::ranges::find(ways, as, &serving::name);
-        if (!number) fmt::print("{} on {}\n", as, sockets.front().local().to_string());
-        note.ready = true;  // the benchmarks wait until it sleeps as well
-        way->serve(sockets, peer_handler{handler, note, static_cast<std::uint16_t>(number.value_or(0))});
+        if (inherited == 0) {
+          fmt::print("{} on {}\n", as, sockets.front().local().to_string());
+          std::fflush(stdout);
+        }
+        const std::size_t number = fork_into(workers);
+        worker_note& note = notes[number];
+        note.process = getpid();  // the benchmark waits until it sleeps as well
+        way->serve(std::span{sockets}.subspan(number % sockets.size(), 1),
+                   peer_handler{handler, note, static_cast<std::uint16_t>(number)});
         return EXIT_SUCCESS;
       },
       argc, argv);

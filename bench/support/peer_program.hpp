@@ -62,8 +62,8 @@ serving serves_by(std::string name, auto... setup) {
           }};
 }
 
-/// The main() of a peer's program: one worker, which serves until it is killed. A benchmark gives it its socket; by
-/// hand it is given an address.
+/// The main() of a peer's program, which serves until it is killed. A benchmark gives it its sockets; by hand it is
+/// given an address.
 int peer_main(int argc, char** argv, const std::vector<serving>& ways);
 
 }  // namespace bench

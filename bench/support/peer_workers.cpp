@@ -60,7 +60,8 @@ peer_workers::peer_workers(const peer& which, const peer_workers_options& option
       server_{sockets_.front().local()},
       processes_{options.workers,
                  path_of(which),
-                 {"--as", which.name, "--handler", options.handler, "--worker"},
+                 {"--as", which.name, "--handler", options.handler, "--workers", std::to_string(options.workers),
+                  "--inherited", std::to_string(sockets_.size())},
                  descriptors_of(sockets_),
                  options.processor} {
   processes_.wait_until_parked();

@@ -67,24 +67,15 @@ std::span<worker_note> map_notes(int memory, std::size_t count) {
   return {new (shared) worker_note[count], count};
 }
 
-/// Makes `fd` what the program is to find as `wanted`, open across exec().
-void give(int fd, int wanted) {
-  if (fd != wanted) {
-    check(dup2(fd, wanted), "dup2");
-  } else {
-    check(fcntl(fd, F_SETFD, 0), "fcntl");
-  }
-}
-
-[[noreturn]] void become(const std::string& program, std::vector<std::string> arguments, std::size_t number, int socket,
+[[noreturn]] void become(const std::string& program, std::vector<std::string> arguments, std::span<const int> sockets,
                          int notes) {
-  // Away from the numbers that are to be given.
-  socket = check(fcntl(socket, F_DUPFD_CLOEXEC, 10), "fcntl");
-  notes = check(fcntl(notes, F_DUPFD_CLOEXEC, 10), "fcntl");
-  give(socket, socket_fd_of_worker);
-  give(notes, notes_fd_of_worker);
+  // First away from the numbers that are to be given.
+  std::vector<int> given{notes};
+  given.insert(given.end(), sockets.begin(), sockets.end());
+  const int beyond = notes_fd_of_worker + static_cast<int>(given.size());
+  for (int& fd : given) fd = check(fcntl(fd, F_DUPFD_CLOEXEC, beyond), "fcntl");
+  for (int wanted = notes_fd_of_worker; const int fd : given) check(dup2(fd, wanted++), "dup2");
   arguments.insert(arguments.begin(), program);
-  arguments.push_back(std::to_string(number));
   std::vector<char*> pointers;
   for (auto& each : arguments) pointers.push_back(each.data());
   pointers.push_back(nullptr);
@@ -96,29 +87,33 @@ void give(int fd, int wanted) {
 
 worker_processes::worker_processes(std::size_t count, const std::function<void(worker_note&)>& serve)
     : memory_{check(memfd_create("notes", MFD_CLOEXEC), "memfd_create")}, notes_{map_notes(memory_.fd(), count)} {
-  start([&](std::size_t number) { serve(notes_[number]); });
+  start(count, [&](std::size_t number) { serve(notes_[number]); });
 }
 
 worker_processes::worker_processes(std::size_t count, const std::string& program,
                                    const std::vector<std::string>& arguments, std::span<const int> sockets,
                                    int processor)
     : memory_{check(memfd_create("notes", MFD_CLOEXEC), "memfd_create")}, notes_{map_notes(memory_.fd(), count)} {
-  start([&](std::size_t number) {
+  check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl");  // the workers are children of the program, and outlive it
+  start(1, [&](std::size_t) {
     if (processor >= 0) pin_to(processor);
-    become(program, arguments, number, sockets[number % sockets.size()], memory_.fd());
+    become(program, arguments, sockets, memory_.fd());
   });
-  const auto is_ready = [](const worker_note& note) { return note.ready.load(); };
-  for (const auto deadline = wall_time() + 10s; !std::ranges::all_of(notes_, is_ready);) {
-    if (still_running() < count) throw std::runtime_error{fmt::format("{} has ended before it served", program)};
+  const auto serves = [](const worker_note& note) { return note.process.load() != 0; };
+  for (const auto deadline = wall_time() + 10s; !std::ranges::all_of(notes_, serves);) {
+    if (still_running() == 0) throw std::runtime_error{fmt::format("{} has ended before it served", program)};
     if (wall_time() > deadline) throw std::runtime_error{fmt::format("{} does not come to serve", program)};
     std::this_thread::sleep_for(1ms);
   }
+  for (const auto& note : notes_) {
+    if (note.process != workers_.front().process) workers_.push_back({.process = note.process});
+  }
 }
 
-void worker_processes::start(const std::function<void(std::size_t)>& work) {
+void worker_processes::start(std::size_t count, const std::function<void(std::size_t)>& work) {
   fflush(stdout);  // else each worker prints it once more
   const pid_t parent = getpid();
-  for (std::size_t number = 0; number < notes_.size(); ++number) {
+  for (std::size_t number = 0; number < count; ++number) {
     const pid_t process = check(fork(), "fork");
     if (process == 0) run_worker(parent, work, number);
     workers_.push_back({.process = process});
@@ -127,9 +122,11 @@ void worker_processes::start(const std::function<void(std::size_t)>& work) {
 
 worker_processes::~worker_processes() {
   for (const auto& each : workers_) {
-    if (each.ended) continue;
-    kill(each.process, SIGKILL);
-    waitpid(each.process, nullptr, 0);
+    if (!each.ended) kill(each.process, SIGKILL);
+  }
+  // A program's process comes first: when it is gone, its children are this one's.
+  for (const auto& each : workers_) {
+    if (!each.ended) waitpid(each.process, nullptr, 0);
   }
   munmap(notes_.data(), notes_.size_bytes());
 }

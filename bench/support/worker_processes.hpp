@@ -34,23 +34,23 @@ struct alignas(64) worker_note {
   std::int64_t empty_wakeups = -1;
   /// Datagrams handled.
   std::atomic<std::uint64_t> served{0};
-  /// A program that was exec()ed has come as far as serving.
-  std::atomic<bool> ready{false};
+  /// Of a program that was exec()ed: who serves, once it has come so far.
+  std::atomic<pid_t> process{0};
 
   void count() noexcept { served.store(served.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
 };
 
-/// Descriptors that a worker program finds open.
-inline constexpr int socket_fd_of_worker = 3, notes_fd_of_worker = 4;
+/// Descriptors that a worker program finds open: all notes, then one or more sockets.
+inline constexpr int notes_fd_of_worker = 3, first_socket_fd_of_worker = 4;
 
 /// Forked processes that serve one socket. They end with their parent.
 class worker_processes {
  public:
   /// Each runs serve(note) and ends when it returns.
   worker_processes(std::size_t count, const std::function<void(worker_note&)>& serve);
-  /// Each becomes `program` with `arguments` and its number behind them, finds sockets[number % sockets.size()] as
-  /// socket_fd_of_worker and all notes as notes_fd_of_worker, and runs on `processor` only (-1: on any). Returns when
-  /// all serve. Throws std::runtime_error where they do not within ten seconds.
+  /// Starts `program` with `arguments`, which forks into `count` workers: as programs do that share a socket. It finds
+  /// all notes as notes_fd_of_worker and the sockets from first_socket_fd_of_worker on, and runs on `processor` only
+  /// (-1: on any). Returns when all serve. Throws std::runtime_error where they do not within ten seconds.
   worker_processes(std::size_t count, const std::string& program, const std::vector<std::string>& arguments,
                    std::span<const int> sockets, int processor);
   worker_processes(const worker_processes&) = delete;
@@ -73,7 +73,7 @@ class worker_processes {
   std::uint64_t served() const;
 
  private:
-  void start(const std::function<void(std::size_t number)>& work);
+  void start(std::size_t count, const std::function<void(std::size_t number)>& work);
   std::size_t still_running();
 
   struct worker {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,6 +17,11 @@
 #include "udppump/export.hpp"
 
 namespace udppump {
+
+namespace detail {
+class leader_note;
+class pump_core;
+}  // namespace detail
 
 using bytes_view = std::span<const std::byte>;
 
@@ -168,6 +174,7 @@ class UDPPUMP_EXPORT datagram_socket {
   datagram_socket() noexcept = default;
   void set_options(const address& local, const socket_options& options);
   void read_back();
+  friend class detail::pump_core;
   long send_parts(std::span<const iovec> parts, const address& to, const send_options& options) const noexcept;
 
   int fd_ = -1;
@@ -179,6 +186,7 @@ class UDPPUMP_EXPORT datagram_socket {
   buffer_size receive_buffer_;
   buffer_size send_buffer_{.limit = "net.core.wmem_max"};
   mutable std::atomic<std::uint64_t> send_errors_{0};
+  std::shared_ptr<detail::leader_note> leader_;  // of the workers that share the socket
 };
 
 }  // namespace udppump

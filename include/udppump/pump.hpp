@@ -82,6 +82,12 @@ struct pump_options {
   /// ...or after this much time, whatever comes first; checked after each datagram, or after each fourth as long as the
   /// handler takes less than a microsecond. In a group it is the pump's turn.
   std::chrono::nanoseconds budget_time = std::chrono::milliseconds{1};
+  /// For how long this pump leaves its socket alone when handlers are brief, less than some ten microseconds of late,
+  /// and another worker on the same socket has just emptied the queue and waits: that one is done before this one would
+  /// be awake. It then looks by itself; a datagram that the other cannot take meanwhile, because a handler is suddenly
+  /// long, waits no longer than that. Workers hear of each other when they are threads, or were forked after the socket
+  /// was made; others, and all where this is 0, always wait for the socket.
+  std::chrono::microseconds stand_by = std::chrono::milliseconds{2};
   /// While this many tickets are out, the pump takes no datagram and leaves them to other workers. 0: no limit.
   std::size_t max_in_flight = 0;
   /// Called on the pump's thread. Without it, errors are only counted in stats().
@@ -113,6 +119,8 @@ struct pump_stats {
   std::uint64_t kernel_drops = 0;
   /// Times the waiter woke the pump; those of them that found nothing to receive; dispatches ended by the budget.
   std::uint64_t wakeups = 0, empty_wakeups = 0, budget_yields = 0;
+  /// Times the pump left its socket to another worker (pump_options::stand_by).
+  std::uint64_t stood_by = 0;
   /// Time spent in the handler: what a turn took less the cost of receiving, which is measured now and then. Right to a
   /// fraction of a microsecond a datagram.
   std::chrono::nanoseconds handler_time{0};
