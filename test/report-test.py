@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The page of the benchmarks (bench/report), from made-up results: goals, who was better and why, what is missing or
-malformed, what has to be escaped.
+malformed, what has to be escaped. And docs/benchmarks.md is what the results beside it say.
 
 usage: report-test.py SOURCE [unittest's options]
 """
@@ -9,6 +9,7 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -310,6 +311,17 @@ class Report(unittest.TestCase):
         self.page(table("memory per socket, bytes", ["heap served"], {"epoll x1": [0.0], "epoll x100": [0.0]}),
                   benchmark="scale")
         self.assertEqual(list((self.docs / "benchmarks").glob("*.svg")), [])
+
+    # --- the page of this repository
+    def test_the_page_in_docs_is_what_its_results_say(self):
+        self.docs.mkdir()
+        shutil.copytree(SOURCE / "docs/benchmarks", self.docs / "benchmarks")
+        drawn = {path.name for path in (self.docs / "benchmarks").glob("*.svg")}
+        page = self.report(self.docs)
+        self.assertEqual({path.name for path in (self.docs / "benchmarks").glob("*.svg")}, drawn,
+                         "other pictures; cure: ./dev bench --page")
+        self.assertEqual(page.splitlines(), (SOURCE / "docs/benchmarks.md").read_text().splitlines(),
+                         "cure: ./dev bench --page")
 
 
 if __name__ == "__main__":
