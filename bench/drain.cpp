@@ -137,8 +137,9 @@ int drain(int argc, char** argv) {
   std::vector<udppump::datagram_socket> sockets;
   sockets.push_back(bind_loopback(64 << 20));
   queue_filler filler{sockets.front(), payload, datagrams};
-  fmt::print("run: {} repetitions, {} datagrams of {} bytes in each (receive buffer {} bytes), processor {}\n",
-             chosen.repetitions, filler.capacity(), payload, sockets.front().receive_buffer().granted, processor);
+  print_run(fmt::format("{} repetitions, {} datagrams of {} bytes in each (receive buffer {} bytes), processor {}",
+                        chosen.repetitions, filler.capacity(), payload, sockets.front().receive_buffer().granted,
+                        processor));
 
   const auto measure = [&](const contender& each) {
     give_up_after(std::chrono::seconds{30});

@@ -95,6 +95,7 @@ int idle(int argc, char** argv) {
   auto contenders = all_contenders();
   select(contenders, chosen);
   if (contenders.empty()) return EXIT_SUCCESS;
+  print_run(fmt::format("{} s", seconds));
   const table result = watch(contenders, std::chrono::milliseconds{static_cast<std::int64_t>(seconds * 1000)});
   result.print();
   write_json(chosen.json, {result});

@@ -247,6 +247,7 @@ int pool(int argc, char** argv) {
   if (chosen.quick && time->count() == 0) seconds = 1;
 
   print_heading("pool: cost of a worker_pool", method);
+  print_run(fmt::format("{} repetitions, the parent watched for {} s", chosen.repetitions, static_cast<int>(seconds)));
   const std::vector<table> tables{parent(std::chrono::seconds{static_cast<int>(seconds)}), reloads(chosen.repetitions),
                                   drain(chosen.repetitions)};
   for (const table& each : tables) each.print();

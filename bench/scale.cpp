@@ -198,8 +198,8 @@ int run(int argc, char** argv) {
   auto contenders = all_contenders(descriptor_limit);
   select(contenders, chosen);
   if (contenders.empty()) return EXIT_SUCCESS;
-  fmt::print("run: {} repetitions, {} wake-ups in each, at most {} descriptors\n", chosen.repetitions, wakeups,
-             descriptor_limit);
+  print_run(fmt::format("{} repetitions, {} wake-ups in each, at most {} descriptors", chosen.repetitions, wakeups,
+                        descriptor_limit));
   interleave(contenders, chosen.repetitions, [&](contender& each) {
     give_up_after(std::chrono::seconds{60});
     each.results.push_back(each.measure(each.sockets, wakeups));

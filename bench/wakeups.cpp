@@ -160,8 +160,8 @@ int wakeups(int argc, char** argv) {
   select(contenders, chosen);
   if (contenders.empty()) return EXIT_SUCCESS;
   const std::string place = sizes.spread ? "any processor" : fmt::format("processor {}", pin_to_one_processor());
-  fmt::print("run: {} repetitions, {} workers, {} datagrams in each, {} us apart, {}\n", chosen.repetitions,
-             sizes.workers, sizes.datagrams, sizes.pause_us, place);
+  print_run(fmt::format("{} repetitions, {} workers, {} datagrams in each, {} us apart, {}", chosen.repetitions,
+                        sizes.workers, sizes.datagrams, sizes.pause_us, place));
 
   interleave(contenders, chosen.repetitions, [&](contender& each) { measure(each, sizes); });
 

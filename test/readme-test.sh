@@ -91,7 +91,7 @@ for entry in "$source"/* "$source"/.clang-*; do
 done
 ln -s -- "$build" "$work/copy/build/dev"
 
-for document in README.md CONTRIBUTING.md CHANGELOG.md docs/design.md docs/seed.md; do
+for document in README.md CONTRIBUTING.md CHANGELOG.md bench/README.md docs/benchmarks.md docs/design.md docs/seed.md; do
   blocks "$source/$document"
   for quote in "$work"/blocks/*.quote; do
     [[ -e $quote ]] || continue

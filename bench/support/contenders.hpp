@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "support/machine.hpp"
 #include "support/options.hpp"
 #include "support/system.hpp"
 #include "udppump/waiter.hpp"
@@ -47,7 +48,7 @@ inline std::vector<udppump::waiter_kind> available_waiters() {
   for (const auto kind : {udppump::waiter_kind::uring, udppump::waiter_kind::thread, udppump::waiter_kind::poll}) {
     const auto reason = why_unavailable(kind);
     if (!reason) available.push_back(kind);
-    if (reason) fmt::print("left out: waiter {}: {}\n", udppump::to_string(kind), *reason);
+    if (reason) print_left_out(fmt::format("waiter {}", udppump::to_string(kind)), *reason);
   }
   return available;
 }

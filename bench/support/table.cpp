@@ -1,15 +1,22 @@
 #include "support/table.hpp"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <system_error>
+
+#include "support/machine.hpp"
 
 namespace bench {
 namespace {
+
+using nlohmann::ordered_json;
 
 std::string to_text(const table::cell& cell, int precision) {
   if (const auto* figure = std::get_if<double>(&cell)) return fmt::format("{:.{}f}", *figure, precision);
@@ -20,12 +27,30 @@ std::string to_text(const table::cell& cell, int precision) {
   return "-";
 }
 
-std::string to_json_value(const table::cell& cell) {
-  if (const auto* figure = std::get_if<double>(&cell)) return fmt::format("{}", *figure);
+/// What a reader sees of a figure and a little more; not the noise of its last binary digits.
+double rounded(double figure) { return std::isfinite(figure) ? std::stod(fmt::format("{:.6g}", figure)) : figure; }
+
+/// A figure that is not finite is null: JSON has no word for it.
+ordered_json to_json_value(const table::cell& cell) {
+  if (const auto* figure = std::get_if<double>(&cell)) return rounded(*figure);
   if (const auto* spread = std::get_if<summary>(&cell)) {
-    return fmt::format(R"({{"median": {}, "lower": {}, "upper": {}}})", spread->median, spread->lower, spread->upper);
+    return {{"median", rounded(spread->median)}, {"lower", rounded(spread->lower)}, {"upper", rounded(spread->upper)}};
   }
-  return "null";
+  return nullptr;
+}
+
+ordered_json to_json_value(const machine& on) {
+  return {{"processors", on.processors},
+          {"model", on.model},
+          {"kernel", on.kernel},
+          {"rmem_max", on.receive_buffer_limit},
+          {"load", on.load},
+          {"build", on.build_type},
+          {"compiler", on.compiler}};
+}
+
+std::string in_utc(std::chrono::system_clock::time_point time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
 }
 
 }  // namespace
@@ -52,16 +77,15 @@ void table::print() const {
   }
 }
 
-std::string table::to_json() const {
-  std::vector<std::string> rows;
+ordered_json table::to_json() const {
+  auto columns = ordered_json::array(), rows = ordered_json::array();
+  for (const auto& each : columns_) columns.push_back({{"name", each.name}, {"precision", each.precision}});
   for (const auto& each : rows_) {
-    std::string text = fmt::format(R"({{"name": "{}")", each.name);
-    for (std::size_t i = 0; i < columns_.size(); ++i) {
-      text += fmt::format(R"(, "{}": {})", columns_[i].name, to_json_value(each.cells[i]));
-    }
-    rows.push_back(text + "}");
+    auto cells = ordered_json::array();
+    for (const auto& value : each.cells) cells.push_back(to_json_value(value));
+    rows.push_back({{"name", each.name}, {"cells", cells}});
   }
-  return fmt::format("{{\"title\": \"{}\", \"rows\": [\n  {}\n]}}", title_, fmt::join(rows, ",\n  "));
+  return {{"title", title_}, {"columns", columns}, {"rows", rows}};
 }
 
 table::cell summary_cell(const std::vector<double>& samples) {
@@ -70,10 +94,23 @@ table::cell summary_cell(const std::vector<double>& samples) {
 
 void write_json(const std::string& file, const std::vector<table>& tables) {
   if (file.empty()) return;
-  std::vector<std::string> texts;
-  for (const auto& each : tables) texts.push_back(each.to_json());
+  const auto& run = printed_so_far();
+  const std::chrono::duration<double> took = std::chrono::system_clock::now() - run.began;
+  auto written = ordered_json::array();
+  for (const auto& each : tables) written.push_back(each.to_json());
+  const ordered_json all = {{"benchmark", run.benchmark},
+                            {"title", run.title},
+                            {"method", run.method},
+                            {"quick", run.quick},
+                            {"revision", run.revision},
+                            {"began", in_utc(run.began)},
+                            {"seconds", std::round(took.count())},
+                            {"machine", to_json_value(run.measured_on)},
+                            {"run", run.sizes},
+                            {"left_out", run.left_out},
+                            {"tables", written}};
   std::ofstream out{file};
-  out << fmt::format("[{}]\n", fmt::join(texts, ",\n"));
+  out << all.dump(1) << '\n';
   out.flush();
   if (!out) throw std::system_error{errno, std::generic_category(), file};
 }

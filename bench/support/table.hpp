@@ -1,5 +1,6 @@
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <variant>
 #include <vector>
@@ -25,8 +26,9 @@ class table {
   void add(std::string name, std::vector<cell> cells) { rows_.push_back({std::move(name), std::move(cells)}); }
 
   void print() const;
-  /// {"title": ..., "rows": [{"name": ..., "ns/datagram": {"median": ..., "lower": ..., "upper": ...}}, ...]}
-  std::string to_json() const;
+  /// {"title": ..., "columns": [{"name": ..., "precision": 0}, ...], "rows": [{"name": ..., "cells": [...]}, ...]}; a
+  /// cell is null, a figure, or {"median": ..., "lower": ..., "upper": ...}.
+  nlohmann::ordered_json to_json() const;
 
  private:
   struct row {
@@ -41,7 +43,8 @@ class table {
 /// The samples' summary; nothing where there are none.
 table::cell summary_cell(const std::vector<double>& samples);
 
-/// Writes the tables to `file` as a JSON array; does nothing where `file` is empty. Throws std::system_error.
+/// Writes to `file` what was printed: the heading, the sizes of the run, the tables. Does nothing where `file` is
+/// empty. Throws std::system_error. bench/report makes pages of it.
 void write_json(const std::string& file, const std::vector<table>& tables);
 
 }  // namespace bench
