@@ -2,19 +2,10 @@
 # Runs `udppump compare` as its users would, briefly. How fast anything is does not matter here.
 #
 # usage: tool-compare-test.sh UDPPUMP
-set -euo pipefail
+# shellcheck source=test/support/script.sh
+source "$(dirname -- "$0")/support/script.sh"
 
 tool=$1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-
-fail() {
-  echo "FAILED: $*" >&2
-  for file in out err; do
-    [ -s "$dir/$file" ] && sed "s/^/  $file: /" "$dir/$file" >&2
-  done
-  exit 1
-}
 
 # compare CODE ARGUMENT...
 compare() {
