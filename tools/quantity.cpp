@@ -66,7 +66,7 @@ std::uint64_t limit_value(const std::string& text, const std::string& whole) {
 
 std::string known_limits() {
   std::string names;
-  for (const named_limit& one : limits) names += (names.empty() ? "" : " ") + std::string{one.name};
+  for (const named_limit& one : limits) names.append(names.empty() ? "" : " ").append(one.name);
   return names;
 }
 
