@@ -296,7 +296,7 @@ std::string written_scope(std::uint32_t index) {
   const bool known = if_indextoname(index, name.data()) != nullptr;
   // Not a name that would read as a number, or break up a log.
   if (known && !all_digits(name.data()) && escaped(name.data()) == name.data()) return std::string{"%"} + name.data();
-  return "%" + std::to_string(index);
+  return std::string{"%"} + std::to_string(index);
 }
 
 [[noreturn]] void fail(std::string_view text, const std::string& cause, const char* cure, int code) {
@@ -404,7 +404,7 @@ std::uint32_t address::scope_id() const noexcept {
 std::string address::unix_path() const {
   if (!is_unix()) return {};
   const auto name = unix_name_of(*this);
-  return (name.kind == unix_kind::abstract ? "@" : "") + std::string{name.bytes};
+  return std::string{name.kind == unix_kind::abstract ? "@" : ""}.append(name.bytes);
 }
 
 address address::unmapped() const noexcept {
@@ -435,7 +435,7 @@ std::string address::to_string() const {
     case AF_INET: {
       const auto raw = raw_of<sockaddr_in>(*this);
       inet_ntop(AF_INET, &raw.sin_addr, ip.data(), ip.size());
-      return ip.data() + (":" + std::to_string(port()));
+      return std::string{ip.data()} + ":" + std::to_string(port());
     }
     case AF_INET6: {
       const auto raw = raw_of<sockaddr_in6>(*this);

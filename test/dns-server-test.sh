@@ -3,44 +3,13 @@
 # through every way of ending. UDPPUMP_WAITER chooses how its workers wait.
 #
 # usage: dns-server-test.sh DNS_SERVER EXAMPLES_DIR
-set -euo pipefail
-
-for tool in dig dnsperf; do
-  command -v $tool >/dev/null || { echo "SKIPPED: $tool is not installed" && exit 77; }
-done
+# shellcheck source=test/support/script.sh
+source "$(dirname -- "$0")/support/script.sh"
+needs dig dnsperf
 server=$1
 zone=$2/example.com.zone
 queries=$2/example.com.queries
-dir=$(mktemp -d)
-pid=
-workers=()
 
-clean_up() {
-  for each in $pid ${workers[@]+"${workers[@]}"}; do kill -KILL "$each" 2>/dev/null || true; done
-  rm -rf "$dir"
-}
-trap clean_up EXIT
-
-fail() {
-  echo "FAILED: $*" >&2
-  for file in out err; do
-    [ -s "$dir/$file" ] && sed "s/^/  server's $file: /" "$dir/$file" >&2
-  done
-  exit 1
-}
-
-# Waits until a command succeeds, at most 20 seconds.
-await() {
-  local deadline=$((SECONDS + 20))
-  until "$@"; do
-    ((SECONDS < deadline)) || return 1
-    sleep 0.02
-  done
-}
-
-# Ended, though perhaps not yet waited for.
-gone() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
-all_gone() { for each in "$@"; do gone "$each" || return 1; done; }
 children() { tr ' ' '\n' <"/proc/$pid/task/$pid/children"; }
 has_line() { grep -q -- "$1" "$dir/$2"; }
 
@@ -52,6 +21,7 @@ start() {
   : >"$dir/err"
   "$server" --zone "$zone" --bind "$@" --workers 4 >"$dir/out" 2>"$dir/err" &
   pid=$!
+  started=("$pid")
   await has_started_or_ended || fail "it did not start within the deadline"
   if gone "$pid" && [ -n "${UDPPUMP_WAITER:-}" ] && has_line 'waiter\|io_uring' err; then
     echo "SKIPPED: $(cat "$dir/err")"
@@ -60,6 +30,7 @@ start() {
   gone "$pid" && fail "it did not start"
   mapfile -t ports < <(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$dir/out")
   mapfile -t workers < <(children)
+  started=("$pid" "${workers[@]}")
   [ "${#workers[@]}" = 4 ] || fail "not 4 workers but: ${workers[*]}"
   if [ -n "${UDPPUMP_WAITER:-}" ]; then
     has_line "waiting by $UDPPUMP_WAITER\$" out || fail "the waiter is not $UDPPUMP_WAITER"
@@ -73,8 +44,7 @@ finish() {
   { await all_gone "$pid" "${workers[@]}"; } 2>/dev/null || fail "still running after SIG$1"  # bash says "Killed"
   wait "$pid" || code=$?
   [ "$code" = "$2" ] || fail "exit code $code after SIG$1, not $2"
-  pid=
-  workers=()
+  started=()
 }
 
 # ask ADDRESS PORT DIG_ARGUMENT... : prints the status, the flags, the answers

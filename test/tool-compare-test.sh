@@ -2,19 +2,10 @@
 # Runs `udppump compare` as its users would, briefly. How fast anything is does not matter here.
 #
 # usage: tool-compare-test.sh UDPPUMP
-set -euo pipefail
+# shellcheck source=test/support/script.sh
+source "$(dirname -- "$0")/support/script.sh"
 
 tool=$1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-
-fail() {
-  echo "FAILED: $*" >&2
-  for file in out err; do
-    [ -s "$dir/$file" ] && sed "s/^/  $file: /" "$dir/$file" >&2
-  done
-  exit 1
-}
 
 # compare CODE ARGUMENT...
 compare() {
@@ -30,12 +21,14 @@ echo "# a table, a plot, a report, and a sentence at the end"
 plot=()
 if command -v gnuplot >/dev/null; then plot=(--plot "$dir/plot.svg"); fi
 compare 0 "${short[@]}" --lag-limit 1000 --json "$dir/report.json" ${plot[@]+"${plot[@]}"}
-[ ! -s "$dir/err" ] || fail "there is a progress bar without a terminal"
+printf '%s\n' '1 of 2: shared' '1 of 2: sharded' '2 of 2: sharded' '2 of 2: shared' >"$dir/steps"
+diff "$dir/steps" "$dir/err" >&2 || fail "a log does not have one line for each run"
 for row in ideal shared sharded; do grep -qE "^$row +[0-9.]+ [mu]?s " "$dir/out" || fail "no row $row"; done
 [ "$(grep -c '^  lowest ' "$dir/out")" = 2 ] || fail "no spread"
 tail -n 1 "$dir/out" | grep -qE '^With 2 workers at 50% load, 99 of 100 requests were answered within [0-9.]+ [mu]?s by shared \([0-9.]+ times the ideal queue.s\) and within [0-9.]+ [mu]?s by sharded \([0-9.]+ times as long\)\.$' ||
   fail "the last line is not the sentence"
 if ((${#plot[@]})); then
+  grep -qxF "drawn: $dir/plot.svg" "$dir/out" || fail "it does not say where the picture is"
   for curve in 'ideal queue' shared sharded; do grep -q ">$curve<\|>$curve *<" "$dir/plot.svg" || fail "no curve $curve"; done
 fi
 if command -v python3 >/dev/null; then
@@ -65,10 +58,35 @@ compare 0 "${short[@]}" --lag-limit 1000 --queue shared sharded herd
 grep -q '^herd ' "$dir/out" || fail "no row herd"
 
 echo "# where requests leave late, there is a table but no sentence"
-compare 3 "${short[@]}" --lag-limit 0.000001
+compare 3 "${short[@]}" --lag-limit 0.000001 --quiet
 grep -q '^shared ' "$dir/out" || fail "no table"
 if grep -q '^With ' "$dir/out"; then fail "a sentence about what is not valid"; fi
 grep -q '^udppump: not valid: in 2 of 2 repetitions' "$dir/err" || fail "it does not say why"
+[ "$(wc -l <"$dir/err")" = 1 ] || fail "--quiet leaves more than the reason"
+
+if command -v python3 >/dev/null; then
+  echo "# on a terminal there is one line, and it fits"
+  TERM=xterm timeout 100 python3 - "$tool" compare "${short[@]}" --lag-limit 1000 >"$dir/out" 2>"$dir/err" <<'END' ||
+import fcntl, os, pty, re, struct, subprocess, sys, termios
+for columns, bar in (200, r"\[#*\.*\] "), (40, r"\[#*\.*\] "), (24, ""), (8, None):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    tool = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 65536): shown += part
+    except OSError: pass  # EIO: nobody has the other end any more
+    assert tool.wait() == 0, tool.returncode
+    lines = shown.decode().replace("\033[K", "").split("\r")
+    print(columns, *lines, sep="\n")
+    assert len(lines) > 4
+    for line in lines:
+        assert len(line) < columns and "\n" not in line, line
+        assert not line or bar is None or re.fullmatch(bar + r" *\d+%  [12] of 2: (shared|sharded)", line), line
+END
+    fail "the progress bar is not as it should be"
+fi
 
 echo "# what is wrong is said in one line"
 refuse() {

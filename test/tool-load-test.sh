@@ -3,35 +3,12 @@
 # with everything wrong that can be wrong on the command line.
 #
 # usage: tool-load-test.sh UDPPUMP DNS_SERVER EXAMPLES_DIR
-set -euo pipefail
+# shellcheck source=test/support/script.sh
+source "$(dirname -- "$0")/support/script.sh"
 
 tool=$1
 dns_server=$2
 examples=$3
-dir=$(mktemp -d)
-servers=()
-
-clean_up() {
-  for each in ${servers[@]+"${servers[@]}"}; do kill -KILL "$each" 2>/dev/null || true; done
-  rm -rf "$dir"
-}
-trap clean_up EXIT
-
-fail() {
-  echo "FAILED: $*" >&2
-  for file in "$dir"/*.out "$dir"/*.err; do
-    [ -s "$file" ] && sed "s|^|  $(basename "$file"): |" "$file" >&2
-  done
-  exit 1
-}
-
-await() {
-  local deadline=$((SECONDS + 20))
-  until "$@"; do
-    ((SECONDS < deadline)) || return 1
-    sleep 0.02
-  done
-}
 
 # serve NAME COMMAND... : sets pid and address when it listens
 serve() {
@@ -40,7 +17,7 @@ serve() {
   rm -f "$dir/$name.out"  # that of an earlier one would be taken for this one's, until the new process empties it
   "$@" >"$dir/$name.out" 2>"$dir/$name.err" &
   pid=$!
-  servers+=("$pid")
+  started+=("$pid")
   await grep -qs '^listening on ' "$dir/$name.out" || fail "$name does not listen"
   address=$(sed -n 's/^listening on //p' "$dir/$name.out")
 }
@@ -117,7 +94,7 @@ grep -q '^udppump: not valid: requests left late' "$dir/load.err" || fail "it do
 echo "# an interrupt ends a run early, and it is reported"
 "$tool" load "$address" --work constant:1ms --duration 60s --warmup 0 "${any_lag[@]}" >"$dir/load.out" 2>"$dir/load.err" &
 loading=$!
-servers+=("$loading")
+started+=("$loading")
 sleep 1
 kill -INT "$loading" 2>/dev/null || true
 # A shell starts its background jobs with SIGINT ignored where it has no job control; SIGTERM does the same.

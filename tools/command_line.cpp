@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 
 namespace udppump::tools {
 namespace {
@@ -13,6 +16,12 @@ std::atomic<bool> interrupted{false};  // a signal handler gets at nothing else
 static_assert(std::atomic<bool>::is_always_lock_free);
 
 extern "C" void on_interrupt(int) { interrupted = true; }
+
+/// One that can write over a line.
+bool is_terminal() {
+  const char* const kind = std::getenv("TERM");
+  return ::isatty(STDERR_FILENO) == 1 && kind != nullptr && std::string_view{kind} != "dumb";
+}
 
 }  // namespace
 
@@ -29,10 +38,21 @@ const std::atomic<bool>& interruption() {
   return interrupted;
 }
 
-status_line::status_line(bool wanted) : on_terminal_{wanted && ::isatty(STDERR_FILENO) == 1} {}
+status_line::status_line(bool wanted) : wanted_{wanted}, on_terminal_{wanted && is_terminal()} {}
 
-void status_line::show(const std::string& text) {
-  if (on_terminal_) fmt::print(stderr, "\r{}\033[K", text);  // ECMA-48: erase to the end of the line
+std::size_t status_line::width() const noexcept {
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return (known ? size.ws_col : 80U) - 1;  // what fills the last column may begin another line
+}
+
+void status_line::show(const std::string& text, const std::string& step) {
+  if (on_terminal_) {
+    fmt::print(stderr, "\r{:.{}}\033[K", text, width());  // ECMA-48: erase to the end of the line
+  } else if (wanted_ && !step.empty() && step != step_) {
+    step_ = step;
+    fmt::print(stderr, "{}\n", step);
+  }
 }
 
 void status_line::clear() {

@@ -43,18 +43,23 @@ auto one_of(std::initializer_list<std::pair<const char*, Value>> names) {
 /// Becomes true at SIGINT or SIGTERM, from the first call on; the second signal of a kind ends the process.
 const std::atomic<bool>& interruption();
 
-/// One line on the terminal that is written over again and again; nothing where stderr is no terminal.
+/// What stderr shows of work under way: on a terminal one line, written over again and again; elsewhere each step once.
 class status_line {
  public:
   explicit status_line(bool wanted);
   ~status_line() { clear(); }
   status_line(const status_line&) = delete;
   status_line& operator=(const status_line&) = delete;
-  void show(const std::string& text);
+  /// How many characters a terminal shows on one line; as it is now, for it may be made narrower meanwhile.
+  std::size_t width() const noexcept;
+  /// On a terminal `text`, cut to its width; elsewhere `step` as a line, where it is neither empty nor the last one.
+  void show(const std::string& text, const std::string& step = {});
   void clear();
 
  private:
+  bool wanted_;
   bool on_terminal_;
+  std::string step_ = {};
 };
 
 }  // namespace udppump::tools

@@ -32,11 +32,14 @@ struct compare_settings {
   std::string json, plot;
 };
 
-std::string progress_bar(queue_kind queue, unsigned repetition, unsigned repetitions, double done) {
-  constexpr int width = 40;
+/// Of at most `room` characters, where the words leave any for a bar.
+std::string progress_bar(double done, const std::string& step, std::size_t room) {
+  const std::string words = fmt::format("{:3.0f}%  {}", 100 * std::min(done, 1.0), step);
+  constexpr int widest = 40, narrowest = 5, frame = 3;
+  const int width = std::min(widest, static_cast<int>(room) - static_cast<int>(words.size()) - frame);
+  if (width < narrowest) return words;
   const int filled = std::clamp(static_cast<int>(done * width), 0, width);
-  return fmt::format("[{:#<{}}{:.<{}}] {:3.0f}%  {} of {}: {}", "", filled, "", width - filled,
-                     100 * std::min(done, 1.0), repetition + 1, repetitions, to_string(queue));
+  return fmt::format("[{:#<{}}{:.<{}}] {}", "", filled, "", width - filled, words);
 }
 
 int run(compare_settings& settings) {
@@ -62,18 +65,23 @@ int run(compare_settings& settings) {
   std::fflush(stdout);
 
   status_line status{!settings.quiet};
-  const auto compared = compare(
-      options, {.report = [&](queue_kind queue, unsigned repetition,
-                              double done) { status.show(progress_bar(queue, repetition, options.repetitions, done)); },
-                .interrupted = &interruption()});
+  const auto report = [&](queue_kind queue, unsigned repetition, double done) {
+    const std::string step = fmt::format("{} of {}: {}", repetition + 1, options.repetitions, to_string(queue));
+    status.show(progress_bar(done, step, status.width()), step);
+  };
+  const auto compared = compare(options, {.report = report, .interrupted = &interruption()});
   status.clear();
   if (!settings.json.empty()) write_file(settings.json, to_json(compared).dump() + "\n");
   const unsigned made = compared.repetitions();
   const unsigned invalid = made - compared.valid_repetitions();
   if (made == 0) throw std::runtime_error{"interrupted before the first repetition was over"};
   fmt::print("\n{}", to_table(compared));
-  if (!settings.plot.empty()) plot(settings.plot, compared);
+  if (!settings.plot.empty()) {
+    plot(settings.plot, compared);
+    fmt::print("drawn: {}\n", settings.plot);
+  }
   if (!compared.valid()) {
+    std::fflush(stdout);  // in a log that takes both, the reason comes after the table
     fmt::print(stderr,
                "udppump: not valid: in {} of {} repetitions requests left late, by more than {:.0f}% of the latency; "
                "quiet the machine, lower --load, or try --realtime on\n",
@@ -139,7 +147,7 @@ void add_compare(CLI::App& app, action& chosen) {
   sub.add_option("--plot", settings->plot, "the latency distributions, drawn by gnuplot: .svg or .png")
       ->type_name("FILE")
       ->group(output);
-  sub.add_flag("--quiet", settings->quiet, "no progress bar")->group(output);
+  sub.add_flag("--quiet", settings->quiet, "no progress on stderr")->group(output);
   sub.footer(
       "Exit codes: 0 compared; 1 could not be; 2 the command line is wrong;\n"
       "3 most repetitions are not valid: requests left late.\n"

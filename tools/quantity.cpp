@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "load/quantity.hpp"
+
 namespace udppump::tools {
 
 namespace {
@@ -30,18 +32,6 @@ constexpr named_limit limits[] = {
 
 [[noreturn]] void refuse(const std::string& text, const std::string& why) {
   throw std::invalid_argument{'"' + text + "\" " + why};
-}
-
-struct number_with_unit {
-  double number;
-  std::string unit;
-};
-
-std::optional<number_with_unit> split_unit(const std::string& text) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-  if (error != std::errc{} || !(number >= 0)) return {};
-  return number_with_unit{number, {end, text.data() + text.size()}};
 }
 
 std::optional<std::uint64_t> size_of(const std::string& text) {
@@ -76,7 +66,7 @@ std::uint64_t limit_value(const std::string& text, const std::string& whole) {
 
 std::string known_limits() {
   std::string names;
-  for (const named_limit& one : limits) names += (names.empty() ? "" : " ") + std::string{one.name};
+  for (const named_limit& one : limits) names.append(names.empty() ? "" : " ").append(one.name);
   return names;
 }
 
@@ -89,21 +79,9 @@ std::uint64_t parse_size(const std::string& text) {
 }
 
 milliseconds parse_time(const std::string& text, milliseconds unit) {
-  const auto parts = split_unit(text);
-  if (!parts) refuse(text, "is no time, such as 500ms, 2.5s or 1min");
-  if (parts->unit == "ms") {
-    unit = milliseconds{1};
-  } else if (parts->unit == "s") {
-    unit = std::chrono::seconds{1};
-  } else if (parts->unit == "min") {
-    unit = std::chrono::minutes{1};
-  } else if (!parts->unit.empty()) {
-    refuse(text, "is no time: its unit is none of ms, s, min");
-  }
-  constexpr milliseconds longest = std::chrono::hours{7 * 24};
-  const std::chrono::duration<double, std::milli> time = parts->number * unit;
-  if (!(time <= longest)) refuse(text, "is absurd: at most a week");
-  return std::chrono::round<milliseconds>(time);
+  const auto time = load::parse_duration_in(unit, text);
+  if (time > std::chrono::hours{7 * 24}) refuse(text, "is absurd: at most a week");
+  return std::chrono::ceil<milliseconds>(time);
 }
 
 resource_limit parse_limit(const std::string& text) {

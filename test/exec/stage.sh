@@ -1,51 +1,18 @@
 #!/usr/bin/env bash
 # What the tests of `udppump exec` stand on; they source it. Takes their arguments: UDPPUMP EXAMPLES_DIR [WAITER].
-set -euo pipefail
-shopt -s nullglob
+here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
+# shellcheck source=test/support/script.sh
+source "$here/../support/script.sh"
 
 tool=$1
 # shellcheck disable=SC2034  # for the tests
 examples=$2
-# shellcheck disable=SC2034
-here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
-dir=$(mktemp -d)
 chmod 755 "$dir"
-started=()
-
-clean_up() {
-  for each in ${started[@]+"${started[@]}"}; do
-    if kill -KILL "$each" 2>/dev/null; then wait "$each" 2>/dev/null || true; fi  # else bash says "Killed"
-  done
-  rm -rf "$dir"
-}
-trap clean_up EXIT
-
-needs() {
-  for each; do command -v "$each" >/dev/null || { echo "SKIPPED: $each is not installed" && exit 77; }; done
-}
 needs python3
 # The interpreter itself: what is found in PATH may be a slow script that looks for it, or another user's.
 # shellcheck disable=SC2034
 python=$(readlink -e /usr/bin/python3 || python3 -c 'import sys; print(sys.executable)')
 
-fail() {
-  echo "FAILED: $*" >&2
-  for log in "$dir"/*.log; do sed "s/^/  ${log##*/}: /" "$log" >&2; done
-  exit 1
-}
-
-# Waits until a command succeeds, at most 60 seconds: sanitized programs are slow.
-await() {
-  local deadline=$((SECONDS + 60))
-  until "$@"; do
-    ((SECONDS < deadline)) || return 1
-    sleep 0.02
-  done
-}
-
-# Ended, though perhaps not yet waited for.
-gone() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
-all_gone() { for each; do gone "$each" || return 1; done; }
 said() { grep -sqE -- "$2" "$dir/$1.log"; }
 says_or_ends() { said "$1" "$2" || gone "$3"; }
 await_line() { await said "$1" "$2" || fail "$1.log has no line: $2"; }

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
 
@@ -62,16 +63,36 @@ std::string quoted(std::string_view text) {
   return quoted + "'";
 }
 
-/// Lines "x y": of all requests, one in x waits at least y milliseconds.
+struct point {
+  double x, y;
+};
+
+/// Less than half a pixel apart, in either direction, in a picture of some decades.
+bool look_the_same(const point& one, const point& other) {
+  constexpr double half_pixel = 1.01;
+  return std::max(one.x, other.x) < half_pixel * std::min(one.x, other.x) &&
+         std::max(one.y, other.y) < half_pixel * std::min(one.y, other.y);
+}
+
+/// Lines "x y": of all requests, one in x waits at least y milliseconds. Histograms have thousands of cells; of points
+/// that nobody could tell apart only the first is written, and the last of all.
 std::string points(const plot_curve& curve) {
   std::string lines;
+  std::optional<point> drawn;
+  const auto draw = [&](const point& next, bool last) {
+    if (drawn && !last && look_the_same(*drawn, next)) return;
+    drawn = next;
+    fmt::format_to(std::back_inserter(lines), "{:.6g} {:.6g}\n", next.x, next.y);
+  };
   const auto total = static_cast<double>(curve.latency->count() + curve.missing);
+  const auto answered = static_cast<double>(curve.latency->count());
   double below = 0;
   for (const auto& cell : curve.latency->cells()) {
     const double value = static_cast<double>(std::min(cell.last, curve.latency->max()).count()) / 1e6;
-    fmt::format_to(std::back_inserter(lines), "{:.6g} {:.6g}\n", total / (total - below), value);
+    const double before = below;
     below += static_cast<double>(cell.count);
-    if (below < total) fmt::format_to(std::back_inserter(lines), "{:.6g} {:.6g}\n", total / (total - below), value);
+    draw({total / (total - before), value}, below == answered);
+    if (below < total) draw({total / (total - below), value}, below == answered);
   }
   return lines;
 }

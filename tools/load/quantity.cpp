@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <optional>
+#include <span>
 #include <stdexcept>
 
 namespace udppump::load {
@@ -17,29 +18,41 @@ struct unit {
   double factor;
 };
 
-/// A number with one of the units behind it; nothing where the text is anything else.
-std::optional<double> read(std::string_view text, std::initializer_list<unit> units) {
+/// A number with one of the units behind it; nothing where the text is anything else. The name of a unit may be empty.
+std::optional<double> read(std::string_view text, std::span<const unit> units) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
   if (error != std::errc{} || !std::isfinite(value)) return {};
   const std::string_view rest = text.substr(static_cast<std::size_t>(end - text.data()));
-  const auto* const found = std::ranges::find(units, rest, &unit::name);
+  const auto found = std::ranges::find(units, rest, &unit::name);
   if (found == units.end() && !(value == 0 && rest.empty())) return {};
   return value == 0 ? 0 : value * found->factor;
 }
 
-}  // namespace
+constexpr std::array<unit, 7> times{
+    {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"min", 60e9}, {"m", 60e9}, {"h", 3600e9}}};
+constexpr std::array<unit, 3> rates{{{"", 1}, {"k", 1e3}, {"M", 1e6}}};
+constexpr std::array<unit, 2> shares{{{"", 1}, {"%", 0.01}}};
 
-nanoseconds parse_duration(std::string_view text) {
-  const auto value = read(text, {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}});
+nanoseconds to_duration(std::optional<double> value, std::string_view text) {
   if (!value || *value < 0 || *value > 9e17) {
-    throw std::invalid_argument{fmt::format("\"{}\" is no time; write it like 250us, 1.5ms, 10s or 2m", text)};
+    throw std::invalid_argument{fmt::format("\"{}\" is no time; write it like 250us, 1.5ms, 10s or 2min", text)};
   }
   return nanoseconds{std::llround(*value)};
 }
 
+}  // namespace
+
+nanoseconds parse_duration(std::string_view text) { return to_duration(read(text, times), text); }
+
+nanoseconds parse_duration_in(nanoseconds unit_of_numbers, std::string_view text) {
+  auto value = read(text, times);
+  if (!value) value = read(text, std::array{unit{"", static_cast<double>(unit_of_numbers.count())}});
+  return to_duration(value, text);
+}
+
 double parse_rate(std::string_view text) {
-  const auto value = read(text, {{"", 1}, {"k", 1e3}, {"M", 1e6}});
+  const auto value = read(text, rates);
   if (!value || *value <= 0) {
     throw std::invalid_argument{fmt::format("\"{}\" is no rate; write requests a second like 500, 10k or 1.2M", text)};
   }
@@ -47,7 +60,7 @@ double parse_rate(std::string_view text) {
 }
 
 double parse_share(std::string_view text) {
-  const auto value = read(text, {{"", 1}, {"%", 0.01}});
+  const auto value = read(text, shares);
   if (!value || *value <= 0) {
     throw std::invalid_argument{fmt::format("\"{}\" is no share; write it like 70% or 0.7", text)};
   }

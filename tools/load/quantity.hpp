@@ -10,8 +10,10 @@
 /// quotes the text and says what was expected.
 namespace udppump::load {
 
-/// "250us", "1.5ms", "10s", "2m", "800ns", "0": not negative.
+/// "250us", "1.5ms", "10s", "2min" or "2m", "1h", "800ns", "0": not negative.
 nanoseconds parse_duration(std::string_view text);
+/// The same; also "10", which is so many times `unit`.
+nanoseconds parse_duration_in(nanoseconds unit, std::string_view text);
 /// "5600", "12.5", "10k", "1.2M": above 0.
 double parse_rate(std::string_view text);
 /// "70%", "0.7": above 0, as a share of 1.

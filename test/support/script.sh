@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# What tests that are shell scripts stand on; they source it. They keep their files in `dir`, and have in `started` the
+# processes that must not outlive them.
+set -euo pipefail
+
+dir=$(mktemp -d)
+started=()
+
+clean_up() {
+  for each in ${started[@]+"${started[@]}"}; do
+    if kill -KILL "$each" 2>/dev/null; then wait "$each" 2>/dev/null || true; fi  # else bash says "Killed"
+  done
+  rm -rf "$dir"
+}
+trap clean_up EXIT
+
+needs() {
+  for each; do command -v "$each" >/dev/null || { echo "SKIPPED: $each is not installed" && exit 77; }; done
+}
+
+# fail WHY... : with what the programs wrote
+fail() {
+  echo "FAILED: $*" >&2
+  for each in "$dir"/{out,err} "$dir"/*.{out,err,log}; do
+    if [ -s "$each" ]; then sed "s|^|  ${each##*/}: |" "$each" >&2; fi
+  done
+  exit 1
+}
+
+# Waits until a command succeeds, at most 60 seconds: sanitized programs are slow.
+await() {
+  local deadline=$((SECONDS + 60))
+  until "$@"; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.02
+  done
+}
+
+# Ended, though perhaps not yet waited for.
+gone() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
+all_gone() { for each; do gone "$each" || return 1; done; }
