@@ -34,14 +34,14 @@ TEST(comparison, runs_every_queue_under_the_same_trace_in_rotating_order) {
                           queue_kind::sharded, queue_kind::herd,    queue_kind::shared};
   EXPECT_EQ(compared.repetitions(), 2u);
   for (std::size_t i = 0; i < compared.runs.size(); ++i) {
-    const auto& run = compared.runs[i];
-    EXPECT_EQ(run.queue, order[i]);
-    EXPECT_EQ(run.repetition, i / 3);
+    const auto& [queue, repetition, run] = compared.runs[i];
+    EXPECT_EQ(queue, order[i]);
+    EXPECT_EQ(repetition, i / 3);
     EXPECT_EQ(run.result.counts.answered, run.result.counts.sent);
     EXPECT_EQ(run.ideal.count(), run.result.counts.sent);
     EXPECT_GT(run.switches_per_datagram, 0);
     const auto& trace = run.result.records;
-    const auto& first = compared.runs[i / 3 * 3].result.records;
+    const auto& first = compared.runs[i / 3 * 3].work.result.records;
     ASSERT_EQ(trace.size(), first.size());
     for (std::size_t j = 0; j < trace.size(); ++j) {
       EXPECT_EQ(trace[j].intended, first[j].intended);
@@ -49,7 +49,7 @@ TEST(comparison, runs_every_queue_under_the_same_trace_in_rotating_order) {
       EXPECT_EQ(trace[j].asked, first[j].asked);
     }
   }
-  EXPECT_NE(compared.runs[0].result.records[0].intended, compared.runs[3].result.records[0].intended);
+  EXPECT_NE(compared.runs[0].work.result.records[0].intended, compared.runs[3].work.result.records[0].intended);
 }
 
 TEST(comparison, one_worker_is_never_faster_than_the_ideal_on_what_it_really_did) {
@@ -57,11 +57,11 @@ TEST(comparison, one_worker_is_never_faster_than_the_ideal_on_what_it_really_did
   auto options = small();
   options.repetitions = 1;
   options.server.workers = 1;
-  for (const auto& run : compare(options).runs) {
+  for (const auto& [queue, repetition, run] : compare(options).runs) {
     ideal_queue ideal{1};
     for (const auto& each : run.result.records) {
       ASSERT_GE(each.used, each.asked);
-      EXPECT_GT(each.latency, ideal.serve(each.intended, each.used)) << to_string(run.queue);
+      EXPECT_GT(each.latency, ideal.serve(each.intended, each.used)) << to_string(queue);
     }
   }
 }
@@ -113,14 +113,14 @@ comparison made_up(unsigned count, const std::function<nanoseconds(queue_kind, u
   made.options.repetitions = count;
   for (unsigned repetition = 0; repetition < count; ++repetition) {
     for (const auto queue : made.options.queues) {
-      compared_run run{.queue = queue, .repetition = repetition};
+      work_run run;
       for (int i = 0; i < 100; ++i) {
         run.ideal.add(1ms);
         run.result.latency.add(latency(queue, repetition));
       }
       run.result.counts = {.sent = 100, .answered = 100};
       run.result.measured = 1s;
-      made.runs.push_back(std::move(run));
+      made.runs.push_back({queue, repetition, std::move(run)});
     }
   }
   return made;
@@ -130,7 +130,7 @@ TEST(comparison, figures_are_medians_of_the_repetitions) {
   const auto compared = made_up(3, [](queue_kind queue, unsigned repetition) {
     return queue == queue_kind::shared ? 2ms : (repetition + 3) * 1ms;
   });
-  const auto figure = compared.figure(queue_kind::sharded, [](const compared_run& run) { return run.latency(99); });
+  const auto figure = compared.figure(queue_kind::sharded, [](const work_run& run) { return run.latency(99); });
   EXPECT_DOUBLE_EQ(figure.lowest, 0.003);
   EXPECT_DOUBLE_EQ(figure.median, 0.004);
   EXPECT_DOUBLE_EQ(figure.highest, 0.005);
@@ -144,20 +144,20 @@ TEST(comparison, figures_are_medians_of_the_repetitions) {
 
 TEST(comparison, repetitions_that_are_not_valid_are_left_out_whole) {
   auto compared = made_up(3, [](queue_kind, unsigned repetition) { return (repetition + 1) * 1ms; });
-  compared.runs[1].valid = false;  // the sharded one of the first repetition
+  compared.runs[1].work.valid = false;  // the sharded one of the first repetition
   EXPECT_EQ(compared.valid_repetitions(), 2u);
   EXPECT_TRUE(compared.valid());
-  const auto p50 = [](const compared_run& run) { return run.latency(50); };
+  const auto p50 = [](const work_run& run) { return run.latency(50); };
   EXPECT_DOUBLE_EQ(compared.figure(queue_kind::shared, p50).lowest, 0.002);
-  compared.runs[2].valid = false;
+  compared.runs[2].work.valid = false;
   EXPECT_FALSE(compared.valid());  // then all is shown, for what it is worth
   EXPECT_DOUBLE_EQ(compared.figure(queue_kind::shared, p50).lowest, 0.001);
 }
 
 TEST(comparison, a_queue_that_lost_too_much_has_no_percentile) {
   auto compared = made_up(1, [](queue_kind, unsigned) { return 1ms; });
-  compared.runs[1].result.counts = {.sent = 110, .answered = 100, .lost = 10};
-  EXPECT_TRUE(std::isinf(compared.runs[1].latency(99)));
+  compared.runs[1].work.result.counts = {.sent = 110, .answered = 100, .lost = 10};
+  EXPECT_TRUE(std::isinf(compared.runs[1].work.latency(99)));
   EXPECT_EQ(compared.missing(queue_kind::sharded), 10u);
   EXPECT_THAT(to_sentence(compared), HasSubstr("and not within any time by sharded, which left more than one in 100"));
   EXPECT_THAT(to_table(compared), HasSubstr("lost"));

@@ -1,11 +1,6 @@
 #include "load/comparison.hpp"
 
 #include <algorithm>
-#include <limits>
-#include <random>
-
-#include "load/ideal_queue.hpp"
-#include "load/work_requests.hpp"
 
 namespace udppump::load {
 namespace {
@@ -13,16 +8,8 @@ namespace {
 using namespace std::chrono_literals;
 using seconds = std::chrono::duration<double>;
 
-double in_seconds(nanoseconds value) noexcept {
-  return value == unanswered ? std::numeric_limits<double>::infinity() : seconds{value}.count();
-}
-
-/// The share of the workers' time that the requests of a run used.
-double real_load_of(const load_result& result, std::size_t workers) {
-  seconds used{0};
-  for (const auto& each : result.records) used += each.used < 0ns ? each.asked : each.used;
-  const seconds length = result.records.empty() ? 1s : seconds{result.records.back().intended};
-  return used / length / static_cast<double>(workers);
+work_run_options work_of(const comparison_options& options) {
+  return {.run = options.run, .workers = options.server.workers, .load = options.load, .lag_limit = options.lag_limit};
 }
 
 compared_run run_one(const comparison_options& options, queue_kind queue, unsigned repetition,
@@ -30,35 +17,18 @@ compared_run run_one(const comparison_options& options, queue_kind queue, unsign
   work_options server_options = options.server;
   server_options.queue = queue;
   const work_server server{server_options};
-  load_options run = options.run;
-  run.target = server.local();
-  run.plan.rate = rate_of(options);
-  run.plan.length += run.warmup;
-  run.plan.seed += repetition;
-  run.keep_records = true;
-  const std::uint64_t switches = server.context_switches();
-  compared_run done{.queue = queue, .repetition = repetition};
-  done.result = run_load(run, work_requests{std::random_device{}()}, watch);
-  done.switches_per_datagram = static_cast<double>(server.context_switches() - switches) /
-                               static_cast<double>(std::max<std::size_t>(1, done.result.records.size()));
-  done.ideal = simulate_ideal(done.result.records, server.workers(), run.warmup);
-  done.real_load = real_load_of(done.result, server.workers());
-  done.valid = !done.result.gave_up && done.result.lag_share() <= options.lag_limit;
-  if (!options.run.keep_records) done.result.records = {};
-  return done;
+  work_run_options work = work_of(options);
+  work.run.target = server.local();
+  work.run.plan.seed += repetition;
+  return {.queue = queue,
+          .repetition = repetition,
+          .work = run_work(
+              work, [&] { return server.context_switches(); }, watch)};
 }
 
 }  // namespace
 
-double rate_of(const comparison_options& options) noexcept {
-  return options.load * options.server.workers / seconds{options.run.plan.service.mean}.count();
-}
-
-double compared_run::goodput() const noexcept {
-  return static_cast<double>(result.counts.answered) / seconds{result.measured}.count();
-}
-double compared_run::latency(double percent) const noexcept { return in_seconds(result.percentile(percent)); }
-double compared_run::ideal_latency(double percent) const noexcept { return in_seconds(ideal.percentile(percent)); }
+double rate_of(const comparison_options& options) noexcept { return rate_of(work_of(options)); }
 
 unsigned comparison::repetitions() const noexcept { return static_cast<unsigned>(runs.size() / options.queues.size()); }
 
@@ -69,20 +39,20 @@ unsigned comparison::valid_repetitions() const {
 }
 
 bool comparison::is_valid(unsigned repetition) const {
-  return std::ranges::none_of(runs,
-                              [&](const compared_run& run) { return run.repetition == repetition && !run.valid; });
+  return std::ranges::none_of(
+      runs, [&](const compared_run& each) { return each.repetition == repetition && !each.work.valid; });
 }
 
-std::vector<const compared_run*> comparison::compared_runs(queue_kind queue) const {
+std::vector<const work_run*> comparison::compared_runs(queue_kind queue) const {
   const bool all = !valid();
-  std::vector<const compared_run*> found;
-  for (const auto& run : runs) {
-    if (run.queue == queue && (all || is_valid(run.repetition))) found.push_back(&run);
+  std::vector<const work_run*> found;
+  for (const auto& each : runs) {
+    if (each.queue == queue && (all || is_valid(each.repetition))) found.push_back(&each.work);
   }
   return found;
 }
 
-spread comparison::figure(queue_kind queue, const std::function<double(const compared_run&)>& of) const {
+spread comparison::figure(queue_kind queue, const std::function<double(const work_run&)>& of) const {
   std::vector<double> values;
   for (const auto* run : compared_runs(queue)) values.push_back(of(*run));
   return spread::of(std::move(values));
@@ -104,16 +74,6 @@ std::uint64_t comparison::missing(queue_kind queue) const {
   std::uint64_t sum = 0;
   for (const auto* run : compared_runs(queue)) sum += run->result.counts.lost + run->result.counts.unsent;
   return sum;
-}
-
-histogram simulate_ideal(std::span<const request_record> records, std::size_t workers, nanoseconds warmup) {
-  ideal_queue queue{workers};
-  histogram latency;
-  for (const auto& each : records) {
-    const nanoseconds sojourn = queue.serve(each.intended, each.used < 0ns ? each.asked : each.used);
-    if (each.intended >= warmup) latency.add(sojourn);
-  }
-  return latency;
 }
 
 comparison compare(const comparison_options& options, const comparison_watch& watch) {

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <functional>
-#include <span>
 #include <vector>
 
 #include "load/histogram.hpp"
 #include "load/load_run.hpp"
 #include "load/spread.hpp"
+#include "load/work_run.hpp"
 #include "load/work_server.hpp"
 
 namespace udppump::load {
@@ -31,22 +31,7 @@ double rate_of(const comparison_options& options) noexcept;
 struct compared_run {
   queue_kind queue = queue_kind::shared;
   unsigned repetition = 0;
-  load_result result = {};
-  /// What the same requests would have waited in the ideal queue: the same times of arrival, the service times that
-  /// were really used (of those without an answer, what they asked for), the same number of workers.
-  histogram ideal = {};
-  /// Of all threads of all workers; a service that sleeps is one of them.
-  double switches_per_datagram = 0;
-  /// How much of the workers' time was really used.
-  double real_load = 0;
-  bool valid = true;
-
-  /// Answers within the timeout, a second.
-  double goodput() const noexcept;
-  /// In seconds; infinity where so many requests have no answer that there is none.
-  double latency(double percent) const noexcept;
-  double ideal_latency(double percent) const noexcept;
-  double ratio_to_ideal(double percent) const noexcept { return latency(percent) / ideal_latency(percent); }
+  work_run work = {};
 };
 
 struct comparison {
@@ -60,7 +45,7 @@ struct comparison {
   /// At least half of what was made is valid; then only that is compared, else all of it, for what it is worth.
   bool valid() const { return 2 * valid_repetitions() >= repetitions(); }
   /// A figure of all runs of a queue that are compared.
-  spread figure(queue_kind queue, const std::function<double(const compared_run&)>& of) const;
+  spread figure(queue_kind queue, const std::function<double(const work_run&)>& of) const;
   /// All compared runs of a queue together.
   histogram latencies(queue_kind queue) const;
   histogram ideal_latencies(queue_kind queue) const;
@@ -69,7 +54,7 @@ struct comparison {
 
  private:
   bool is_valid(unsigned repetition) const;
-  std::vector<const compared_run*> compared_runs(queue_kind queue) const;
+  std::vector<const work_run*> compared_runs(queue_kind queue) const;
 };
 
 struct comparison_watch {
@@ -77,9 +62,6 @@ struct comparison_watch {
   std::function<void(queue_kind queue, unsigned repetition, double done)> report = {};
   const std::atomic<bool>* interrupted = nullptr;
 };
-
-/// What `records` would have waited in the ideal queue, those due before the end of the warm-up served but not counted.
-histogram simulate_ideal(std::span<const request_record> records, std::size_t workers, nanoseconds warmup);
 
 /// Runs every queue once in each repetition, in an order that rotates, all under the same trace; each repetition has
 /// another one. The process must have one thread only; see work_server. Interrupted, it returns the repetitions that

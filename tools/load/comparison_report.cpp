@@ -21,28 +21,28 @@ std::string whole(double value) { return fmt::format("{:.0f}", value); }
 
 struct column {
   std::string head;
-  std::function<double(const compared_run&)> figure;
+  std::function<double(const work_run&)> figure;
   std::function<std::string(double)> written;
   /// The same of the ideal queue; empty where it has none.
-  std::function<double(const compared_run&)> ideal = {};
+  std::function<double(const work_run&)> ideal = {};
 };
 
 std::vector<column> columns() {
   const auto percentile = [](const char* head, double percent) {
-    return column{head, [=](const compared_run& run) { return run.latency(percent); }, time,
-                  [=](const compared_run& run) { return run.ideal_latency(percent); }};
+    return column{head, [=](const work_run& run) { return run.latency(percent); }, time,
+                  [=](const work_run& run) { return run.ideal_latency(percent); }};
   };
   const auto to_ideal = [](const char* head, double percent) {
-    return column{head, [=](const compared_run& run) { return run.ratio_to_ideal(percent); }, ratio};
+    return column{head, [=](const work_run& run) { return run.ratio_to_ideal(percent); }, ratio};
   };
   return {percentile("p50", 50),
           percentile("p99", 99),
           percentile("p99.9", 99.9),
           to_ideal("p99/ideal", 99),
           to_ideal("p99.9/ideal", 99.9),
-          {"switches/datagram", [](const compared_run& run) { return run.switches_per_datagram; }, format_number},
-          {"answers/s", [](const compared_run& run) { return run.goodput(); }, whole},
-          {"lost", [](const compared_run& run) { return static_cast<double>(run.result.counts.lost); }, whole}};
+          {"switches/datagram", [](const work_run& run) { return run.switches_per_datagram; }, format_number},
+          {"answers/s", [](const work_run& run) { return run.goodput(); }, whole},
+          {"lost", [](const work_run& run) { return static_cast<double>(run.result.counts.lost); }, whole}};
 }
 
 std::string colour_of(queue_kind queue) {
@@ -104,7 +104,7 @@ std::string to_table(const comparison& compared) {
     side_by_side.add(std::move(highest));
   }
   std::string text = side_by_side.to_string();
-  const auto used = [](const compared_run& run) { return run.real_load; };
+  const auto used = [](const work_run& run) { return run.real_load; };
   text += fmt::format("load really offered, by the service times used: {}; own lag, p99: {}\n",
                       percent(compared.figure(first, used).median),
                       time(compared
@@ -117,8 +117,8 @@ std::string to_table(const comparison& compared) {
 }
 
 std::string to_sentence(const comparison& compared) {
-  const auto p99 = [](const compared_run& run) { return run.latency(99); };
-  const auto to_ideal = [](const compared_run& run) { return run.ratio_to_ideal(99); };
+  const auto p99 = [](const work_run& run) { return run.latency(99); };
+  const auto to_ideal = [](const work_run& run) { return run.ratio_to_ideal(99); };
   const auto& queues = compared.options.queues;
   std::string sentence = fmt::format("With {} workers at {} load, 99 of 100 requests were answered",
                                      compared.options.server.workers, percent(compared.options.load));
@@ -143,10 +143,10 @@ std::string to_sentence(const comparison& compared) {
 
 nlohmann::json to_json(const comparison& compared) {
   nlohmann::json runs = nlohmann::json::array();
-  for (const auto& run : compared.runs) {
-    runs.push_back({{"queue", to_string(run.queue)},
-                    {"repetition", run.repetition},
-                    {"seed", compared.options.run.plan.seed + run.repetition},
+  for (const auto& [queue, repetition, run] : compared.runs) {
+    runs.push_back({{"queue", to_string(queue)},
+                    {"repetition", repetition},
+                    {"seed", compared.options.run.plan.seed + repetition},
                     {"valid", run.valid},
                     {"switches_per_datagram", run.switches_per_datagram},
                     {"real_load", run.real_load},
