@@ -14,7 +14,8 @@ namespace bench {
 
 /// What a peer's program does with each datagram, as --handler says: "count" does nothing, "echo" answers with the
 /// payload, "spin:10us" uses so much time of its processor and does not answer, "work" answers work requests
-/// (load/work_message.hpp) after sleeping for as long as they ask, "work:spin" after using that much CPU time.
+/// (load/work_message.hpp) after sleeping for as long as they ask, "work:spin" after using that much CPU time, and
+/// "work:within:50ms" those only which have waited no longer than that: the others it drops.
 class peer_handler {
  public:
   /// Throws std::invalid_argument for what is none of them.
@@ -32,6 +33,7 @@ class peer_handler {
         for (const auto until = wall_time() + spin_; wall_time() < until;) continue;
         break;
       case kind::work:
+        if (longest_wait_ && waited(received) > *longest_wait_) break;
         // How long it waited is known to some peers only, and nobody here asks for it.
         if (const auto answer = service_->serve(received.payload, {})) static_cast<void>(received.reply(*answer));
         break;
@@ -41,8 +43,18 @@ class peer_handler {
 
  private:
   enum class kind { count, echo, spin, work };
+
+  /// In the kernel's queue. Throws std::logic_error where the peer does not know, or was not told to ask for it.
+  static nanoseconds waited(const auto& received) {
+    if constexpr (requires { received.age(); }) {
+      if (const auto age = received.age()) return *age;
+    }
+    throw std::logic_error{"work:within: this peer's datagrams have no receive time"};
+  }
+
   kind kind_ = kind::count;
   nanoseconds spin_{0};
+  std::optional<nanoseconds> longest_wait_;
   std::optional<udppump::load::work_service> service_;
   worker_note* note_;
 };

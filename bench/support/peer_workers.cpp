@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <iterator>
 
 #include "support/contenders.hpp"
 
@@ -15,7 +16,9 @@ namespace {
 
 std::vector<udppump::datagram_socket> bind_all(const peer& which, const peer_workers_options& options) {
   const std::size_t count = which.sharded ? options.workers : 1;
-  const udppump::socket_options each{.receive_buffer = options.receive_buffer / count, .reuse_port = which.sharded};
+  const udppump::socket_options each{.receive_buffer = options.receive_buffer / count,
+                                     .reuse_port = which.sharded,
+                                     .receive_time = options.receive_time};
   std::vector<udppump::datagram_socket> sockets;
   auto where = udppump::address::parse("127.0.0.1:0");
   for (std::size_t i = 0; i < count; ++i)
@@ -53,6 +56,14 @@ std::vector<peer> all_peers() {
     all.push_back({fmt::format("udppump-libevent-{}", udppump::to_string(waiter)), "udppump"});
   }
   return all;
+}
+
+std::vector<peer> peers_named(const std::vector<std::string>& names) {
+  const auto all = all_peers();
+  std::vector<peer> found;
+  for (const auto& name : names)
+    std::ranges::copy_if(all, std::back_inserter(found), [&](const peer& each) { return each.name == name; });
+  return found;
 }
 
 peer_workers::peer_workers(const peer& which, const peer_workers_options& options)

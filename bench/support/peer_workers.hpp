@@ -20,6 +20,8 @@ struct peer {
 
 /// Every peer that this machine can have: udppump with each waiter that works here is among them.
 std::vector<peer> all_peers();
+/// Those of all_peers() that are named, in that order; a name that this machine has not is left out.
+std::vector<peer> peers_named(const std::vector<std::string>& names);
 
 struct peer_workers_options {
   std::size_t workers = 1;
@@ -27,6 +29,8 @@ struct peer_workers_options {
   std::string handler = "echo";
   /// Bytes, over all sockets.
   std::size_t receive_buffer = 4 << 20;
+  /// The kernel notes when each datagram came, for peers that can tell how long it waited.
+  bool receive_time = false;
   /// Where the workers run; -1: anywhere.
   int processor = -1;
 };

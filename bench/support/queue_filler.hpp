@@ -18,6 +18,9 @@ class queue_filler {
 
   /// How many fill() asks for: what the buffer takes with a margin, so that none is lost.
   std::size_t capacity() const noexcept { return capacity_; }
+  /// Bytes of the receive buffer that the kernel takes for one datagram; SO_RCVBUF is half of what it allows
+  /// (socket(7)).
+  std::size_t charge() const noexcept { return charge_; }
   /// Fills the queue, which must be empty; returns how many datagrams wait in it.
   std::size_t fill() { return fill(capacity_); }
 
