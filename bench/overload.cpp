@@ -1,0 +1,186 @@
+// What clients still get when they ask for more than the workers can do.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "load/work_message.hpp"
+#include "load/work_run.hpp"
+#include "support/client.hpp"
+#include "support/contenders.hpp"
+#include "support/machine.hpp"
+#include "support/options.hpp"
+#include "support/peer_workers.hpp"
+#include "support/queue_filler.hpp"
+#include "support/summary.hpp"
+#include "support/system.hpp"
+#include "support/table.hpp"
+
+namespace {
+
+using namespace bench;
+using namespace std::chrono_literals;
+using udppump::load::nanoseconds;
+
+constexpr std::size_t workers = 8;
+constexpr auto deadline = 50ms;
+constexpr auto mean_service = 1ms;
+constexpr std::size_t large_buffer = 4 << 20;
+/// Answers later than this are not waited for.
+constexpr auto timeout = 500ms;
+/// Answers a second, of workers that do nothing but work.
+constexpr double capacity = workers / std::chrono::duration<double>{mean_service}.count();
+const std::vector<double> loads{1.2, 2, 4};
+
+constexpr const char* method =
+    "8 workers on one socket (reuseport-epoll: a socket each) sleep for an exponential time, 1 ms in the mean, for "
+    "each\n"
+    "request, and answer: 8000 a second at most. A client asks for 1.2, 2 and 4 times as many at random times "
+    "(Poisson,\n"
+    "64 flows), whatever the answers do. Goodput: answers that arrive within 50 ms of the time at which the request "
+    "was\n"
+    "to be sent, a second, as a share of those 8000; counted after a warm-up, when the queue has grown. The receive\n"
+    "buffers have 4 MiB in all (twice that for the kernel, which counts its own structures), several thousand "
+    "requests:\n"
+    "what fits waits long beyond the deadline. udppump-within-0.75 drops what has waited longer than 0.75 of the\n"
+    "deadline when it is taken (datagram::age()), udppump-within-1 what has waited longer than all of it.\n"
+    "recvfrom-bounded has a receive buffer that holds no more requests than the workers do in 0.75 of the deadline.\n"
+    "Median [quartiles] over the repetitions.";
+
+struct contender {
+  std::string name;
+  bench::peer peer;
+  peer_workers_options serving;
+  /// By load; a run in which requests could not be sent as fast as planned is not there.
+  std::map<double, std::vector<double>> goodput = {};
+  /// Of the answers, within the deadline or not, milliseconds.
+  std::map<double, std::vector<double>> p50 = {}, p99 = {};
+};
+
+/// SO_RCVBUF that holds what all workers do in a time.
+std::size_t buffer_for(nanoseconds time) {
+  const auto probe = bind_loopback();
+  const auto charge = static_cast<double>(queue_filler{probe, udppump::load::work_message_size, 1}.charge());
+  const double requests = capacity * std::chrono::duration<double>{time}.count();
+  return static_cast<std::size_t>(requests * charge / 2);  // the kernel doubles it: socket(7)
+}
+
+std::vector<contender> all_contenders() {
+  const peer_workers_options in_order{.workers = workers, .handler = "work", .receive_buffer = large_buffer};
+  std::vector<contender> all;
+  for (const auto& peer : peers_named({"recvfrom-blocked", "reuseport-epoll", "udppump-run-uring"})) {
+    all.push_back({peer.name, peer, in_order});
+  }
+  for (const auto& peer : peers_named({"udppump-run-uring"})) {
+    for (const double share : {0.75, 1.0}) {
+      auto within = in_order;
+      within.receive_time = true;
+      within.handler = fmt::format("work:within:{:.0f}us", share * std::chrono::microseconds{deadline}.count());
+      all.push_back({fmt::format("udppump-within-{}", share), peer, within});
+    }
+  }
+  for (const auto& peer : peers_named({"recvfrom-blocked"})) {
+    auto bounded = in_order;
+    bounded.receive_buffer = buffer_for(deadline * 3 / 4);
+    all.push_back({"recvfrom-bounded", peer, bounded});
+  }
+  return all;
+}
+
+void measure(contender& each, double load, std::chrono::milliseconds length, std::size_t repetition) {
+  give_up_after(60s);
+  peer_workers served{each.peer, each.serving};
+  const auto got = udppump::load::run_work(
+      {.run = {.target = served.server(),
+               .plan = {.length = length,
+                        .flows = 64,
+                        .service = {.kind = udppump::load::service_kind::exponential, .mean = mean_service},
+                        .seed = 1 + repetition},
+               .warmup = length,
+               .timeout = timeout,
+               .priority = udppump::load::realtime::automatic,
+               .keep_records = true},
+       .workers = workers,
+       .load = load},
+      [&] { return served.processes().voluntary_switches(); });
+  if (got.result.gave_up) return;
+  const auto in_time = std::ranges::count_if(got.result.records, [&](const auto& request) {
+    return request.intended >= length && request.latency <= deadline;
+  });
+  const std::chrono::duration<double> measured = got.result.measured;
+  each.goodput[load].push_back(static_cast<double>(in_time) / measured.count() / capacity);
+  // Without those that were never answered.
+  if (got.result.latency.count() > 0) {
+    each.p50[load].push_back(static_cast<double>(got.result.latency.percentile(50).count()) / 1e6);
+    each.p99[load].push_back(static_cast<double>(got.result.latency.percentile(99).count()) / 1e6);
+  }
+}
+
+using figure = std::map<double, std::vector<double>> contender::*;
+
+table table_of(const std::vector<contender>& contenders, const char* what, int precision, figure of) {
+  std::vector<table::column> columns;
+  for (const double load : loads) columns.push_back({fmt::format("{}x", load), precision});
+  table result{fmt::format("overload: {}", what), columns};
+  for (const auto& each : contenders) {
+    std::vector<table::cell> row;
+    for (const double load : loads) {
+      const auto found = (each.*of).find(load);
+      row.push_back(found == (each.*of).end() ? table::cell{} : summary_cell(found->second));
+    }
+    result.add(each.name, row);
+  }
+  return result;
+}
+
+int overload(int argc, char** argv) {
+  CLI::App app{"Answers in time when more is asked than can be done"};
+  options chosen;
+  unsigned milliseconds = 1000;
+  add_options(app, chosen);
+  add_repetitions(app, chosen, 3);
+  app.add_option("--ms", milliseconds, "How long each run is measured, and how long the warm-up before is")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  settle(app, chosen, 1);
+  if (chosen.quick && app.count("--ms") == 0) milliseconds = 100;
+
+  print_heading("overload: more is asked than can be done", method);
+  auto contenders = all_contenders();
+  select(contenders, chosen);
+  if (contenders.empty()) return EXIT_SUCCESS;
+  fmt::print("run: {} repetitions of {} ms after a warm-up as long", chosen.repetitions, milliseconds);
+  const auto bounded = std::ranges::find(contenders, "recvfrom-bounded", &contender::name);
+  if (bounded != contenders.end()) {
+    fmt::print("; recvfrom-bounded's receive buffer: {} bytes", bounded->serving.receive_buffer);
+  }
+  fmt::print("\n");
+  std::fflush(stdout);
+
+  for (std::size_t repetition = 0; repetition < chosen.repetitions; ++repetition) {
+    for (const double load : loads) {
+      for (std::size_t turn = 0; turn < contenders.size(); ++turn) {
+        measure(contenders[(repetition + turn) % contenders.size()], load, std::chrono::milliseconds{milliseconds},
+                repetition);
+      }
+    }
+  }
+
+  const std::vector<table> tables{
+      table_of(contenders, "goodput / capacity", 3, &contender::goodput),
+      table_of(contenders, "median of what was answered, ms", 1, &contender::p50),
+      table_of(contenders, "p99 of what was answered, ms", 1, &contender::p99),
+  };
+  for (const auto& each : tables) each.print();
+  write_json(chosen.json, tables);
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return bench::guarded(overload, argc, argv); }

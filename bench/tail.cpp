@@ -1,0 +1,290 @@
+// How long requests wait at many workers, beside the queue that nobody can beat.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "load/work_run.hpp"
+#include "support/contenders.hpp"
+#include "support/machine.hpp"
+#include "support/options.hpp"
+#include "support/peer_workers.hpp"
+#include "support/summary.hpp"
+#include "support/system.hpp"
+#include "support/table.hpp"
+
+namespace {
+
+using namespace bench;
+using namespace std::chrono_literals;
+using udppump::load::service_times;
+
+constexpr const char* method =
+    "A client sends requests at random times (Poisson), whatever the answers do, each from one of many flows; k "
+    "worker\n"
+    "processes on one socket (reuseport-epoll: a socket each) sleep for as long as each asks for, 1 ms in the mean, "
+    "and\n"
+    "answer. Latency is from the time at which a request was to be sent to the time at which the kernel received the\n"
+    "answer. The ideal queue is simulated on the same trace: first come first served, any idle worker at once, the\n"
+    "service times that were really used, and nothing else takes time. Each repetition has a trace of its own, the "
+    "same\n"
+    "for all; contenders in rotating order, new processes for each run. A run is left out where the 99th percentile "
+    "of\n"
+    "the sender's lag is more than a tenth of the latency's. Where so many answers are missing that a percentile has\n"
+    "none, twice the timeout stands for it: it is at least that. Median [quartiles] over the repetitions.";
+
+constexpr auto timeout = 1s;
+constexpr const char* reference = "recvfrom-blocked";
+
+/// What a table is about.
+struct setting {
+  std::string times;
+  std::size_t workers;
+  std::uint32_t flows;
+
+  auto operator<=>(const setting&) const = default;
+  std::string name() const { return fmt::format("{}, k={}, {} flows", times, workers, flows); }
+};
+
+struct cell {
+  setting where;
+  unsigned load;  // percent
+
+  auto operator<=>(const cell&) const = default;
+  /// Measured with all contenders, and told in full.
+  bool is_base() const {
+    return where.workers == 8 && where.flows == 64 && where.times != "constant" && (load == 70 || load == 90);
+  }
+};
+
+/// Milliseconds.
+struct figures {
+  double p50, p99, p999, ideal_p50, ideal_p99, ideal_p999;
+  double switches, goodput;
+};
+
+struct contender {
+  std::string name;
+  bench::peer peer;
+  /// In all cells, not only in the base ones.
+  bool everywhere;
+  /// By repetition; valid runs only.
+  std::map<cell, std::map<std::size_t, figures>> results = {};
+  std::map<cell, unsigned> left_out = {};
+};
+
+struct run {
+  std::chrono::milliseconds length{1000};
+  bool full = false;
+};
+
+const std::vector<std::string> distributions{"constant", "exponential", "bimodal"};
+const std::vector<unsigned> loads{30, 50, 70, 80, 90};
+
+std::vector<cell> whole_grid() {
+  std::vector<cell> grid;
+  for (const auto& times : distributions) {
+    for (const std::size_t workers : {2, 8, 32}) {
+      for (const std::uint32_t flows : {8, 64, 1000}) {
+        for (const auto load : loads) grid.push_back({{times, workers, flows}, load});
+      }
+    }
+  }
+  return grid;
+}
+
+/// One thing at a time differs from 8 workers, 64 flows, exponential times at 70 and 90%.
+bool in_cross_section(const cell& each) {
+  const auto& [times, workers, flows] = each.where;
+  if (workers == 8 && flows == 64) return true;
+  return times == "exponential" && (each.load == 70 || each.load == 90) && (workers == 8 || flows == 64);
+}
+
+std::vector<contender> all_contenders(const run& chosen) {
+  std::vector<contender> all;
+  for (const auto& peer :
+       peers_named({"udppump-run-uring", reference, "reuseport-epoll", "udppump-run-thread", "udppump-libevent-uring",
+                    "epoll-exclusive", "epoll", "libevent", "seed-2006"})) {
+    all.push_back({peer.name, peer, chosen.full || all.size() < 3});
+  }
+  return all;
+}
+
+void measure(contender& each, const cell& cell, std::size_t repetition, const run& chosen) {
+  give_up_after(60s);
+  peer_workers served{each.peer, {.workers = cell.where.workers, .handler = "work"}};
+  const auto got = udppump::load::run_work({.run = {.target = served.server(),
+                                                    .plan = {.length = chosen.length,
+                                                             .flows = cell.where.flows,
+                                                             .service = service_times::parse(cell.where.times + ":1ms"),
+                                                             .seed = 1 + repetition},
+                                                    .warmup = chosen.length / 5,
+                                                    .timeout = timeout,
+                                                    .priority = udppump::load::realtime::automatic},
+                                            .workers = cell.where.workers,
+                                            .load = cell.load / 100.0},
+                                           [&] { return served.processes().voluntary_switches(); });
+  if (!got.valid) {
+    ++each.left_out[cell];
+    return;
+  }
+  constexpr double longest = 2 * std::chrono::duration<double>{timeout}.count();
+  const auto latency = [&](double percent) { return 1e3 * std::min(got.latency(percent), longest); };
+  const auto ideal = [&](double percent) { return 1e3 * got.ideal_latency(percent); };
+  each.results[cell][repetition] = {
+      latency(50),  latency(99), latency(99.9), ideal(50), ideal(99), ideal(99.9), got.switches_per_datagram,
+      got.goodput()};
+}
+
+using figure = double (*)(const figures&);
+
+std::vector<double> all_of(const contender& each, const cell& where, figure of) {
+  std::vector<double> values;
+  const auto found = each.results.find(where);
+  if (found == each.results.end()) return values;
+  for (const auto& [repetition, figures] : found->second) values.push_back(of(figures));
+  return values;
+}
+
+constexpr figure to_ideal = [](const figures& run) { return run.p99 / run.ideal_p99; };
+
+/// The 99th percentile to the reference's, in those repetitions in which both are valid.
+std::vector<double> to_reference(const contender& each, const contender& other, const cell& where) {
+  std::vector<double> values;
+  const auto mine = each.results.find(where), others = other.results.find(where);
+  if (mine == each.results.end() || others == other.results.end()) return values;
+  for (const auto& [repetition, figures] : mine->second) {
+    const auto same = others->second.find(repetition);
+    if (same != others->second.end()) values.push_back(figures.p99 / same->second.p99);
+  }
+  return values;
+}
+
+/// The distance to the ideal over the load.
+table ratios_of(const std::vector<contender>& contenders, const setting& where, const std::vector<cell>& cells) {
+  std::vector<cell> across;
+  std::ranges::copy_if(cells, std::back_inserter(across), [&](const cell& each) { return each.where == where; });
+  std::vector<table::column> columns;
+  for (const auto& each : across) columns.push_back({fmt::format("{}%", each.load), 2});
+  table result{fmt::format("tail, {}: p99 / ideal p99", where.name()), columns};
+  for (const auto& each : contenders) {
+    std::vector<table::cell> row;
+    for (const auto& at : across) row.push_back(summary_cell(all_of(each, at, to_ideal)));
+    if (each.everywhere || std::ranges::any_of(across, &cell::is_base)) result.add(each.name, row);
+  }
+  return result;
+}
+
+table details_of(const std::vector<contender>& contenders, const cell& where) {
+  table result{fmt::format("tail, {}, {}% load", where.where.name(), where.load),
+               {{"p50 ms", 2},
+                {"ideal p50", 2},
+                {"p99 ms", 2},
+                {"ideal p99", 2},
+                {"p99.9 ms", 2},
+                {"ideal p99.9", 2},
+                {"p99 / recvfrom's", 3},
+                {"switches/datagram", 2},
+                {"goodput/s", 0},
+                {"runs", 0},
+                {"left out", 0}}};
+  const auto other = std::ranges::find(contenders, reference, &contender::name);
+  for (const auto& each : contenders) {
+    const auto of = [&](figure which) { return summary_cell(all_of(each, where, which)); };
+    const auto left_out = each.left_out.find(where);
+    result.add(each.name,
+               {of([](const figures& run) { return run.p50; }), of([](const figures& run) { return run.ideal_p50; }),
+                of([](const figures& run) { return run.p99; }), of([](const figures& run) { return run.ideal_p99; }),
+                of([](const figures& run) { return run.p999; }), of([](const figures& run) { return run.ideal_p999; }),
+                other == contenders.end() ? table::cell{} : summary_cell(to_reference(each, *other, where)),
+                of([](const figures& run) { return run.switches; }), of([](const figures& run) { return run.goodput; }),
+                static_cast<double>(all_of(each, where, to_ideal).size()),
+                left_out == each.left_out.end() ? 0.0 : left_out->second});
+  }
+  return result;
+}
+
+/// Says how many runs do not count.
+void tell_left_out(const std::vector<contender>& contenders) {
+  std::size_t valid = 0, left_out = 0;
+  for (const auto& each : contenders) {
+    for (const auto& [cell, runs] : each.results) valid += runs.size();
+    for (const auto& [cell, count] : each.left_out) left_out += count;
+  }
+  if (left_out > 0) {
+    fmt::print("left out: {} of {} runs, in which requests left late\n", left_out, left_out + valid);
+  }
+  if (valid == 0) fmt::print("not valid: requests left late in every run; quiet the machine and repeat\n");
+}
+
+int tail(int argc, char** argv) {
+  CLI::App app{"Latency of many workers beside the ideal queue's, by load, workers, flows and service times"};
+  options chosen;
+  run sizes;
+  unsigned milliseconds = 1000;
+  std::vector<std::string> times = distributions;
+  std::vector<unsigned> wanted_loads = loads;
+  bool base = false;
+  add_options(app, chosen);
+  add_repetitions(app, chosen, 5);
+  app.add_flag("--full", sizes.full, "The whole grid with every contender: hours");
+  app.add_flag("--base", base, "Only 70 and 90%, exponential and bimodal, 8 workers, 64 flows");
+  app.add_option("--times", times, "Only these distributions of service times")
+      ->check(CLI::IsMember(distributions))
+      ->capture_default_str();
+  app.add_option("--loads", wanted_loads, "Only these loads, in percent")
+      ->check(CLI::IsMember(loads))
+      ->capture_default_str();
+  app.add_option("--ms", milliseconds, "How long each run is measured, after a fifth of that")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  settle(app, chosen, 1);
+  if (chosen.quick && app.count("--ms") == 0) milliseconds = 250;
+  sizes.length = std::chrono::milliseconds{milliseconds};
+
+  print_heading("tail: waiting at many workers, beside the ideal queue", method);
+  auto contenders = all_contenders(sizes);
+  select(contenders, chosen);
+  if (contenders.empty()) return EXIT_SUCCESS;
+  auto cells = whole_grid();
+  std::erase_if(cells, [&](const cell& each) {
+    return (!sizes.full && !in_cross_section(each)) || (base && !each.is_base()) ||
+           (chosen.quick && !(each.is_base() && each.load == 70)) ||
+           std::ranges::find(times, each.where.times) == times.end() ||
+           std::ranges::find(wanted_loads, each.load) == wanted_loads.end();
+  });
+  fmt::print("run: {} repetitions of {} ms in {} cells\n", chosen.repetitions, milliseconds, cells.size());
+  std::fflush(stdout);
+
+  for (std::size_t repetition = 0; repetition < chosen.repetitions; ++repetition) {
+    for (const auto& where : cells) {
+      for (std::size_t turn = 0; turn < contenders.size(); ++turn) {
+        auto& each = contenders[(repetition + turn) % contenders.size()];
+        if (each.everywhere || where.is_base()) measure(each, where, repetition, sizes);
+      }
+    }
+  }
+  tell_left_out(contenders);
+
+  std::vector<table> tables;
+  std::vector<setting> settings;
+  for (const auto& each : cells) {
+    if (settings.empty() || settings.back() != each.where) settings.push_back(each.where);
+  }
+  for (const auto& each : settings) tables.push_back(ratios_of(contenders, each, cells));
+  for (const auto& each : cells) {
+    if (each.is_base()) tables.push_back(details_of(contenders, each));
+  }
+  for (const auto& each : tables) each.print();
+  write_json(chosen.json, tables);
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return bench::guarded(tail, argc, argv); }
