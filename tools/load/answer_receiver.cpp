@@ -5,13 +5,22 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <span>
 #include <system_error>
+#include <thread>
 
 #include "load/paced_sender.hpp"
 #include "load/receive_time.hpp"
 #include "load/system.hpp"
 
 namespace udppump::load {
+
+namespace {
+
+/// Short beside how long a receive buffer of flow_sockets lasts.
+constexpr std::chrono::milliseconds gathering{1};
+
+}  // namespace
 
 struct answer_receiver::slot {
   std::array<std::byte, answer_head_size> head;
@@ -34,11 +43,21 @@ answer_receiver::~answer_receiver() { ::close(epoll_); }
 
 const std::vector<answer_receiver::arrival>& answer_receiver::receive(std::chrono::milliseconds up_to) {
   arrivals_.clear();
-  epoll_event ready{};
-  const int count = repeat([&] { return ::epoll_wait(epoll_, &ready, 1, static_cast<int>(up_to.count())); });
-  check(count, "epoll_wait");
-  if (count == 1) drain(ready.data.u32);
+  if (next_ready_ == ready_.size()) wait(up_to);
+  if (next_ready_ < ready_.size()) drain(ready_[next_ready_++]);
   return arrivals_;
+}
+
+void answer_receiver::wait(std::chrono::milliseconds up_to) {
+  // Not in epoll_wait(), where each arrival would wake it.
+  if (!ready_.empty()) std::this_thread::sleep_for(gathering);
+  ready_.clear();
+  next_ready_ = 0;
+  std::array<epoll_event, flows_at_once> events;
+  const int count =
+      repeat([&] { return ::epoll_wait(epoll_, events.data(), events.size(), static_cast<int>(up_to.count())); });
+  check(count, "epoll_wait");
+  for (const auto& each : std::span{events}.first(static_cast<std::size_t>(count))) ready_.push_back(each.data.u32);
 }
 
 void answer_receiver::drain(std::uint32_t flow) {

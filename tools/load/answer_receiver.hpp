@@ -15,6 +15,10 @@ struct mmsghdr;
 namespace udppump::load {
 
 /// Reads what comes in on the sockets of a run. Belongs to one thread.
+///
+/// It does not look at every answer when that comes, but at all that came in a millisecond. The kernel has noted when
+/// each arrived, so nothing is measured less exactly, and a server on the same machine does not have to wake a client
+/// with each answer, which would take its time, and whose thread would take its processor.
 class answer_receiver {
  public:
   /// `flows` must outlive it.
@@ -32,7 +36,8 @@ class answer_receiver {
     /// Bytes of the whole.
     std::size_t size;
   };
-  /// Waits for arrivals, up to a time, and returns a batch of them; an empty one where none came, or only errors.
+  /// Waits for arrivals, up to a time, and returns a batch of them, all of one flow; an empty one where none came, or
+  /// only errors.
   const std::vector<arrival>& receive(std::chrono::milliseconds up_to);
 
   /// ICMP errors that the sockets reported, and the last one's errno.
@@ -41,7 +46,9 @@ class answer_receiver {
 
  private:
   static constexpr std::size_t batch = 32;
+  static constexpr std::size_t flows_at_once = 64;
   struct slot;
+  void wait(std::chrono::milliseconds up_to);
   void drain(std::uint32_t flow);
 
   const flow_sockets& flows_;
@@ -49,6 +56,9 @@ class answer_receiver {
   std::vector<slot> slots_;
   std::vector<mmsghdr> messages_;
   std::vector<arrival> arrivals_;
+  /// Flows that have something, by number; those before next_ready_ have been read.
+  std::vector<std::uint32_t> ready_;
+  std::size_t next_ready_ = 0;
   std::uint64_t icmp_errors_ = 0;
   int last_icmp_error_ = 0;
 };
