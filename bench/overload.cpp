@@ -59,6 +59,7 @@ struct contender {
   std::map<double, std::vector<double>> goodput = {};
   /// Of the answers, within the deadline or not, milliseconds.
   std::map<double, std::vector<double>> p50 = {}, p99 = {};
+  unsigned left_out = 0;
 };
 
 /// SO_RCVBUF that holds what all workers do in a time.
@@ -107,7 +108,10 @@ void measure(contender& each, double load, std::chrono::milliseconds length, std
        .workers = workers,
        .load = load},
       [&] { return served.processes().voluntary_switches(); });
-  if (got.result.gave_up) return;
+  if (got.result.gave_up) {
+    ++each.left_out;
+    return;
+  }
   const auto in_time = std::ranges::count_if(got.result.records, [&](const auto& request) {
     return request.intended >= length && request.latency <= deadline;
   });
@@ -154,12 +158,12 @@ int overload(int argc, char** argv) {
   auto contenders = all_contenders();
   select(contenders, chosen);
   if (contenders.empty()) return EXIT_SUCCESS;
-  fmt::print("run: {} repetitions of {} ms after a warm-up as long", chosen.repetitions, milliseconds);
+  auto sizes = fmt::format("{} repetitions of {} ms after a warm-up as long", chosen.repetitions, milliseconds);
   const auto bounded = std::ranges::find(contenders, "recvfrom-bounded", &contender::name);
   if (bounded != contenders.end()) {
-    fmt::print("; recvfrom-bounded's receive buffer: {} bytes", bounded->serving.receive_buffer);
+    sizes += fmt::format("; recvfrom-bounded's receive buffer: {} bytes", bounded->serving.receive_buffer);
   }
-  fmt::print("\n");
+  print_run(sizes);
   std::fflush(stdout);
 
   for (std::size_t repetition = 0; repetition < chosen.repetitions; ++repetition) {
@@ -171,6 +175,10 @@ int overload(int argc, char** argv) {
     }
   }
 
+  for (const auto& each : contenders) {
+    if (each.left_out == 0) continue;
+    print_left_out(fmt::format("{} runs of {}", each.left_out, each.name), "requests could not be sent as planned");
+  }
   const std::vector<table> tables{
       table_of(contenders, "goodput / capacity", 3, &contender::goodput),
       table_of(contenders, "median of what was answered, ms", 1, &contender::p50),

@@ -80,6 +80,7 @@ struct contender {
 struct run {
   std::chrono::milliseconds length{1000};
   bool full = false;
+  udppump::load::realtime sender = udppump::load::realtime::automatic;
 };
 
 const std::vector<std::string> distributions{"constant", "exponential", "bimodal"};
@@ -124,7 +125,7 @@ void measure(contender& each, const cell& cell, std::size_t repetition, const ru
                                                              .seed = 1 + repetition},
                                                     .warmup = chosen.length / 5,
                                                     .timeout = timeout,
-                                                    .priority = udppump::load::realtime::automatic},
+                                                    .priority = chosen.sender},
                                             .workers = cell.where.workers,
                                             .load = cell.load / 100.0},
                                            [&] { return served.processes().voluntary_switches(); });
@@ -216,7 +217,7 @@ void tell_left_out(const std::vector<contender>& contenders) {
     for (const auto& [cell, count] : each.left_out) left_out += count;
   }
   if (left_out > 0) {
-    fmt::print("left out: {} of {} runs, in which requests left late\n", left_out, left_out + valid);
+    print_left_out(fmt::format("{} of {} runs", left_out, left_out + valid), "their requests left late");
   }
   if (valid == 0) fmt::print("not valid: requests left late in every run; quiet the machine and repeat\n");
 }
@@ -228,11 +229,12 @@ int tail(int argc, char** argv) {
   unsigned milliseconds = 1000;
   std::vector<std::string> times = distributions;
   std::vector<unsigned> wanted_loads = loads;
-  bool base = false;
+  bool base = false, ordinary = false;
   add_options(app, chosen);
   add_repetitions(app, chosen, 5);
   app.add_flag("--full", sizes.full, "The whole grid with every contender: hours");
   app.add_flag("--base", base, "Only 70 and 90%, exponential and bimodal, 8 workers, 64 flows");
+  app.add_flag("--ordinary", ordinary, "Compete with the machine's other programs; else SCHED_FIFO, where allowed");
   app.add_option("--times", times, "Only these distributions of service times")
       ->check(CLI::IsMember(distributions))
       ->capture_default_str();
@@ -258,7 +260,10 @@ int tail(int argc, char** argv) {
            std::ranges::find(times, each.where.times) == times.end() ||
            std::ranges::find(wanted_loads, each.load) == wanted_loads.end();
   });
-  fmt::print("run: {} repetitions of {} ms in {} cells\n", chosen.repetitions, milliseconds, cells.size());
+  if (ordinary) sizes.sender = udppump::load::realtime::off;
+  const bool realtime = !ordinary && take_realtime();
+  print_run(fmt::format("{} repetitions of {} ms in {} cells; client and workers are {} processes", chosen.repetitions,
+                        milliseconds, cells.size(), realtime ? "SCHED_FIFO" : "ordinary"));
   std::fflush(stdout);
 
   for (std::size_t repetition = 0; repetition < chosen.repetitions; ++repetition) {

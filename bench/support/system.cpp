@@ -61,6 +61,11 @@ int pin_to_one_processor() {
   return last;
 }
 
+bool take_realtime() {
+  const sched_param lowest{.sched_priority = 1};
+  return sched_setscheduler(0, SCHED_FIFO, &lowest) == 0;
+}
+
 std::size_t raise_descriptor_limit() {
   rlimit limit{};
   check(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");

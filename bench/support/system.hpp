@@ -36,6 +36,9 @@ int pin_to_one_processor();
 void pin_to(int processor);
 /// Those that this process may use: where two halves of a measurement are pinned.
 std::vector<int> usable_processors();
+/// Makes this thread, and the threads and processes it makes later, SCHED_FIFO ones, which everything ordinary makes
+/// way for; false where that is not allowed.
+bool take_realtime();
 /// Raises the soft limit of descriptors to the hard one, and returns it.
 std::size_t raise_descriptor_limit();
 /// Ends the process, with a message, unless called again before the time is over: a benchmark must not hang.
