@@ -1,9 +1,11 @@
 #pragma once
 
 #include <event2/event.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -29,22 +31,26 @@ class seed_2006_loop {
     for (std::size_t i = 0; i < 2; ++i) pair_[i] = std::make_unique<descriptor>(ends[i]);
     event_.reset(event_new(base_.get(), pair_[0]->fd(), EV_READ | EV_PERSIST, &seed_2006_loop::on_readable, this));
     if (!event_ || event_add(event_.get(), nullptr) != 0) throw std::bad_alloc{};
-    receiver_ = std::thread{[this] { receive(); }};
+    const int flags = check(fcntl(socket_, F_GETFL), "fcntl");
+    check(fcntl(socket_, F_SETFL, flags & ~O_NONBLOCK), "fcntl");  // a loop that had it before may have set it
+    receiver_ = std::thread{[this] {
+      receive();
+      const std::lock_guard lock{mutex_};
+      ended_ = true;
+      changed_.notify_one();
+    }};
   }
   seed_2006_loop(const seed_2006_loop&) = delete;
   seed_2006_loop& operator=(const seed_2006_loop&) = delete;
-  /// The thread may sit in recvfrom(), and nothing but a datagram gets it out of there: one that was there before ends
-  /// it, or one that this sends.
+  /// The thread may sit in recvfrom(), and nothing but a datagram gets it out of there. On a shared socket another
+  /// worker may take that one, so it takes as many as it takes.
   ~seed_2006_loop() {
     {
-      const std::lock_guard lock{mutex_};
+      std::unique_lock lock{mutex_};
       ending_ = handled_ = true;
+      changed_.notify_one();
+      while (!changed_.wait_for(lock, std::chrono::milliseconds{1}, [this] { return ended_; })) send_to_itself();
     }
-    changed_.notify_one();
-    sockaddr_storage own;
-    socklen_t size = sizeof own;
-    auto* const address = reinterpret_cast<sockaddr*>(&own);
-    if (getsockname(socket_, address, &size) == 0) sendto(socket_, "", 0, 0, address, size);
     receiver_.join();
   }
 
@@ -64,6 +70,13 @@ class seed_2006_loop {
       changed_.wait(lock, [this] { return handled_; });
       if (ending_) return;
     }
+  }
+
+  void send_to_itself() const {
+    sockaddr_storage own;
+    socklen_t size = sizeof own;
+    auto* const address = reinterpret_cast<sockaddr*>(&own);
+    if (getsockname(socket_, address, &size) == 0) sendto(socket_, "", 0, 0, address, size);
   }
 
   static void on_readable(evutil_socket_t end, short, void* self) { static_cast<seed_2006_loop*>(self)->handle(end); }
@@ -90,7 +103,7 @@ class seed_2006_loop {
   event_ptr event_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool handled_ = false, ending_ = false;
+  bool handled_ = false, ending_ = false, ended_ = false;
   ssize_t size_ = 0;
   sockaddr_storage from_;
   socklen_t from_size_ = 0;
