@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -33,6 +34,9 @@ class seed_2006_loop {
     if (!event_ || event_add(event_.get(), nullptr) != 0) throw std::bad_alloc{};
     const int flags = check(fcntl(socket_, F_GETFL), "fcntl");
     check(fcntl(socket_, F_SETFL, flags & ~O_NONBLOCK), "fcntl");  // a loop that had it before may have set it
+    struct sigaction interrupt {};
+    interrupt.sa_handler = [](int) {};
+    check(sigaction(SIGUSR2, &interrupt, nullptr), "sigaction");
     receiver_ = std::thread{[this] {
       receive();
       const std::lock_guard lock{mutex_};
@@ -42,14 +46,16 @@ class seed_2006_loop {
   }
   seed_2006_loop(const seed_2006_loop&) = delete;
   seed_2006_loop& operator=(const seed_2006_loop&) = delete;
-  /// The thread may sit in recvfrom(), and nothing but a datagram gets it out of there. On a shared socket another
-  /// worker may take that one, so it takes as many as it takes.
+  /// The thread may sit in recvfrom(), and a signal gets it out of there, unless it comes a moment too early.
   ~seed_2006_loop() {
     {
       std::unique_lock lock{mutex_};
       ending_ = handled_ = true;
       changed_.notify_one();
-      while (!changed_.wait_for(lock, std::chrono::milliseconds{1}, [this] { return ended_; })) send_to_itself();
+      const auto ended = [this] { return ended_; };
+      while (!changed_.wait_for(lock, std::chrono::milliseconds{1}, ended)) {
+        pthread_kill(receiver_.native_handle(), SIGUSR2);
+      }
     }
     receiver_.join();
   }
@@ -70,13 +76,6 @@ class seed_2006_loop {
       changed_.wait(lock, [this] { return handled_; });
       if (ending_) return;
     }
-  }
-
-  void send_to_itself() const {
-    sockaddr_storage own;
-    socklen_t size = sizeof own;
-    auto* const address = reinterpret_cast<sockaddr*>(&own);
-    if (getsockname(socket_, address, &size) == 0) sendto(socket_, "", 0, 0, address, size);
   }
 
   static void on_readable(evutil_socket_t end, short, void* self) { static_cast<seed_2006_loop*>(self)->handle(end); }

@@ -34,7 +34,10 @@ class uring_multishot_loop {
     registration.ring_entries = buffers;
     verify(io_uring_register_buf_ring(&ring_, &registration, 0), "io_uring_register_buf_ring");
     io_uring_buf_ring_init(provided_.get());
-    for (unsigned index = 0; index < buffers; ++index) give_back(index);
+    for (unsigned index = 0; index < buffers; ++index) {
+      *buffer(index) = {};  // else the first round pays for touching it
+      give_back(index);
+    }
     wanted_.msg_namelen = sizeof(sockaddr_storage);
   }
   uring_multishot_loop(const uring_multishot_loop&) = delete;
@@ -177,8 +180,7 @@ class uring_multishot_loop {
   Handler handler_;
   io_uring ring_{};
   std::unique_ptr<io_uring_buf_ring, unmap> provided_{map_ring()};
-  /// Zeroed: touched before the first datagram comes.
-  std::unique_ptr<std::byte[]> memory_{std::make_unique<std::byte[]>(buffers * buffer_size)};
+  std::unique_ptr<std::byte[]> memory_{new std::byte[buffers * buffer_size]};
   std::array<msghdr, buffers> sent_;
   std::array<iovec, buffers> parts_;
   msghdr wanted_{};
