@@ -18,14 +18,15 @@ class queue_filler {
 
   /// How many fill() asks for: what the buffer takes with a margin, so that none is lost.
   std::size_t capacity() const noexcept { return capacity_; }
-  /// Fills the queue, which must be empty; returns how many datagrams wait in it.
+  /// Puts `count` datagrams into the queue, which must be empty; returns how many wait in it.
+  std::size_t fill(std::size_t count);
   std::size_t fill() { return fill(capacity_); }
+  /// Empties the queue, whoever filled it.
+  void discard_all() const;
 
  private:
-  std::size_t fill(std::size_t count);
   void send(std::size_t count);
   std::uint32_t queued_bytes() const;
-  void discard_all() const;
 
   int target_;
   descriptor sender_;
