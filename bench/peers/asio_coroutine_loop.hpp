@@ -4,6 +4,7 @@
 
 #include <array>
 #include <asio.hpp>
+#include <exception>
 #include <span>
 
 #include "peers/message.hpp"
@@ -18,7 +19,9 @@ class asio_coroutine_loop {
  public:
   asio_coroutine_loop(std::span<udppump::datagram_socket> sockets, Handler handler)
       : handler_{std::move(handler)}, socket_{context_, asio::ip::udp::v4(), check(dup(sockets.front().fd()), "dup")} {
-    asio::co_spawn(context_, receive(), asio::detached);
+    asio::co_spawn(context_, receive(), [](const std::exception_ptr& error) {
+      if (error) std::rethrow_exception(error);  // out of serve(): asio::detached would end it without a word
+    });
   }
 
   void serve() {

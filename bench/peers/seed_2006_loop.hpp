@@ -1,9 +1,12 @@
 #pragma once
 
 #include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -29,22 +32,31 @@ class seed_2006_loop {
     for (std::size_t i = 0; i < 2; ++i) pair_[i] = std::make_unique<descriptor>(ends[i]);
     event_.reset(event_new(base_.get(), pair_[0]->fd(), EV_READ | EV_PERSIST, &seed_2006_loop::on_readable, this));
     if (!event_ || event_add(event_.get(), nullptr) != 0) throw std::bad_alloc{};
-    receiver_ = std::thread{[this] { receive(); }};
+    const int flags = check(fcntl(socket_, F_GETFL), "fcntl");
+    check(fcntl(socket_, F_SETFL, flags & ~O_NONBLOCK), "fcntl");  // a loop that had it before may have set it
+    struct sigaction interrupt {};
+    interrupt.sa_handler = [](int) {};
+    check(sigaction(SIGUSR2, &interrupt, nullptr), "sigaction");
+    receiver_ = std::thread{[this] {
+      receive();
+      const std::lock_guard lock{mutex_};
+      ended_ = true;
+      changed_.notify_one();
+    }};
   }
   seed_2006_loop(const seed_2006_loop&) = delete;
   seed_2006_loop& operator=(const seed_2006_loop&) = delete;
-  /// The thread may sit in recvfrom(), and nothing but a datagram gets it out of there: one that was there before ends
-  /// it, or one that this sends.
+  /// The thread may sit in recvfrom(), and a signal gets it out of there, unless it comes a moment too early.
   ~seed_2006_loop() {
     {
-      const std::lock_guard lock{mutex_};
+      std::unique_lock lock{mutex_};
       ending_ = handled_ = true;
+      changed_.notify_one();
+      const auto ended = [this] { return ended_; };
+      while (!changed_.wait_for(lock, std::chrono::milliseconds{1}, ended)) {
+        pthread_kill(receiver_.native_handle(), SIGUSR2);
+      }
     }
-    changed_.notify_one();
-    sockaddr_storage own;
-    socklen_t size = sizeof own;
-    auto* const address = reinterpret_cast<sockaddr*>(&own);
-    if (getsockname(socket_, address, &size) == 0) sendto(socket_, "", 0, 0, address, size);
     receiver_.join();
   }
 
@@ -90,7 +102,7 @@ class seed_2006_loop {
   event_ptr event_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool handled_ = false, ending_ = false;
+  bool handled_ = false, ending_ = false, ended_ = false;
   ssize_t size_ = 0;
   sockaddr_storage from_;
   socklen_t from_size_ = 0;

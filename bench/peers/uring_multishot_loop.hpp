@@ -17,8 +17,8 @@ namespace bench {
 
 /// io_uring with IORING_RECV_MULTISHOT and a ring of provided buffers, as in io_uring_prep_recvmsg_multishot(3) and
 /// liburing's examples/io_uring-udp.c: one request keeps receiving until it runs out of buffers, and answers leave as
-/// requests of the same ring, many with one system call. It takes datagrams that it will handle only later. Serves one
-/// socket.
+/// requests of the same ring, many with one system call. It takes datagrams that it will handle only later, and what it
+/// has taken and not handled is lost with it. Serves one socket.
 template <class Handler>
 class uring_multishot_loop {
  public:
@@ -34,30 +34,49 @@ class uring_multishot_loop {
     registration.ring_entries = buffers;
     verify(io_uring_register_buf_ring(&ring_, &registration, 0), "io_uring_register_buf_ring");
     io_uring_buf_ring_init(provided_.get());
-    for (unsigned index = 0; index < buffers; ++index) give_back(index);
+    for (unsigned index = 0; index < buffers; ++index) {
+      *buffer(index) = {};  // else the first round pays for touching it
+      give_back(index);
+    }
     wanted_.msg_namelen = sizeof(sockaddr_storage);
   }
   uring_multishot_loop(const uring_multishot_loop&) = delete;
   uring_multishot_loop& operator=(const uring_multishot_loop&) = delete;
-  ~uring_multishot_loop() { io_uring_queue_exit(&ring_); }
+  /// The ring itself ends later than its descriptor is closed (io_ring_exit_work() in io_uring/io_uring.c): a request
+  /// that nobody called off could still take a datagram then, and use memory that is gone.
+  ~uring_multishot_loop() {
+    for (bool called_off = !receiving_; receiving_ || sending_ > 0;) {
+      if (io_uring_sqe* const entry = called_off ? nullptr : io_uring_get_sqe(&ring_)) {
+        io_uring_prep_cancel64(entry, received_key, 0);
+        entry->user_data = cancel_key;
+        called_off = true;
+      }
+      const int entered = io_uring_submit_and_wait(&ring_, 1);
+      if (entered < 0 && entered != -EINTR) break;
+      for_each_completed([this](const io_uring_cqe& completed) {
+        if (completed.user_data == received_key) receiving_ = (completed.flags & IORING_CQE_F_MORE) != 0;
+        if (completed.user_data < buffers) --sending_;
+      });
+    }
+    io_uring_queue_exit(&ring_);
+  }
 
   void serve() {
     for (going_ = true; going_;) {
-      if (!receiving_) receive();
+      if (!receiving_ && free_ > 0) receive();  // else there are answers to wait for, and each gives a buffer back
       const int entered = io_uring_submit_and_wait(&ring_, 1);
       if (entered != -EINTR) verify(entered, "io_uring_submit_and_wait");
-      std::array<io_uring_cqe*, 64> completed;
-      const unsigned count = io_uring_peek_batch_cqe(&ring_, completed.data(), completed.size());
       // Those of a batch that come after the last one wanted are handled all the same: they have been taken.
-      for (unsigned at = 0; at < count; ++at) handle(*completed[at]);
-      io_uring_cq_advance(&ring_, count);
+      for_each_completed([this](const io_uring_cqe& completed) { handle(completed); });
     }
+    verify(io_uring_submit(&ring_), "io_uring_submit");  // the last answers
   }
 
  private:
   static constexpr unsigned requests = 256, buffers = 256;
   static constexpr std::size_t buffer_size = largest_datagram + sizeof(io_uring_recvmsg_out) + sizeof(sockaddr_storage);
-  static constexpr std::uint64_t received_key = ~std::uint64_t{0};
+  /// Of a request; answers have the number of their buffer.
+  static constexpr std::uint64_t received_key = ~std::uint64_t{0}, cancel_key = received_key - 1;
 
   /// The answer leaves with the next submission, out of the buffer in which the request came.
   struct queued_message : message {
@@ -82,11 +101,22 @@ class uring_multishot_loop {
     receiving_ = true;
   }
 
+  void for_each_completed(auto take) {
+    std::array<io_uring_cqe*, 64> completed;
+    const unsigned count = io_uring_peek_batch_cqe(&ring_, completed.data(), completed.size());
+    for (unsigned at = 0; at < count; ++at) take(*completed[at]);
+    io_uring_cq_advance(&ring_, count);
+  }
+
   void handle(const io_uring_cqe& completed) {
-    if (completed.user_data != received_key) return give_back(static_cast<unsigned>(completed.user_data));
+    if (completed.user_data != received_key) {
+      --sending_;
+      return give_back(static_cast<unsigned>(completed.user_data));
+    }
     if ((completed.flags & IORING_CQE_F_MORE) == 0) receiving_ = false;
-    if (completed.res == -ENOBUFS) return;  // every buffer is in use: again when answers have left
+    if (completed.res == -ENOBUFS) return;  // every buffer was in use
     verify(completed.res, "recvmsg");
+    --free_;
     const unsigned index = completed.flags >> IORING_CQE_BUFFER_SHIFT;
     auto* const out = io_uring_recvmsg_validate(buffer(index), completed.res, &wanted_);
     if (out == nullptr) return give_back(index);
@@ -115,6 +145,7 @@ class uring_multishot_loop {
     io_uring_prep_sendmsg(entry, 0, &sent_[index], 0);
     entry->flags |= IOSQE_FIXED_FILE;
     entry->user_data = index;
+    ++sending_;
     answered_ = true;
     return {};
   }
@@ -132,6 +163,7 @@ class uring_multishot_loop {
     io_uring_buf_ring_add(provided_.get(), buffer(index), buffer_size, static_cast<unsigned short>(index),
                           io_uring_buf_ring_mask(buffers), 0);
     io_uring_buf_ring_advance(provided_.get(), 1);
+    ++free_;
   }
 
   struct unmap {
@@ -152,6 +184,8 @@ class uring_multishot_loop {
   std::array<msghdr, buffers> sent_;
   std::array<iovec, buffers> parts_;
   msghdr wanted_{};
+  /// Buffers that the kernel has; answers on their way.
+  unsigned free_ = 0, sending_ = 0;
   bool receiving_ = false, going_ = true, answered_ = false;
 };
 

@@ -21,14 +21,15 @@ class queue_filler {
   /// Bytes of the receive buffer that the kernel takes for one datagram; SO_RCVBUF is half of what it allows
   /// (socket(7)).
   std::size_t charge() const noexcept { return charge_; }
-  /// Fills the queue, which must be empty; returns how many datagrams wait in it.
+  /// Puts `count` datagrams into the queue, which must be empty; returns how many wait in it.
+  std::size_t fill(std::size_t count);
   std::size_t fill() { return fill(capacity_); }
+  /// Empties the queue, whoever filled it.
+  void discard_all() const;
 
  private:
-  std::size_t fill(std::size_t count);
   void send(std::size_t count);
   std::uint32_t queued_bytes() const;
-  void discard_all() const;
 
   int target_;
   descriptor sender_;

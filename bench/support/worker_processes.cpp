@@ -64,7 +64,9 @@ std::span<worker_note> map_notes(int memory, std::size_t count) {
   check(ftruncate(memory, static_cast<off_t>(size)), "ftruncate");
   void* const shared = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
   if (shared == MAP_FAILED) throw std::system_error{errno, std::generic_category(), "mmap"};
-  return {new (shared) worker_note[count], count};
+  const std::span<worker_note> notes{new (shared) worker_note[count], count};
+  for (std::size_t number = 0; number < count; ++number) notes[number].number = number;
+  return notes;
 }
 
 [[noreturn]] void become(const std::string& program, std::vector<std::string> arguments, std::span<const int> sockets,

@@ -30,6 +30,8 @@ struct echo_handler {
 
 /// What a worker tells its parent; lies in memory that both share, and that outlives an exec().
 struct alignas(64) worker_note {
+  /// Which of the workers it is, from 0.
+  std::size_t number = 0;
   /// Wake-ups that found nothing, over the worker's life; -1 where it does not know. Written when it ends.
   std::int64_t empty_wakeups = -1;
   /// Datagrams handled.
