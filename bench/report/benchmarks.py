@@ -110,7 +110,7 @@ BENCHMARKS = {
     "drain": Benchmark(
         compared=(Compared("drain", "x recvfrom", LOWER),),
         plots=(Bars("drain", "x recvfrom", "CPU time a datagram, times that of a bare recvfrom loop", mark=1),),
-        may_be_empty=(("drain", ".*", "instructions"),),  # without valgrind
+        may_be_empty=(("drain", ".*", "instructions.*"),),  # without valgrind
         asked=(
             Asked("drain", "x recvfrom", "CPU time to take a datagram that waits, times a bare `recvfrom` loop's",
                   goal=at_most(1.05)),
