@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "name_servers/program.hpp"
@@ -26,10 +27,12 @@ double figure(const std::string& report, std::string_view label) {
 dnsperf_result run_dnsperf(const dnsperf_run& run, const udppump::address& server) {
   const temporary_directory directory;
   const std::chrono::duration<double> seconds = run.time;
-  program client{
-      {run.program, "-s", "127.0.0.1", "-p", std::to_string(server.port()), "-d", run.questions, "-t", "2", "-q",
-       std::to_string(run.outstanding), "-c", std::to_string(run.clients), "-l", fmt::format("{}", seconds.count())},
-      directory.path() / "report"};
+  std::vector<std::string> command{run.program, "-s", "127.0.0.1", "-p",         std::to_string(server.port()),
+                                   "-t",        "2",  "-d",        run.questions};
+  command.insert(command.end(), {"-q", std::to_string(run.outstanding), "-c", std::to_string(run.clients), "-l",
+                                 fmt::format("{}", seconds.count())});
+  if (run.rate > 0) command.insert(command.end(), {"-Q", std::to_string(run.rate)});
+  program client{std::move(command), directory.path() / "report"};
   const std::chrono::duration<double, std::micro> cpu_us = client.wait();
 
   const std::string report = client.printed();

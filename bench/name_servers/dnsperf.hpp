@@ -18,6 +18,8 @@ struct dnsperf_run {
   /// Sockets that it asks from.
   std::size_t clients = 1;
   std::chrono::milliseconds time{0};
+  /// Questions a second at most; 0: as many as are answered.
+  std::size_t rate = 0;
 };
 
 /// What it says at its end.

@@ -11,7 +11,6 @@
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
@@ -26,7 +25,9 @@ using namespace std::chrono_literals;
 
 std::string content_of(const std::filesystem::path& file) {
   std::ifstream in{file};
-  return {std::istreambuf_iterator<char>{in}, {}};
+  std::ostringstream content;
+  content << in.rdbuf();  // an error, as of a process in /proc that ends meanwhile, is no exception here
+  return content.str();
 }
 
 [[noreturn]] void become(std::vector<std::string>& command, const char* output, pid_t parent) {

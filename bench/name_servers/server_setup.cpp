@@ -7,6 +7,7 @@
 
 #include "name_servers/program.hpp"
 #include "support/contenders.hpp"
+#include "support/machine.hpp"
 
 namespace bench {
 namespace {
@@ -103,7 +104,7 @@ std::vector<server_setup> available_servers() {
   const auto add = [&](const char* name, const char* package, const char* file, auto command) {
     const auto found = find_program(file);
     if (found) kinds.push_back({name, package, *found, 1, command});
-    if (!found) fmt::print("left out: {}: {} is not installed; Debian's package {} has it\n", name, file, package);
+    if (!found) print_left_out(name, fmt::format("{} is not installed; Debian's package {} has it", file, package));
   };
   add("nsd", "nsd", "nsd", nsd_command);
   add("knot", "knot", "knotd", knot_command);
