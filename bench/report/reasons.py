@@ -36,7 +36,7 @@ REASONS = {
     "scale libuv": LOOP,
     "dns nsd": "it spends half the time in user space (see below), names no address to answer from, and nothing "
     "looks after its queues",
-    "dns knot": "it spends less time on a question in user space, and its workers are threads with a socket each, "
-    "which nobody looks after",
+    "dns knot": "its workers are threads with a socket each, and nothing looks after their queues; where its time goes "
+    "has not been looked into",
     "pool recvfrom": "it is the reference, the bare loop, in the same pool's worker",
 }
