@@ -3,7 +3,8 @@
 # the server hangs, and what it makes of answers that the server holds back on purpose.
 #
 # usage: tool-load-server-test.sh UDPPUMP nsd|knot EXAMPLES_DIR
-set -euo pipefail
+# shellcheck source=test/support/script.sh
+source "$(dirname -- "$0")/support/script.sh"
 
 tool=$1
 kind=$2
@@ -11,27 +12,8 @@ examples=$3
 PATH=$PATH:/usr/local/sbin:/usr/sbin  # not in everybody's
 program=$kind
 [ "$kind" != knot ] || program=knotd
-for each in "$program" dig; do
-  command -v "$each" >/dev/null || { echo "SKIPPED: $each is not installed" && exit 77; }
-done
-dir=$(mktemp -d)
+needs "$program" dig
 cp -- "$examples/example.com.zone" "$dir/zone"
-group=
-
-# The group has the server's own number, and all of its processes.
-clean_up() {
-  if [ -n "$group" ]; then kill -KILL -- "-$group" 2>/dev/null || true; fi
-  rm -rf "$dir"
-}
-trap clean_up EXIT
-
-fail() {
-  echo "FAILED: $*" >&2
-  for file in "$dir"/*.out "$dir"/*.err "$dir"/log; do
-    [ -s "$file" ] && sed "s|^|  $(basename "$file"): |" "$file" >&2
-  done
-  exit 1
-}
 
 # configure PORT LIMIT : the server's configuration; to one client it gives LIMIT like answers a second (0: all)
 configure() {
@@ -49,7 +31,7 @@ server:
   xfrdfile: ""
   zonelistfile: "$dir/zone.list"
   pidfile: "$dir/pid"
-  logfile: "$dir/log"
+  logfile: "$dir/server.log"
   rrl-ratelimit: $2
   rrl-slip: 0
 remote-control:
@@ -76,7 +58,7 @@ control:
 database:
   storage: "$dir"
 log:
-  - target: "$dir/log"
+  - target: "$dir/server.log"
     any: info
 zone:
   - domain: example.com
@@ -115,13 +97,14 @@ start() {
   for attempt in 1 2 3 4 5; do  # a port may be somebody else's
     port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
     configure "$port" "$1" >"$dir/conf"
-    : >"$dir/log"
+    : >"$dir/server.log"
     # A session of its own, and so a group.
     case $kind in
       nsd) setsid "$program" -d -c "$dir/conf" >"$dir/server.out" 2>&1 </dev/null & ;;
       knot) setsid "$program" -c "$dir/conf" >"$dir/server.out" 2>&1 </dev/null & ;;
     esac
     group=$!
+    started=("-$group")  # it has the server's own number, and all of its processes
     deadline=$((SECONDS + 10))
     while kill -0 "$group" 2>/dev/null && ((SECONDS < deadline)); do
       if answers; then return; fi
@@ -141,7 +124,7 @@ stop() {
   done
   kill -KILL -- "-$group" 2>/dev/null || true
   wait "$group" 2>/dev/null || true
-  group=
+  started=()
 }
 
 echo "# every query is answered once, and the answer found"
