@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <sstream>
 #include <thread>
 
+#include "load/dns_queries.hpp"
 #include "load/random_payload.hpp"
 #include "load/text_report.hpp"
 #include "load/work_requests.hpp"
@@ -80,6 +82,21 @@ TEST(load_run, echoes_are_matched_by_their_bytes_in_any_order) {
   EXPECT_EQ(result.counts.lost, server.lost());
   EXPECT_EQ(result.counts.answered + result.counts.late, server.received() - server.lost());
   EXPECT_EQ(result.counts.strange, 0u);
+}
+
+TEST(load_run, dns_answers_are_matched_by_id_whatever_the_network_does) {
+  const mangling_server server{{.lose_every = 7, .repeat_every = 5, .reverse = 10, .strange = 1, .dns = true}};
+  auto options = to(server.local());
+  options.plan.flows = 2;
+  options.timeout = 1s;
+  std::istringstream lines{"www.example.com A\nwww.example.com AAAA\n"};
+  const auto result = run_load(options, dns_queries{lines, "queries", 65'000});  // their ids go round
+  const auto answered = server.received() - server.lost();
+  EXPECT_EQ(result.counts.sent, server.received());
+  EXPECT_EQ(result.counts.lost, server.lost());
+  EXPECT_EQ(result.counts.answered + result.counts.late, answered);
+  EXPECT_EQ(result.counts.duplicates, server.repeated());
+  EXPECT_EQ(result.counts.strange, answered + server.repeated());
 }
 
 TEST(load_run, without_an_id_every_answer_finds_a_request) {

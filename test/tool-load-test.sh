@@ -176,6 +176,7 @@ refuse 1 '127.0.0.1' load 127.0.0.1
 refuse 1 'name.invalid' load name.invalid:53
 refuse 1 "cannot write $dir/none/report.json: No such file" load "$target" --json "$dir/none/report.json"
 refuse 1 "cannot write $dir: Is a directory" load "$target" --json "$dir"
+refuse 1 "cannot write $dir/none/plot.svg: No such file" load "$target" --plot "$dir/none/plot.svg"
 refuse 1 '192.0.2.1' load "$target" --source 192.0.2.1
 refuse 1 "$target: nothing listens there; start the server.*Connection refused" load "$target" --duration 60s
 refuse 2 '--queue: "heap" is none of: shared, sharded, herd' work --queue heap
@@ -185,6 +186,19 @@ refuse 1 '127.0.0.1:99999' work --bind 127.0.0.1:99999
 refuse 1 '192.0.2.1:0' work --bind 192.0.2.1:0
 serve work "$tool" work --bind 127.0.0.1:0
 refuse 1 "$address.*in use" work --bind "$address"
+
+echo "# a report that does not fit is an error too"
+if [ -c /dev/full ]; then
+  brief=(--work constant:0 --rate 100 --duration 100ms --warmup 0)
+  load 1 "$address" "${brief[@]}" "${any_lag[@]}" --json /dev/full
+  grep -q '^udppump: cannot write /dev/full: No space left' "$dir/load.err" || fail "a full device is not named"
+  code=0
+  timeout 60 "$tool" load "$address" "${brief[@]}" "${any_lag[@]}" >/dev/full 2>"$dir/load.err" || code=$?
+  [ "$code" = 1 ] || fail "exit code $code where the output cannot be written, not 1"
+  grep -q '^udppump: cannot write the output: No space left' "$dir/load.err" || fail "a full output is not named"
+else
+  echo "  no /dev/full here: left out"
+fi
 
 echo "# a worker that ends is reported, and the others end with it"
 read -r victim rest <"/proc/$pid/task/$pid/children" || true  # the kernel ends it with no newline

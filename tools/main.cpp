@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <stdexcept>
@@ -21,6 +23,13 @@ static int complain(const std::exception& error, int code) {
 static char** program_mark(int argc, char** argv) {
   const bool runs_programs = argc > 1 && std::string_view{argv[1]} == "exec";
   return runs_programs ? std::find(argv + 2, argv + argc, std::string_view{"--"}) : argv + argc;
+}
+
+/// The exit code, once everything printed is out of its buffer: what it goes to may be full.
+static int printed(int code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  std::fprintf(stderr, "udppump: cannot write the output: %s\n", std::strerror(errno));
+  return code == 0 ? udppump::tools::exit_failed : code;
 }
 
 using commands = std::vector<const CLI::App*>;
@@ -53,9 +62,9 @@ int main(int argc, char** argv) {
     }
     app.parse(static_cast<int>(mark - argv), argv);
     if (!chosen) throw no_command(there, "no command is named");
-    return chosen();
+    return printed(chosen());
   } catch (const CLI::Success& told) {
-    return app.exit(told);
+    return printed(app.exit(told));
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "udppump: %s; see udppump %s--help\n", error.what(),
                  first.starts_with('-') ? "" : (first + ' ').c_str());

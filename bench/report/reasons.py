@@ -34,5 +34,9 @@ REASONS = {
     "it needs for that",
     "scale libevent": LOOP,
     "scale libuv": LOOP,
+    "dns nsd": "it spends half the time in user space (see below), names no address to answer from, and nothing "
+    "looks after its queues",
+    "dns knot": "its workers are threads with a socket each, and nothing looks after their queues; where its time goes "
+    "has not been looked into",
     "pool recvfrom": "it is the reference, the bare loop, in the same pool's worker",
 }

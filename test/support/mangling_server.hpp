@@ -24,6 +24,8 @@ class mangling_server {
     std::chrono::milliseconds delay{0};
     /// Datagrams that answer nothing, after each answer.
     unsigned strange = 0;
+    /// Requests are DNS queries: the answers say that they are answers.
+    bool dns = false;
   };
 
   explicit mangling_server(const orders& given) : orders_{given}, socket_{bound({.receive_buffer = 4 << 20})} {
@@ -69,8 +71,9 @@ class mangling_server {
     }
   }
 
-  static std::vector<std::byte> answer(std::span<const std::byte> request) {
+  std::vector<std::byte> answer(std::span<std::byte> request) const {
     using namespace udppump::load;
+    if (orders_.dns) request[2] |= std::byte{0x80};  // the bit QR (RFC 1035, 4.1.1)
     const auto work = read_work_request(request);
     if (!work) return {request.begin(), request.end()};
     std::array<std::byte, work_message_size> bytes;
