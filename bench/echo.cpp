@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -73,25 +74,38 @@ double highest_without_loss(echo_client& client, double capacity, std::chrono::m
   return held;
 }
 
+struct capacity {
+  echo_run run;
+  nanoseconds cpu;
+};
+
+/// Once more where others' traffic on loopback took the place of a request.
+capacity measure_capacity(peer_workers& served, echo_client& client, const run& chosen) {
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto before = served.processes().cpu_time();
+    const auto got = client.closed_loop(chosen.window, chosen.time);
+    if (got.answered == got.sent) return {got, served.processes().cpu_time() - before};
+  }
+  throw std::runtime_error{"echo: requests are lost though the queue has room for them"};
+}
+
 void measure(contender& each, const run& chosen, const std::vector<int>& processors) {
   give_up_after(60s);
   peer_workers served{each.peer, {.workers = 1, .handler = "echo", .processor = processors.back()}};
   echo_client client{served.server()};
   client.closed_loop(chosen.window, chosen.time / 10);
 
-  auto before = served.processes().cpu_time();
-  const auto full = client.closed_loop(chosen.window, chosen.time);
-  const auto cpu = static_cast<double>((served.processes().cpu_time() - before).count());
+  const auto [full, cpu] = measure_capacity(served, client, chosen);
   const auto answered = static_cast<double>(full.answered);
   each.capacity.push_back(answered / seconds(full.took));
-  each.cpu.push_back(cpu / answered);
+  each.cpu.push_back(static_cast<double>(cpu.count()) / answered);
   each.client_busy.push_back(1 - seconds(full.idle) / seconds(full.took));
 
   each.lossless.push_back(highest_without_loss(client, each.capacity.back(), chosen.trial));
 
   for (const double rate : chosen.rates) {
     client.paced(rate, chosen.time / 10);
-    before = served.processes().cpu_time();
+    const auto before = served.processes().cpu_time();
     const auto got = client.paced(rate, chosen.time);
     const auto used = static_cast<double>((served.processes().cpu_time() - before).count());
     each.fixed[rate].push_back(got.answered == got.sent ? used / static_cast<double>(got.answered) : 0);

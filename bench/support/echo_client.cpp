@@ -47,7 +47,7 @@ echo_run echo_client::closed_loop(std::size_t window, nanoseconds time) {
     if (receives) last_answer = now;
     if (!sends && !receives) result.idle += now - then;
     if (!sending && outstanding() == 0) break;
-    if (now - last_answer > 1s) throw std::runtime_error{"echo: an answer does not come"};
+    if (now - std::max(last_answer, last_sent) > 500ms) break;
   }
   result.sent = next_ - first_;
   result.answered = answered_;
