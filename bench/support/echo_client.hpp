@@ -37,7 +37,8 @@ class echo_client {
   echo_client& operator=(const echo_client&) = delete;
 
   /// For the time given as many as `window` requests are outstanding: it must fit both queues, and nothing is lost
-  /// then. Throws std::runtime_error where an answer fails to come.
+  /// then, but by others' traffic, with which loopback shares a queue (net.core.netdev_max_backlog). Returns when all
+  /// are answered, or when no answer has come for 500 ms.
   echo_run closed_loop(std::size_t window, nanoseconds time);
   /// Sends at this rate whatever the answers do: what is due at a time leaves together, at most 64. Returns when all
   /// are answered, or when no answer has come for 100 ms.
