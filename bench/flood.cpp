@@ -106,7 +106,7 @@ int flood(int argc, char** argv) {
   CLI::App app{"Datagrams served under a flood, by number of workers"};
   options chosen;
   std::vector<std::string> handlers{"0us", "1us", "10us"};
-  unsigned milliseconds = 300;
+  unsigned milliseconds = 200;
   add_options(app, chosen);
   add_repetitions(app, chosen, 5);
   app.add_option("--handlers", handlers, "How long the handler spins")->capture_default_str();

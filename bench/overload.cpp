@@ -144,9 +144,9 @@ table table_of(const std::vector<contender>& contenders, const char* what, int p
 int overload(int argc, char** argv) {
   CLI::App app{"Answers in time when more is asked than can be done"};
   options chosen;
-  unsigned milliseconds = 1000;
+  unsigned milliseconds = 800;
   add_options(app, chosen);
-  add_repetitions(app, chosen, 3);
+  add_repetitions(app, chosen, 5);
   app.add_option("--ms", milliseconds, "How long each run is measured, and how long the warm-up before is")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
