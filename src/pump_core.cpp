@@ -19,8 +19,7 @@ namespace {
 /// many wake-ups in a row that found nothing make the pump look why.
 constexpr unsigned patience = 8;
 constexpr int most_queued_errors = 16;  // taken in a turn
-constexpr std::chrono::microseconds quick_handler{1};
-/// A handler that takes less is done before another worker would be awake.
+/// A handler that takes less is done before another worker would be awake, and so that a clock reading is worth saving.
 constexpr std::chrono::microseconds brief_handler{10};
 /// Handlers count as brief while their score is at least brief_score. Each brief reading adds 1, each other one takes
 /// several away: a few long ones among hundreds, or a preemption, change nothing, and one in nine does.
@@ -124,9 +123,9 @@ class pump_core::meter {
     const auto now = clock::now();
     const auto handled = now - read_at_ - core_.receive_cost_ * unread_;
     core_.stats_.handler_time += std::max(clock::duration{0}, handled);
-    core_.quick_ = handled < unread_ * quick_handler;
-    const bool brief = handled < unread_ * brief_handler;
-    core_.score_ = brief ? std::min(core_.score_ + 1, best_score) : core_.score_ - std::min(core_.score_, cost_of_long);
+    core_.quick_ = handled < unread_ * brief_handler;
+    core_.score_ =
+        core_.quick_ ? std::min(core_.score_ + 1, best_score) : core_.score_ - std::min(core_.score_, cost_of_long);
     if (core_.link_) core_.link_->handled(unread_, handled);
     read_at_ = now;
     unread_ = 0;

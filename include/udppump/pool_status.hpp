@@ -25,7 +25,7 @@ enum class worker_state : std::uint8_t {
 UDPPUMP_EXPORT std::string_view to_string(worker_state state) noexcept;
 
 /// Times in the handler: bucket 0 counts those below 8 ns; above, each doubling is cut into 8 buckets, so that a value
-/// is known to 1/8. Datagrams that are handled in less than a microsecond are timed four at a time.
+/// is known to 1/8. Datagrams that are handled in less than ten microseconds are timed four at a time.
 struct handler_times {
   std::vector<std::uint64_t> counts;
 

@@ -80,13 +80,13 @@ struct pump_options {
   /// A dispatch gives the loop its turn back after this many datagrams, at least 1...
   std::size_t budget_datagrams = 64;
   /// ...or after this much time, whatever comes first; checked after each datagram, or after each fourth as long as the
-  /// handler takes less than a microsecond. In a group it is the pump's turn.
+  /// handler takes less than ten microseconds. In a group it is the pump's turn.
   std::chrono::nanoseconds budget_time = std::chrono::milliseconds{1};
   /// For how long this pump leaves its socket alone when handlers are brief, less than some ten microseconds of late,
   /// and another worker on the same socket has just emptied the queue and waits: that one is done before this one would
   /// be awake. It then looks by itself; a datagram that the other cannot take meanwhile, because a handler is suddenly
   /// long, waits no longer than that. Workers hear of each other when they are threads, or were forked after the socket
-  /// was made; others, and all where this is 0, always wait for the socket.
+  /// was made; others, and all where this is 0, always wait for the socket. At most a second.
   std::chrono::microseconds stand_by = std::chrono::milliseconds{2};
   /// While this many tickets are out, the pump takes no datagram and leaves them to other workers. 0: no limit.
   std::size_t max_in_flight = 0;

@@ -122,6 +122,17 @@ UDPPUMP_WRAP(ssize_t, recvfrom, (int fd, void* to, size_t size, int flags, socka
              (fd, to, size, flags, from, from_size), fd)
 UDPPUMP_WRAP(ssize_t, recvmsg, (int fd, msghdr* message, int flags), (fd, message, flags), fd)
 UDPPUMP_WRAP(ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags), fd)
+// Which of the two a socket takes for a datagram is its own affair: to a test both are sendmsg.
+extern "C" ssize_t __real_sendto(int fd, const void* from, size_t size, int flags, const sockaddr* to,
+                                 socklen_t to_size);
+extern "C" ssize_t __wrap_sendto(int fd, const void* from, size_t size, int flags, const sockaddr* to,
+                                 socklen_t to_size);
+extern "C" ssize_t __wrap_sendto(int fd, const void* from, size_t size, int flags, const sockaddr* to,
+                                 socklen_t to_size) {
+  ssize_t outcome;
+  if (fault::failed("sendmsg", fd, outcome)) return outcome;
+  return __real_sendto(fd, from, size, flags, to, to_size);
+}
 UDPPUMP_WRAP(int, close, (int fd), (fd), fd)
 UDPPUMP_WRAP(ssize_t, read, (int fd, void* to, size_t size), (fd, to, size), fd)
 UDPPUMP_WRAP(ssize_t, write, (int fd, const void* from, size_t size), (fd, from, size), fd)
