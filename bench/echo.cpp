@@ -160,9 +160,9 @@ int echo(int argc, char** argv) {
   CLI::App app{"Requests answered by one worker"};
   options chosen;
   run sizes;
-  unsigned milliseconds = 300;
+  unsigned milliseconds = 100;
   add_options(app, chosen);
-  add_repetitions(app, chosen, 5);
+  add_repetitions(app, chosen, 15);
   app.add_option("--window", sizes.window, "Requests outstanding, for the capacity")
       ->check(CLI::Range(2, 4096))
       ->capture_default_str();
