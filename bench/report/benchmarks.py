@@ -164,8 +164,8 @@ BENCHMARKS = {
         plots=(Lines("tail, .*k=8.*: p99 / ideal p99", "99th percentile", "load in % of what the workers can do",
                      log_y=10, mark=1),),
         asked=tuple(
-            Asked("tail, (.*k=8.*): p99 / ideal p99", f"{load}%", f"99th percentile of the latency at {load}% load, "
-                  "times the ideal queue's ({0})", beside=("reuseport.*",), goal=at_most(limit))
+            Asked("tail, ((?:exponential|bimodal), k=8, 64 flows): p99 / ideal p99", f"{load}%", f"99th percentile of the latency at {load}% load, "
+                  "times the ideal queue's ({0})", beside=("recvfrom-blocked", "reuseport.*"), goal=at_most(limit))
             for load, limit in ((70, 1.05), (90, 1.15))
         ),
         # Runs in which the machine held up the client are left out; how many, the table says.
