@@ -34,6 +34,9 @@ constexpr const char* method =
 
 const std::vector<std::size_t> worker_counts{1, 2, 4, 8};
 
+/// As the peers' --handler says "spin for that long".
+std::string handler_for(const std::string& time) { return time == "0us" ? "count" : "spin:" + time; }
+
 struct contender {
   std::string name;
   bench::peer peer;
@@ -80,7 +83,7 @@ std::vector<contender> all_contenders(const std::vector<std::string>& handlers) 
   std::vector<contender> all;
   for (const auto& peer : all_peers()) {
     for (const auto& handler : handlers) {
-      all.push_back({peer.name, peer, handler == "0us" ? "count" : "spin:" + handler});
+      all.push_back({peer.name, peer, handler_for(handler)});
     }
   }
   return all;
@@ -94,7 +97,7 @@ table table_of(std::vector<contender>& contenders, const std::string& handler, c
   for (const auto workers : worker_counts) columns.push_back({fmt::format("k={}", workers), precision});
   table result{fmt::format("flood, handler {}, {}", handler, what), columns};
   for (auto& each : contenders) {
-    if (each.handler != (handler == "0us" ? "count" : "spin:" + handler)) continue;
+    if (each.handler != handler_for(handler)) continue;
     std::vector<table::cell> cells;
     for (const auto workers : worker_counts) cells.push_back(summary_cell(of(each, workers)));
     result.add(each.name, cells);

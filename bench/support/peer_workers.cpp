@@ -1,11 +1,8 @@
 #include "support/peer_workers.hpp"
 
 #include <fmt/format.h>
-#include <linux/sock_diag.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <iterator>
 
@@ -76,17 +73,6 @@ peer_workers::peer_workers(const peer& which, const peer_workers_options& option
                  descriptors_of(sockets_),
                  options.processor} {
   processes_.wait_until_parked();
-}
-
-std::uint64_t peer_workers::dropped() const {
-  std::uint64_t sum = 0;
-  for (const auto& socket : sockets_) {
-    std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
-    socklen_t size = sizeof memory;
-    check(getsockopt(socket.fd(), SOL_SOCKET, SO_MEMINFO, memory.data(), &size), "getsockopt SO_MEMINFO");
-    sum += memory[SK_MEMINFO_DROPS];
-  }
-  return sum;
 }
 
 }  // namespace bench

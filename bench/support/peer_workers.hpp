@@ -43,8 +43,6 @@ class peer_workers {
 
   const udppump::address& server() const noexcept { return server_; }
   worker_processes& processes() noexcept { return processes_; }
-  /// Datagrams that the kernel dropped, since they began.
-  std::uint64_t dropped() const;
 
  private:
   std::vector<udppump::datagram_socket> sockets_;
