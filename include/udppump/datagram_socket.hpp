@@ -76,7 +76,7 @@ struct socket_options {
 };
 
 /// What the kernel was asked for and what it gave, in bytes of payload (half of what getsockopt says: socket(7)).
-struct buffer_size {
+struct UDPPUMP_EXPORT buffer_size {
   std::size_t asked = 0;
   std::size_t granted = 0;
   /// Empty where the wish was met, else cause and cure in one line.

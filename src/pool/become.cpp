@@ -9,7 +9,7 @@
 #include <charconv>
 #include <optional>
 
-#include "failure.hpp"
+#include "sys/failure.hpp"
 
 namespace udppump::detail {
 

@@ -3,9 +3,9 @@
 #include <cstring>
 #include <string>
 
-#include "failure.hpp"
-#include "sys_process.hpp"
-#include "wake_signal.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
+#include "sys/wake_signal.hpp"
 
 namespace udppump::detail {
 

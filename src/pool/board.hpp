@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <vector>
 
-#include "descriptor.hpp"
-#include "worker_page.hpp"
+#include "pump/worker_page.hpp"
+#include "sys/descriptor.hpp"
 
 namespace udppump::detail {
 

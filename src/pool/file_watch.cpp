@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "failure.hpp"
+#include "sys/failure.hpp"
 
 namespace udppump::detail {
 

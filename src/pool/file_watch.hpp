@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "descriptor.hpp"
+#include "sys/descriptor.hpp"
 
 namespace udppump::detail {
 

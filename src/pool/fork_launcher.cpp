@@ -1,10 +1,10 @@
 #include <cstdio>
 #include <cstring>
 
-#include "failure.hpp"
 #include "pool/process.hpp"
 #include "pool/worker_setup.hpp"
-#include "sys_process.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
 
 namespace udppump::detail {
 

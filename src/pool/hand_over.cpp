@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "control_message.hpp"
-#include "failure.hpp"
-#include "sys_process.hpp"
+#include "socket/control_message.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
 
 namespace udppump::detail {
 

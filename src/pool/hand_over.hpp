@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "descriptor.hpp"
 #include "pool/board.hpp"
 #include "pool/pool_log.hpp"
+#include "sys/descriptor.hpp"
 #include "udppump/datagram_socket.hpp"
 #include "udppump/worker_pool.hpp"
 

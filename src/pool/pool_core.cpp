@@ -5,11 +5,11 @@
 #include <cstdlib>
 #include <stdexcept>
 
-#include "failure.hpp"
 #include "pool/become.hpp"
 #include "pool/worker_setup.hpp"
-#include "sys_process.hpp"
-#include "wake_signal.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
+#include "sys/wake_signal.hpp"
 
 namespace udppump::detail {
 

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "sys.hpp"
+#include "sys/sys.hpp"
 
 namespace udppump::detail {
 

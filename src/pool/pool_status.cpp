@@ -9,10 +9,10 @@
 #include <filesystem>
 #include <numeric>
 
-#include "descriptor.hpp"
-#include "failure.hpp"
-#include "sys_process.hpp"
-#include "worker_page.hpp"
+#include "pump/worker_page.hpp"
+#include "sys/descriptor.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
 
 namespace udppump {
 

@@ -4,9 +4,9 @@
 #include <sstream>
 #include <string_view>
 
-#include "failure.hpp"
 #include "pool/process.hpp"
-#include "sys_process.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
 
 namespace udppump {
 

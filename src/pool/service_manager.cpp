@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-#include "failure.hpp"
+#include "sys/failure.hpp"
 
 #if defined(UDPPUMP_HAS_SYSTEMD)
 #include <systemd/sd-daemon.h>

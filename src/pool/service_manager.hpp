@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "descriptor.hpp"
+#include "sys/descriptor.hpp"
 
 namespace udppump::detail {
 

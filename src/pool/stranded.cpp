@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "sys.hpp"
+#include "sys/sys.hpp"
 
 namespace udppump::detail {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "failure.hpp"
-#include "sys_process.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
 
 namespace udppump::detail {
 

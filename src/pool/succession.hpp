@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "descriptor.hpp"
 #include "pool/pool_log.hpp"
 #include "pool/running_worker.hpp"
 #include "pool/take_over.hpp"
+#include "sys/descriptor.hpp"
 
 namespace udppump::detail {
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "failure.hpp"
-#include "sys_process.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
 
 namespace udppump::detail {
 

@@ -8,8 +8,8 @@
 #include <sstream>
 #include <string_view>
 
-#include "failure.hpp"
-#include "sys_process.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
 #include "udppump/address.hpp"
 
 namespace udppump::detail {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "descriptor.hpp"
 #include "pool/service_manager.hpp"
+#include "sys/descriptor.hpp"
 
 namespace udppump::detail {
 

@@ -1,11 +1,11 @@
 #include <atomic>
 #include <thread>
 
-#include "failure.hpp"
 #include "pool/running_worker.hpp"
 #include "pool/worker_setup.hpp"
-#include "sys_process.hpp"
-#include "wake_signal.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
+#include "sys/wake_signal.hpp"
 
 namespace udppump::detail {
 

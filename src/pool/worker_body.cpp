@@ -4,9 +4,9 @@
 #include <exception>
 #include <thread>
 
-#include "group_core.hpp"
 #include "pool/running_worker.hpp"
-#include "sys_process.hpp"
+#include "pump/group_core.hpp"
+#include "sys/sys_process.hpp"
 
 namespace udppump {
 

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "failure.hpp"
-#include "sys_process.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
 
 namespace udppump::detail {
 

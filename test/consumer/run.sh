@@ -62,7 +62,7 @@ find_package() {
 shared_library() {
   [[ -z $sanitizers ]] || leave_to_other_builds "sanitizers export names of their own"
   cmake -S "$source" -B "$work/library" "${options[@]}" -DCMAKE_BUILD_TYPE=Debug -DBUILD_SHARED_LIBS=ON \
-    -DUDPPUMP_TESTS=OFF -DUDPPUMP_EXAMPLES=OFF -DUDPPUMP_TOOLS=OFF "-DUDPPUMP_PORTABLE=$(cached UDPPUMP_PORTABLE)"
+    -DUDPPUMP_TESTS=OFF -DUDPPUMP_EXAMPLES=OFF -DUDPPUMP_TOOLS=OFF
   cmake --build "$work/library" --parallel 2
   install "$work/library"
   consume find_package "-DCMAKE_PREFIX_PATH=$work/moved elsewhere"
@@ -78,7 +78,7 @@ shared_library() {
 
 add_subdirectory() {
   [[ -z $sanitizers ]] || leave_to_other_builds "a folder is added in the same way with sanitizers as without"
-  consume add_subdirectory "-DUDPPUMP_PORTABLE=$(cached UDPPUMP_PORTABLE)"
+  consume add_subdirectory
   # What only udppump's own developers need stays out of other people's builds.
   if [[ -e $work/consumer/udppump/test || -e $work/consumer/udppump/examples ]]; then
     fail "the tests or examples are built in other projects"

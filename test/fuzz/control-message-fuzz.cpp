@@ -17,7 +17,7 @@
 #include <span>
 #include <vector>
 
-#include "control_message.hpp"
+#include "socket/control_message.hpp"
 
 namespace {
 

@@ -5,10 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#if defined(__linux__)
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#endif
 #if defined(UDPPUMP_HAS_URING)
 #include <liburing.h>
 #endif
@@ -137,7 +135,6 @@ UDPPUMP_WRAP(int, close, (int fd), (fd), fd)
 UDPPUMP_WRAP(ssize_t, read, (int fd, void* to, size_t size), (fd, to, size), fd)
 UDPPUMP_WRAP(ssize_t, write, (int fd, const void* from, size_t size), (fd, from, size), fd)
 UDPPUMP_WRAP(int, poll, (pollfd * set, nfds_t size, int timeout), (set, size, timeout), size != 0 ? set[0].fd : -1)
-#if defined(__linux__)
 UDPPUMP_WRAP(int, sendmmsg, (int fd, mmsghdr* messages, unsigned size, int flags), (fd, messages, size, flags), fd)
 UDPPUMP_WRAP(int, pipe2, (int* ends, int flags), (ends, flags), -1)
 UDPPUMP_WRAP(int, eventfd, (unsigned value, int flags), (value, flags), -1)
@@ -152,7 +149,6 @@ UDPPUMP_WRAP(pid_t, fork, (), (), -1)
 UDPPUMP_WRAP(int, epoll_create1, (int flags), (flags), -1)
 UDPPUMP_WRAP(int, epoll_ctl, (int set, int operation, int fd, epoll_event* event), (set, operation, fd, event), fd)
 UDPPUMP_WRAP(int, epoll_wait, (int set, epoll_event* events, int size, int timeout), (set, events, size, timeout), set)
-#endif
 
 extern "C" int __real_pthread_create(pthread_t* made, const pthread_attr_t* attributes, void* (*start)(void*),
                                      void* argument);

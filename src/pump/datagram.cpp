@@ -1,0 +1,50 @@
+#include "udppump/datagram.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "pump/flight.hpp"
+#include "sys/failure.hpp"
+
+namespace udppump {
+
+std::error_code reply_path::send(bytes_view payload, send_options options) const noexcept {
+  if (socket_ == nullptr) return detail::code_of(EDESTADDRREQ);
+  options.source = source_;
+  const auto failed = socket_->send_to(payload, to_, options);
+  // Without a destination an unconnected socket says ENOTCONN or EDESTADDRREQ, according to its family.
+  if (to_.is_none() && failed == std::errc::not_connected) return detail::code_of(EDESTADDRREQ);
+  return failed;
+}
+
+ticket::ticket(std::shared_ptr<detail::flight> flight) noexcept : flight_{std::move(flight)} {
+  if (flight_) flight_->depart();
+}
+
+ticket& ticket::operator=(ticket&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  flight_ = std::move(other.flight_);
+  return *this;
+}
+
+void ticket::release() noexcept {
+  if (const auto held = std::exchange(flight_, nullptr)) held->arrive();
+}
+
+std::optional<std::chrono::nanoseconds> datagram::age() const noexcept {
+  if (!receive_time) return {};
+  return std::max(std::chrono::nanoseconds{0}, std::chrono::system_clock::now() - *receive_time);
+}
+
+std::error_code datagram::reply(bytes_view answer, const send_options& options) const noexcept {
+  return reply_path().send(answer, options);
+}
+
+udppump::reply_path datagram::reply_path() const noexcept {
+  return socket == nullptr ? udppump::reply_path{} : udppump::reply_path{*socket, from, source};
+}
+
+ticket datagram::hold() const noexcept { return flight_ == nullptr ? ticket{} : ticket{*flight_}; }
+
+}  // namespace udppump

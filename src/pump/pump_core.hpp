@@ -1,0 +1,133 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "pump/flight.hpp"
+#include "pump/worker_link.hpp"
+#include "socket/control_message.hpp"
+#include "sys/fork_mark.hpp"
+#include "udppump/pump.hpp"
+#include "wait/waiter.hpp"
+
+namespace udppump::detail {
+
+class group_core;
+
+/// Why a pump's turn ended.
+enum class turn_end {
+  /// The queue is empty: arm.
+  emptied,
+  /// The budget is used and there may be more: another turn, after the others.
+  more,
+  /// max_in_flight tickets are out: nothing until one comes back.
+  full,
+  /// The queue is empty, and another worker is quicker than this one would be awake: arm after a while.
+  spare,
+  /// The kernel keeps refusing: try again after a pause.
+  refused,
+  /// stop() was called, or the pump cannot go on.
+  over,
+};
+
+/// One pump: receives, calls the handler, counts. Its group decides when. Lives as long as anyone who is inside it, so
+/// that a handler may destroy the pump.
+class pump_core {
+ public:
+  /// `link` is null outside of a worker_pool.
+  pump_core(datagram_socket& socket, handler on_datagram, pump_options options, std::shared_ptr<wake_signal> signal,
+            std::shared_ptr<worker_link> link = nullptr);
+
+  /// Receives into `buffer`, with `scratch` as the datagram that the handler gets, until something ends the turn.
+  /// Throws what the handler throws; the turn may be resumed then.
+  turn_end turn(std::span<std::byte> buffer, datagram& scratch, const fork_mark& mark);
+
+  /// A datagram whose worker died is handled here: a turn of its own.
+  turn_end turn_with(kept_datagram& kept, datagram& scratch, const fork_mark& mark);
+
+  /// How a turn ends that on_error or the handler left by an exception.
+  turn_end resume() const noexcept;
+
+  /// Waiting for the socket was refused for now.
+  void report_refusal(std::error_code why) { report(receive_error::kind::receive, why); }
+  /// Reports, once, that the pump cannot go on, and makes it so.
+  void fail(std::error_code why);
+  /// Nothing starts after this.
+  void end() noexcept { over_ = true; }
+  void after_fork(std::shared_ptr<wake_signal> signal);
+
+  /// Bytes of buffer that a turn needs.
+  std::size_t receive_size() const noexcept;
+  bool over() const noexcept { return over_; }
+  std::error_code failure() const noexcept { return failure_; }
+  bool has_room() const noexcept { return !flight_->full(); }
+  datagram_socket& socket() const noexcept { return socket_; }
+  const pump_options& options() const noexcept { return options_; }
+  std::size_t in_flight() const noexcept { return flight_->out(); }
+  pump_stats stats();
+
+  void note_wakeup() noexcept {
+    ++stats_.wakeups;
+    woken_ = true;
+  }
+  /// The next turn also looks at the socket's error queue.
+  void note_queued_error() noexcept { look_at_errors_ = true; }
+
+  std::atomic<bool> stop_requested{false};
+  /// The group's: what was armed last, and whether it has not fired yet.
+  arming armed_as{0, 0};
+  bool armed = false;
+  /// The group's: whether the pump is in one of its queues.
+  bool queued = false;
+  /// The group's: was asked to stop, and has its last turn.
+  bool leaving = false;
+
+ private:
+  using clock = std::chrono::steady_clock;
+  class meter;
+
+  /// Bytes received, or -errno; fills the datagram in.
+  ssize_t receive(std::span<std::byte> buffer, datagram& into);
+  ssize_t receive_with_control(std::span<std::byte> buffer, datagram& into);
+  /// The same into memory that outlives this process.
+  ssize_t receive_kept(datagram& into);
+  /// What came along with a received message, and what was parsed of its control data.
+  void note(const msghdr& message, const received_control& told, datagram& into);
+  /// Calls the handler for what was received: once, or once a segment.
+  void deliver(std::span<std::byte> buffer, std::size_t size, datagram& received, const fork_mark& mark);
+  void deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& received);
+  turn_end on_failed_receive(long error);
+  /// Whether to arm, now that the queue is empty.
+  turn_end emptied() noexcept;
+  void drain_error_queue();
+  void report(receive_error::kind what, std::error_code code, const address& peer = {});
+  bool is_shut_down() const noexcept;
+
+  datagram_socket& socket_;
+  handler handler_;
+  pump_options options_;
+  std::shared_ptr<flight> flight_;
+  std::shared_ptr<worker_link> link_;
+  kept_datagram* kept_ = nullptr;  // of what was received last
+  pump_stats stats_;
+  std::error_code failure_;
+  bool over_ = false;
+  bool woken_ = false;
+  bool look_at_errors_ = false;
+  std::uint16_t port_ = 0;        // the socket's own
+  std::size_t segment_size_ = 0;  // of what was received last; 0: one datagram
+  bool control_cut_ = false;      // of what was received last
+  unsigned refused_ = 0;          // failed receives in a row
+  unsigned empty_in_a_row_ = 0;   // wake-ups that found nothing
+  unsigned readings_ = 0;         // of the clock, in busy turns
+  bool quick_ = false;            // handlers were, of late
+  unsigned score_ = 0;            // of handlers, for being brief
+  clock::time_point armed_at_{};  // when this pump led last
+  clock::duration receive_cost_{0};
+  std::uint32_t drops_seen_ = 0;
+};
+
+}  // namespace udppump::detail

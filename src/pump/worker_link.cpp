@@ -1,0 +1,72 @@
+#include "pump/worker_link.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "sys/wake_signal.hpp"
+
+namespace udppump::detail {
+
+worker_link::worker_link(board_header& board, std::uint32_t page, std::vector<int> descriptors,
+                         int tell_parent) noexcept
+    : board_{board},
+      page_{page_at(board, page)},
+      index_{page},
+      descriptors_{std::move(descriptors)},
+      tell_parent_{tell_parent},
+      looks_seen_{page_.looks.load(std::memory_order_acquire)} {
+  if (!keeps_datagrams()) return;
+  std::memset(own().payload(), 0, board.payload_limit);
+  static_cast<void>(::mlock(&own(), board.kept_distance));  // RLIMIT_MEMLOCK may be small; without, swapping is a risk
+}
+
+bool worker_link::told_to_look() noexcept {
+  const auto looks = page_.looks.load(std::memory_order_acquire);
+  return std::exchange(looks_seen_, looks) != looks;
+}
+
+void worker_link::receive_into(int descriptor) noexcept {
+  if (taken_ != nullptr) finished(*taken_);
+  kept_datagram& own = this->own();
+  own.header.msg_len = kept_datagram::nothing;
+  own.socket = static_cast<std::uint32_t>(std::find(descriptors_.begin(), descriptors_.end(), descriptor) -
+                                          descriptors_.begin());
+  own.deaths = 0;
+  own.part = {own.payload(), board_.payload_limit};
+  own.header.msg_hdr = {};
+  own.header.msg_hdr.msg_name = &own.from;
+  own.header.msg_hdr.msg_namelen = sizeof own.from;
+  own.header.msg_hdr.msg_iov = &own.part;
+  own.header.msg_hdr.msg_iovlen = 1;
+  own.header.msg_hdr.msg_control = own.control;
+  own.header.msg_hdr.msg_controllen = sizeof own.control;
+}
+
+void worker_link::finished(kept_datagram& kept) noexcept {
+  kept.header.msg_len = kept_datagram::nothing;
+  if (taken_ != &kept) return;
+  taken_ = nullptr;
+  kept.state.store(kept_datagram::free, std::memory_order_release);
+}
+
+void worker_link::handled(unsigned count, clock::duration together) noexcept {
+  if (fork_mark_.in_child()) return;
+  const auto time = static_cast<std::uint64_t>(std::max(clock::duration{0}, together).count());
+  add(page_.handled, count);
+  add(page_.handler_time, time);
+  add(page_.times[bucket_of(time / count)], count);
+}
+
+void worker_link::serving() noexcept {
+  if (std::exchange(said_serving_, true)) return;
+  auto starting = page_state::starting;
+  page_.state.compare_exchange_strong(starting, page_state::serving, std::memory_order_release);
+  notify(tell_parent_);
+}
+
+void worker_link::stopping() noexcept { page_.state.store(page_state::stopping, std::memory_order_release); }
+
+}  // namespace udppump::detail

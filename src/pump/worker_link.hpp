@@ -1,0 +1,102 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "pump/worker_page.hpp"
+#include "sys/fork_mark.hpp"
+#include "udppump/export.hpp"
+
+namespace udppump::detail {
+
+/// A worker's end of what it shares with its pool: pump and group tell here what they do, and find what the parent
+/// wants of them. On the worker's thread, but for what says otherwise. A child that a handler forks changes nothing
+/// here.
+class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
+ public:
+  using clock = std::chrono::steady_clock;
+
+  /// `descriptors` are those of the pool's sockets, by index. `tell_parent` is a descriptor to notify. Touches and
+  /// locks what the worker will receive into: a fault in the middle of that could be cut short by a signal.
+  worker_link(board_header& board, std::uint32_t page, std::vector<int> descriptors, int tell_parent) noexcept;
+
+  worker_page& page() noexcept { return page_; }
+
+  // --- the group's ---
+  /// The parent told the worker to stop. Any thread.
+  bool told_to_stop() const noexcept { return (page_.orders.load(std::memory_order_acquire) & order_stop) != 0; }
+  /// Once for each time that the parent asks to look at the sockets.
+  bool told_to_look() noexcept;
+  /// Whether told_to_look() would say so, or a datagram of a worker that died waits.
+  bool has_news() const noexcept { return page_.looks.load(std::memory_order_acquire) != looks_seen_ || has_offers(); }
+  /// Whether one was offered since take_offer() last found none.
+  bool has_offers() const noexcept { return board_.offers.load(std::memory_order_acquire) != offers_seen_; }
+  /// Takes a datagram that waits and whose socket `can_serve`; null where there is none.
+  template <class Predicate>
+  kept_datagram* take_offer(Predicate can_serve) {
+    if (taken_ != nullptr) finished(*taken_);  // its handler threw
+    const auto offers = board_.offers.load(std::memory_order_acquire);
+    // One for each page comes first: the workers' own.
+    for (std::uint32_t at = board_.pages; at < board_.kept; ++at) {
+      kept_datagram& one = kept_at(board_, at);
+      auto expected = kept_datagram::offered;
+      if (one.state.load(std::memory_order_acquire) != expected || !can_serve(descriptor(one))) continue;
+      if (one.state.compare_exchange_strong(expected, kept_datagram::taken + index_, std::memory_order_acq_rel)) {
+        return taken_ = &one;
+      }
+    }
+    offers_seen_ = offers;
+    return nullptr;
+  }
+  /// One that could not be served before may be now.
+  void look_for_offers() noexcept { offers_seen_ = 0; }
+  /// From the first time on, the pool counts on this worker.
+  void serving() noexcept;
+  void stopping() noexcept;
+  std::function<void()> on_stop;
+
+  // --- the pump's ---
+  bool keeps_datagrams() const noexcept { return board_.kept != 0; }
+  std::size_t payload_limit() const noexcept { return board_.payload_limit; }
+  int descriptor(const kept_datagram& kept) const noexcept { return descriptors_[kept.socket]; }
+  /// Where this worker receives into.
+  kept_datagram& own() noexcept { return kept_at(board_, index_); }
+  /// Empties own() and sets it up for recvmmsg() on `descriptor`. What was taken before is done with.
+  void receive_into(int descriptor) noexcept;
+  /// The handler has returned.
+  void finished(kept_datagram& kept) noexcept;
+  /// A handler starts; the time may be a few microseconds early.
+  void handling(clock::time_point since) noexcept {
+    if (fork_mark_.in_child()) return;
+    page_.handling_since.store(nanoseconds_of(since), std::memory_order_relaxed);
+  }
+  void received(std::size_t bytes) noexcept {
+    if (fork_mark_.in_child()) return;
+    add(page_.received, 1);
+    add(page_.bytes, bytes);
+  }
+  /// `count` handlers have returned, after so much time together.
+  void handled(unsigned count, clock::duration together) noexcept;
+  /// No handler runs any more.
+  void resting() noexcept {
+    if (!fork_mark_.in_child()) page_.handling_since.store(0, std::memory_order_relaxed);
+  }
+  /// Takes no datagram now, whatever waits: all its tickets are out.
+  void full(bool is_full) noexcept { page_.full.store(is_full ? 1 : 0, std::memory_order_relaxed); }
+
+ private:
+  const fork_mark fork_mark_;
+  board_header& board_;
+  worker_page& page_;
+  const std::uint32_t index_;
+  const std::vector<int> descriptors_;
+  const int tell_parent_;
+  std::uint32_t looks_seen_ = 0, offers_seen_ = 0;
+  kept_datagram* taken_ = nullptr;
+  bool said_serving_ = false;
+};
+
+}  // namespace udppump::detail

@@ -1,0 +1,79 @@
+#include "wait/waiter.hpp"
+
+#include <array>
+#include <cstdlib>
+#include <stdexcept>
+
+#include "sys/failure.hpp"
+
+namespace udppump {
+
+std::string_view to_string(waiter_kind kind) noexcept {
+  switch (kind) {
+    case waiter_kind::automatic:
+      return "automatic";
+    case waiter_kind::uring:
+      return "uring";
+    case waiter_kind::thread:
+      return "thread";
+    case waiter_kind::poll:
+      return "poll";
+  }
+  return "?";
+}
+
+namespace detail {
+
+namespace {
+
+waiter_kind asked_by_environment() {
+  const char* const text = std::getenv("UDPPUMP_WAITER");
+  if (text == nullptr || *text == '\0') return waiter_kind::automatic;
+  const std::string_view asked = text;
+  if (asked == "auto") return waiter_kind::automatic;
+  for (const auto kind : {waiter_kind::automatic, waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
+    if (asked == to_string(kind)) return kind;
+  }
+  fail(EINVAL, "UDPPUMP_WAITER is \"" + std::string{asked} + "\"; set it to automatic, uring, thread or poll");
+}
+
+std::unique_ptr<waiter> make(waiter_kind kind, const std::shared_ptr<wake_signal>& signal) {
+  switch (kind) {
+    case waiter_kind::uring:
+#if defined(UDPPUMP_HAS_URING)
+      return make_uring_waiter(signal);
+#else
+      fail(ENOSYS, "the uring waiter was left out when udppump was built; build with liburing, or take thread or poll");
+#endif
+    case waiter_kind::thread:
+      return make_epoll_waiter(signal);
+    default:
+      return make_poll_waiter(signal);
+  }
+}
+
+}  // namespace
+
+made_waiter make_waiter(waiter_kind kind, const std::shared_ptr<wake_signal>& signal) {
+  if (kind == waiter_kind::automatic) kind = asked_by_environment();
+  if (kind != waiter_kind::automatic) return {.made = make(kind, signal)};
+
+  made_waiter result{.may_be_replaced = true};
+  for (const auto next : {waiter_kind::uring, waiter_kind::thread}) {
+    try {
+      result.made = make(next, signal);
+    } catch (const std::system_error& refused) {
+      result.fallback += std::string{refused.what()} + "; ";
+      continue;
+    }
+    if (!result.fallback.empty()) result.fallback += "using " + std::string{to_string(next)};
+    return result;
+  }
+  result.made = make(waiter_kind::poll, signal);
+  result.fallback += "using poll";
+  return result;
+}
+
+}  // namespace detail
+
+}  // namespace udppump

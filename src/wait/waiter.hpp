@@ -1,0 +1,84 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "sys/wake_signal.hpp"
+#include "udppump/waiter.hpp"
+
+namespace udppump::detail {
+
+/// Names one arming of one socket: the pump's slot in its group, and which arming of it. Stale ones are told apart by
+/// the second number.
+struct arming {
+  std::uint32_t slot;
+  std::uint32_t turn;
+  friend bool operator==(const arming&, const arming&) = default;
+
+  std::uint64_t packed() const noexcept { return std::uint64_t{turn} << 32 | slot; }
+  static arming unpack(std::uint64_t packed) noexcept {
+    return {static_cast<std::uint32_t>(packed), static_cast<std::uint32_t>(packed >> 32)};
+  }
+};
+
+struct firing {
+  arming which;
+  /// poll(2) bits; negative for an error of the waiting itself (-errno).
+  int events;
+};
+
+/// Who sleeps while nothing is there: an event loop that watches the wake_signal, or wait().
+enum class sleeper : std::uint8_t { nobody_yet, event_loop, wait };
+
+/// Waits for sockets, once each: an armed socket fires at most once, and after that is in no wait queue of the kernel
+/// until it is armed again. So a busy worker takes no wake-up away from an idle one.
+///
+/// Whoever has something to say makes the wake_signal readable; then collect() has it. All calls on one thread.
+class waiter {
+ public:
+  virtual ~waiter() = default;
+  virtual waiter_kind kind() const noexcept = 0;
+
+  /// Fires when `fd` has something, at once if it has it now. May be put off until the next collect() or wait().
+  virtual std::error_code arm(arming which, int fd) noexcept = 0;
+  /// When it returns, `which` is in no wait queue any more. It may still be reported by collect() if it fired before.
+  virtual void disarm(arming which, int fd) noexcept = 0;
+  /// Makes the wake_signal readable, or wait() return, when `delay` is over. Ignored while an earlier delay runs.
+  virtual void wake_after(std::chrono::nanoseconds delay) noexcept = 0;
+
+  /// Said before the other calls, whenever it changes; from then on the calling thread is the only one allowed.
+  virtual std::error_code serve(sleeper who) noexcept = 0;
+  /// Appends what has fired. Never blocks.
+  virtual std::error_code collect(std::vector<firing>& fired) noexcept = 0;
+  /// The same, but waits until there is something, the wake_signal was notified (it is then cleared), or the time of
+  /// wake_after() has come. May come back without any of that: after a signal, for example.
+  virtual std::error_code wait(std::vector<firing>& fired) noexcept = 0;
+  /// Whether collect() would find something new. Cheap.
+  virtual bool pending() const noexcept = 0;
+  /// Whether the only socket armed here has fired, told without collecting it; false where that is not certain.
+  virtual bool only_one_fired() const noexcept { return false; }
+
+  /// In the child of a fork: forget the thread, ring or lock that stayed with the parent.
+  virtual void abandon() noexcept = 0;
+};
+
+struct made_waiter {
+  std::unique_ptr<waiter> made = {};
+  std::string fallback = {};     // as waiter_report::fallback
+  bool may_be_replaced = false;  // nobody insisted on this kind
+};
+
+/// `kind` as the program asked for it; automatic looks at UDPPUMP_WAITER. Throws std::system_error where none can be
+/// had. `signal` is shared with the waiter's own thread.
+made_waiter make_waiter(waiter_kind kind, const std::shared_ptr<wake_signal>& signal);
+
+/// The kinds one by one; each throws std::system_error with cause and cure.
+std::unique_ptr<waiter> make_uring_waiter(const std::shared_ptr<wake_signal>& signal);
+std::unique_ptr<waiter> make_epoll_waiter(const std::shared_ptr<wake_signal>& signal);
+std::unique_ptr<waiter> make_poll_waiter(const std::shared_ptr<wake_signal>& signal);
+
+}  // namespace udppump::detail

@@ -1,0 +1,179 @@
+// While handlers are brief, one worker at a time waits for the socket and the others stand by (pump_options::stand_by).
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <fstream>
+#include <string>
+#include <udppump/pump.hpp>
+#include <vector>
+
+#include "pump/stand_by.hpp"
+#include "support/process.hpp"
+#include "support/serve.hpp"
+#include "support/waiters.hpp"
+
+using namespace udppump;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int workers = 4;
+
+struct told {
+  std::atomic<int> served{0};
+  std::atomic<int> served_meanwhile{0};
+  std::atomic<std::uint64_t> stood_by{0};
+  std::atomic<bool> inside{false}, released{false};
+};
+
+/// Over all threads of a process, since it began.
+std::uint64_t voluntary_switches(pid_t process) {
+  std::uint64_t sum = 0;
+  for (const auto& task : std::filesystem::directory_iterator{"/proc/" + std::to_string(process) + "/task"}) {
+    std::ifstream status{task.path() / "status"};
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("voluntary_ctxt_switches:")) sum += std::stoull(line.substr(line.find(':') + 1));
+    }
+  }
+  return sum;
+}
+
+class standing_by : public every_waiter {
+ protected:
+  /// Workers with a handler that takes no time, but for the datagram "long".
+  void start(std::chrono::microseconds stand_by) {
+    for (int worker = 0; worker < workers; ++worker) {
+      children.emplace_back([this, stand_by] {
+        pump* self = nullptr;
+        const auto handle = [&](datagram& received) {
+          if (received.text() == "long") {
+            note->inside = true;
+            eventually([&] { return note->released.load(); });
+          } else if (received.text() == "count") {
+            note->stood_by += self->stats().stood_by;
+            self->stop();
+          } else {
+            if (note->inside && !note->released) ++note->served_meanwhile;
+            ++note->served;
+          }
+        };
+        pump pump{socket, handle, {.waiter = GetParam(), .stand_by = stand_by}};
+        self = &pump;
+        return pump.run() ? 1 : 0;
+      });
+    }
+  }
+
+  /// Never more than the kernel's queue takes.
+  void flood() {
+    for (int batch = 0; batch < 100; ++batch) {
+      for (int sent = 0; sent < 100; ++sent) ASSERT_FALSE(client.send("x"));
+      expected += 100;
+      ASSERT_TRUE(eventually([&] { return note->served == expected; })) << note->served << " of " << expected;
+    }
+  }
+
+  /// How often all of them stood by; ends them.
+  std::uint64_t stop() {
+    for (auto& child : children) {
+      static_cast<void>(child);
+      EXPECT_FALSE(client.send("count"));  // taken by one, which ends
+    }
+    for (auto& child : children) EXPECT_EQ(child.join(), 0);
+    children.clear();
+    return note->stood_by;
+  }
+
+  datagram_socket socket = bound({.receive_buffer = 1 << 20});
+  datagram_socket client = datagram_socket::connect(socket.local());
+  shared<told> note;
+  std::vector<child_process> children;
+  int expected = 0;
+};
+UDPPUMP_UNDER_EVERY_WAITER(standing_by);
+
+TEST_P(standing_by, brief_handlers_leave_the_queue_to_one_worker) {
+  // Who is quicker than whom is the scheduler's business, so one flood may pass without.
+  for (int round = 0; round < 20 && note->stood_by == 0; ++round) {
+    start(2ms);
+    flood();
+    stop();
+  }
+  EXPECT_GT(note->stood_by, 0u);
+}
+
+TEST_P(standing_by, it_is_left_out_where_nobody_wants_it) {
+  start(0us);
+  flood();
+  EXPECT_EQ(stop(), 0u);
+}
+
+TEST_P(standing_by, a_handler_that_is_suddenly_long_holds_nobody_up) {
+  start(2ms);
+  for (int round = 0; round < 10; ++round) {
+    flood();
+    note->inside = note->released = false;
+    note->served_meanwhile = 0;
+    ASSERT_FALSE(client.send("long"));
+    for (int sent = 0; sent < 10; ++sent) ASSERT_FALSE(client.send("x"));
+    expected += 10;
+    // The long one ends only when the others have been served by somebody else.
+    EXPECT_TRUE(eventually([&] { return note->inside && note->served == expected; })) << note->served_meanwhile;
+    note->released = true;
+  }
+  stop();
+}
+
+TEST_P(standing_by, nobody_looks_for_datagrams_when_the_flood_is_over) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizer has a thread that wakes by itself";
+#endif
+  start(2ms);
+  flood();
+  const auto switches = [&] {
+    std::uint64_t sum = 0;
+    for (const auto& child : children) sum += voluntary_switches(child.pid());
+    return sum;
+  };
+  EXPECT_TRUE(eventually([&] {
+    const auto before = switches();
+    std::this_thread::sleep_for(100ms);  // fifty times as long as they stand by
+    return switches() == before;
+  }));
+  stop();
+}
+
+TEST_P(standing_by, bad_times_are_refused) {
+  EXPECT_THROW((pump{socket, [](datagram&) {}, {.waiter = GetParam(), .stand_by = -1us}}), std::invalid_argument);
+  EXPECT_THROW((pump{socket, [](datagram&) {}, {.waiter = GetParam(), .stand_by = 2s}}), std::invalid_argument);
+}
+
+using detail::leader_note;
+
+TEST(leader_note, is_heard_of_in_a_forked_process) {
+  const auto note = leader_note::make();
+  ASSERT_NE(note, nullptr);
+  EXPECT_EQ(note->last_armed(), leader_note::clock::time_point{});
+  const auto now = leader_note::clock::now();
+  child_process child{[&] { note->arming(now); }};
+  EXPECT_EQ(child.join(), 0);
+  EXPECT_EQ(note->last_armed(), now);
+}
+
+TEST(leader_note, is_not_shared_with_another_socket) {
+  std::vector<std::shared_ptr<leader_note>> notes;
+  for (int made = 0; made < 200; ++made) notes.push_back(leader_note::make());
+  for (const auto& note : notes) {
+    ASSERT_EQ(note->last_armed(), leader_note::clock::time_point{});
+    note->arming(leader_note::clock::now());
+  }
+}
+
+TEST(leader_note, of_a_child_is_its_own) {
+  const auto before = leader_note::make();
+  child_process child{[] { leader_note::make()->arming(leader_note::clock::now()); }};
+  EXPECT_EQ(child.join(), 0);
+  EXPECT_EQ(leader_note::make()->last_armed(), leader_note::clock::time_point{});
+}
+
+}  // namespace
