@@ -1,4 +1,4 @@
-// What UDP_SEGMENT and UDP_GRO save where many datagrams go the same way: udppump's use of them, and plain system
+// What UDP_SEGMENT and UDP_GRO save if many datagrams go the same way: udppump's use of them, and plain system
 // calls.
 
 #include <fmt/format.h>

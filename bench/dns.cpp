@@ -92,7 +92,7 @@ void measure(contender& each, const sample_zone& zone, const dnsperf_run& busy, 
   }
 }
 
-/// NSD with as many workers; empty figures where it is not measured.
+/// NSD with as many workers; empty figures if it is not measured.
 figures reference_of(const contender& each, const std::vector<contender>& contenders, figures contender::*what) {
   const auto found = std::ranges::find(contenders, fmt::format("nsd-{}", each.setup.workers), &contender::name);
   return found == contenders.end() ? figures{} : (*found).*what;

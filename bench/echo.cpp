@@ -32,7 +32,7 @@ constexpr const char* method =
     "missing to 1 it waited for the server. Without loss: requests at a fixed rate, whatever the answers do; the\n"
     "highest rate, by bisection, at which every request is answered and the last answer comes within 3 ms of the last\n"
     "request, in one of two tries. Fixed rates: the server's CPU time for each request; requests leave one by one as\n"
-    "long as the client keeps up; empty where one was not answered. Every contender once in each repetition, in\n"
+    "long as the client keeps up; empty if one was not answered. Every contender once in each repetition, in\n"
     "rotating order; ratios within the same repetition. Median [quartiles].";
 
 constexpr nanoseconds longest_backlog = 3ms;
@@ -51,7 +51,7 @@ struct contender {
   std::string name;
   bench::peer peer;
   std::vector<double> capacity = {}, cpu = {}, client_busy = {}, lossless = {};
-  /// Server's CPU time a request in ns, by requests a second; 0 where the server did not manage.
+  /// Server's CPU time a request in ns, by requests a second; 0 if the server did not manage.
   std::map<double, std::vector<double>> fixed = {};
 };
 
@@ -79,7 +79,7 @@ struct capacity {
   nanoseconds cpu;
 };
 
-/// Once more where others' traffic on loopback took the place of a request.
+/// Once more if others' traffic on loopback took the place of a request.
 capacity measure_capacity(peer_workers& served, echo_client& client, const run& chosen) {
   for (std::size_t i = 0; i < 3; ++i) {
     const auto before = served.processes().cpu_time();
@@ -112,7 +112,7 @@ void measure(contender& each, const run& chosen, const std::vector<int>& process
   }
 }
 
-/// Nothing where the contender did not manage in most repetitions.
+/// Nothing if the contender did not manage in most repetitions.
 table::cell managed(const std::vector<double>& samples) {
   std::vector<double> good;
   std::ranges::copy_if(samples, std::back_inserter(good), [](double sample) { return sample > 0; });

@@ -32,9 +32,9 @@ constexpr const char* method =
     "answer. The ideal queue is simulated on the same trace: first come first served, any idle worker at once, the\n"
     "service times that were really used, and nothing else takes time. Each repetition has a trace of its own, the "
     "same\n"
-    "for all; contenders in rotating order, new processes for each run. A run is left out where the 99th percentile "
+    "for all; contenders in rotating order, new processes for each run. A run is left out if the 99th percentile "
     "of\n"
-    "the sender's lag is more than a tenth of the latency's. Where so many answers are missing that a percentile has\n"
+    "the sender's lag is more than a tenth of the latency's. If so many answers are missing that a percentile has\n"
     "none, twice the timeout stands for it: it is at least that. Median [quartiles] over the repetitions.";
 
 constexpr auto timeout = 1s;
@@ -234,7 +234,7 @@ int tail(int argc, char** argv) {
   add_repetitions(app, chosen, 5);
   app.add_flag("--full", sizes.full, "The whole grid with every contender: hours");
   app.add_flag("--base", base, "Only 70 and 90%, exponential and bimodal, 8 workers, 64 flows");
-  app.add_flag("--ordinary", ordinary, "Compete with the machine's other programs; else SCHED_FIFO, where allowed");
+  app.add_flag("--ordinary", ordinary, "Compete with the machine's other programs; else SCHED_FIFO, if allowed");
   app.add_option("--times", times, "Only these distributions of service times")
       ->check(CLI::IsMember(distributions))
       ->capture_default_str();

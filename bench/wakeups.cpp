@@ -39,7 +39,8 @@ constexpr const char* method =
     "k worker processes share one socket (reuseport-epoll: a socket each) and wait. A client sends 64 bytes, blocks\n"
     "until one worker has answered, pauses until all wait again, and so on. Round trip as the client sees it;\n"
     "voluntary context switches of all threads of all workers (proc(5)) per datagram; wake-ups that found nothing,\n"
-    "per datagram, where the worker knows. New workers in each repetition; every contender once in each, in rotating\n"
+    "per datagram, if the worker knows them. New workers in each repetition; every contender once in each, in "
+    "rotating\n"
     "order. Client and workers on one processor (unless --spread): a round trip is then two context switches and what\n"
     "is done between, without waking a processor that sleeps. Median [quartiles] over the repetitions.";
 

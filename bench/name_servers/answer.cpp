@@ -73,7 +73,7 @@ std::string answer_of(const udppump::address& server, const sample_zone::questio
   std::array<std::uint8_t, 4096> answer;
   check(send(socket.fd(), bytes, size, 0), "send");
   const ssize_t length = recv(socket.fd(), answer.data(), answer.size(), 0);
-  if (length < 0) return {};  // none yet: EAGAIN, or ECONNREFUSED where nobody listens
+  if (length < 0) return {};  // none yet: EAGAIN, or ECONNREFUSED if nobody listens
 
   ldns_pkt* said = nullptr;
   if (ldns_wire2pkt(&said, answer.data(), static_cast<std::size_t>(length)) != LDNS_STATUS_OK) return "malformed";

@@ -32,7 +32,7 @@ struct dnsperf_result {
   double cpu_us = 0;
 };
 
-/// Throws std::runtime_error where dnsperf fails, or nothing was answered.
+/// Throws std::runtime_error if dnsperf fails, or nothing was answered.
 dnsperf_result run_dnsperf(const dnsperf_run& run, const udppump::address& server);
 
 }  // namespace bench

@@ -14,7 +14,7 @@ namespace bench {
 /// A name server that answers on a free port of 127.0.0.1, and ends with this object.
 class name_server {
  public:
-  /// Returns when it answers. Throws std::runtime_error with what it printed where it does not within ten seconds,
+  /// Returns when it answers. Throws std::runtime_error with what it printed if it does not within ten seconds,
   /// thrice.
   name_server(const server_setup& setup, const sample_zone& zone);
 

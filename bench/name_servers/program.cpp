@@ -78,7 +78,7 @@ std::optional<std::string> find_program(std::string_view name) {
 }
 
 program::program(std::vector<std::string> command, std::filesystem::path output) : output_{std::move(output)} {
-  std::fflush(nullptr);  // else what is buffered is printed twice where exec() fails
+  std::fflush(nullptr);  // else what is buffered is printed twice if exec() fails
   const pid_t parent = getpid();
   process_ = check(fork(), "fork");
   if (process_ == 0) become(command, output_.c_str(), parent);

@@ -11,7 +11,7 @@
 
 namespace bench {
 
-/// Where a program is: in PATH, or where system programs are, which is not in everybody's PATH.
+/// The path of a program: in PATH, or where system programs are, which is not in everybody's PATH.
 std::optional<std::string> find_program(std::string_view name);
 
 /// A program that was started, with all processes that it starts: a process group. None of it survives the benchmark.

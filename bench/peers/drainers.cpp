@@ -24,7 +24,7 @@ namespace {
 
 using udppump::waiter_kind;
 
-/// Datagrams before the clock starts: everybody's buffers are touched, also where there are 256 of them.
+/// Datagrams before the clock starts: everybody's buffers are touched, also if there are 256 of them.
 constexpr std::size_t warm_up = 320;
 
 /// Design of 2006: each takes a hundred times as long as elsewhere.

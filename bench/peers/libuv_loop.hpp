@@ -15,7 +15,7 @@
 
 namespace bench {
 
-/// libuv: uv_udp_recv_start(), with UV_UDP_RECVMMSG where asked for: then it takes up to 20 datagrams with one call.
+/// libuv: uv_udp_recv_start(), with UV_UDP_RECVMMSG if asked for: then it takes up to 20 datagrams with one call.
 template <class Handler>
 class libuv_loop {
  public:

@@ -13,7 +13,7 @@
 ///
 ///   peer(std::span<udppump::datagram_socket> sockets, handler, ...);   // the sockets outlive the peer
 ///   void serve();         // calls handler(received) with each datagram until it returns false; may be called again
-///   wake_counts wakes();  // where the peer knows
+///   wake_counts wakes();  // if the peer knows
 ///
 /// `received` has payload (bytes that may be changed) and reply(bytes), as udppump::datagram has.
 namespace bench {

@@ -73,7 +73,7 @@ def more_than(limit):
 @dataclasses.dataclass(frozen=True)
 class Asked:
     """A line of the summary for each table that matches. The figure is udppump's in `column`; divided by that of the
-    row `over_row` or of the column `over_column`, where one is named. `beside`: rows to be shown as well, for
+    row `over_row` or of the column `over_column`, if one is named. `beside`: rows to be shown as well, for
     comparison. In the question, {0} is the title's first group, {column} the column's name, and {label} what the
     second group of `rows` found, by which rows are told apart as in Compared."""
 

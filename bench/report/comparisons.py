@@ -21,7 +21,7 @@ def figure(value, precision):
 
 
 def spread(cell, precision):
-    """The quartiles are left out where they are no others than the median, to the digits shown."""
+    """The quartiles are left out if they are no others than the median, to the digits shown."""
     if cell is None:
         return "-"
     median = figure(cell.median, precision)
@@ -70,7 +70,7 @@ def answers(result):
 
 
 def better_ones(result):
-    """Paragraphs that name who was better than udppump, and why; none where there is no udppump to compare with."""
+    """Paragraphs that name who was better than udppump, and why; none if there is no udppump to compare with."""
     where = {}  # contender: {table and row of ours: where it was better}
     compared = set()
     for each in _spec(result).compared:
@@ -131,7 +131,7 @@ def _groups(table, column, rows):
 
 
 def _our_row(cells, better):
-    """None where there is no such row, or nothing in it: then no other stands in for it."""
+    """None if there is no such row, or nothing in it: then no other stands in for it."""
     for name in benchmarks.OURS:
         if name in cells:
             return name if cells[name] is not None else None

@@ -19,7 +19,7 @@ class CannotDraw(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """`table` is the one it belongs below; None where it shows all."""
+    """`table` is the one it belongs below; None if it shows all."""
 
     name: str
     title: str
@@ -213,7 +213,7 @@ def _line_script(title, kind, lines):
 
 
 def _tics_between(bottom, top):
-    """1, 2 and 5 of each power of ten where there are few powers, else the powers alone."""
+    """1, 2 and 5 of each power of ten if there are few powers, else the powers alone."""
     steps = (1, 2, 5) if top / bottom < 300 else (1,)
     tics = [
         step * 10.0**power

@@ -35,7 +35,7 @@ class Table:
     rows: dict[str, tuple[Cell | None, ...]]
 
     def cell(self, row, column):
-        """The cell of a row's and a column's name; None where there is none."""
+        """The cell of a row's and a column's name; None if there is none."""
         for index, each in enumerate(self.columns):
             if each.name == column and row in self.rows:
                 return self.rows[row][index]

@@ -20,7 +20,7 @@ class client {
   client();
 
   void send(std::string_view payload, const udppump::address& to);
-  /// Blocks until an answer arrives; false where none does within a second.
+  /// Blocks until an answer arrives; false if none does within a second.
   bool receive();
 
  private:

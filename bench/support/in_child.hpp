@@ -15,7 +15,7 @@
 namespace bench {
 
 /// The result of measure(), run in a process of its own, with memory and descriptors that nothing else has used.
-/// Throws std::runtime_error where it fails there; the process has then said why on standard error.
+/// Throws std::runtime_error if it fails there; the process has then said why on standard error.
 template <class Measure, class Result = std::invoke_result_t<Measure>>
 requires std::is_trivially_copyable_v<Result> Result in_child(Measure measure) {
   std::array<int, 2> pipe_ends;

@@ -31,7 +31,7 @@ struct run_record {
   std::string title, method;
   /// Whether --quick was among the program's arguments.
   bool quick = false;
-  /// From the environment variable UDPPUMP_BENCH_REVISION; empty where that is not set.
+  /// From the environment variable UDPPUMP_BENCH_REVISION; empty if that is not set.
   std::string revision;
   std::chrono::system_clock::time_point began;
   machine measured_on;

@@ -44,7 +44,7 @@ class peer_handler {
  private:
   enum class kind { count, echo, spin, work };
 
-  /// In the kernel's queue. Throws std::logic_error where the peer does not know, or was not told to ask for it.
+  /// In the kernel's queue. Throws std::logic_error if the peer does not know, or was not told to ask for it.
   static nanoseconds waited(const auto& received) {
     if constexpr (requires { received.age(); }) {
       if (const auto age = received.age()) return *age;

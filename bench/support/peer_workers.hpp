@@ -38,7 +38,7 @@ struct peer_workers_options {
 /// Processes of one peer's program that serve one port of 127.0.0.1.
 class peer_workers {
  public:
-  /// Returns when all wait for datagrams. Throws std::runtime_error where they do not come to that.
+  /// Returns when all wait for datagrams. Throws std::runtime_error if they do not come to that.
   peer_workers(const peer& which, const peer_workers_options& options);
 
   const udppump::address& server() const noexcept { return server_; }

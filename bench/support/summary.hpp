@@ -12,7 +12,7 @@ struct summary {
   double upper = 0;
 };
 
-/// The value below which `fraction` (0 to 1) of the samples lie, by the nearest rank; 0 where there is none.
+/// The value below which `fraction` (0 to 1) of the samples lie, by the nearest rank; 0 if there is none.
 double percentile(std::vector<double> samples, double fraction);
 
 summary summarize(const std::vector<double>& samples);

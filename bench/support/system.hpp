@@ -16,7 +16,7 @@ namespace bench {
 
 using std::chrono::nanoseconds;
 
-/// The result of a system call, or std::system_error with the call's name where it is negative.
+/// The result of a system call, or std::system_error with the call's name if it is negative.
 template <class Result>
 Result check(Result result, const char* call) {
   if (result < 0) throw std::system_error{errno, std::generic_category(), call};
@@ -34,17 +34,17 @@ nanoseconds cpu_time(pid_t process);
 int pin_to_one_processor();
 /// The same for a given one.
 void pin_to(int processor);
-/// Those that this process may use: where two halves of a measurement are pinned.
+/// Those that this process may use; two halves of a measurement are pinned to them.
 std::vector<int> usable_processors();
 /// Makes this thread, and the threads and processes it makes later, SCHED_FIFO ones, which everything ordinary makes
-/// way for; false where that is not allowed.
+/// way for; false if that is not allowed.
 bool take_realtime();
 /// Raises the soft limit of descriptors to the hard one, and returns it.
 std::size_t raise_descriptor_limit();
 /// Ends the process, with a message, unless called again before the time is over: a benchmark must not hang.
 void give_up_after(std::chrono::seconds limit);
 
-/// Why this machine cannot have a waiter; nothing where it can.
+/// Why this machine cannot have a waiter; nothing if it can.
 std::optional<std::string> why_unavailable(udppump::waiter_kind kind);
 
 /// Owns a descriptor.

@@ -40,10 +40,10 @@ class table {
   std::vector<row> rows_;
 };
 
-/// The samples' summary; nothing where there are none.
+/// The samples' summary; nothing if there are none.
 table::cell summary_cell(const std::vector<double>& samples);
 
-/// Writes to `file` what was printed: the heading, the sizes of the run, the tables. Does nothing where `file` is
+/// Writes to `file` what was printed: the heading, the sizes of the run, the tables. Does nothing if `file` is
 /// empty. Throws std::system_error. bench/report makes pages of it.
 void write_json(const std::string& file, const std::vector<table>& tables);
 

@@ -32,7 +32,7 @@ struct echo_handler {
 struct alignas(64) worker_note {
   /// Which of the workers it is, from 0.
   std::size_t number = 0;
-  /// Wake-ups that found nothing, over the worker's life; -1 where it does not know. Written when it ends.
+  /// Wake-ups that found nothing, over the worker's life; -1 if it does not know. Written when it ends.
   std::int64_t empty_wakeups = -1;
   /// Datagrams handled.
   std::atomic<std::uint64_t> served{0};
@@ -52,7 +52,7 @@ class worker_processes {
   worker_processes(std::size_t count, const std::function<void(worker_note&)>& serve);
   /// Starts `program` with `arguments`, which forks into `count` workers: as programs do that share a socket. It finds
   /// all notes as notes_fd_of_worker and the sockets from first_socket_fd_of_worker on, and runs on `processor` only
-  /// (-1: on any). Returns when all serve. Throws std::runtime_error where they do not within ten seconds.
+  /// (-1: on any). Returns when all serve. Throws std::runtime_error if they do not within ten seconds.
   worker_processes(std::size_t count, const std::string& program, const std::vector<std::string>& arguments,
                    std::span<const int> sockets, int processor);
   worker_processes(const worker_processes&) = delete;
@@ -61,7 +61,7 @@ class worker_processes {
   ~worker_processes();
 
   /// Waits until every thread of every worker sleeps, and stays asleep for some milliseconds. Throws
-  /// std::runtime_error where that takes more than two seconds, or where a worker has ended.
+  /// std::runtime_error if that takes more than two seconds, or if a worker has ended.
   void wait_until_parked();
   /// Over all workers, since they began: how often their threads gave their processor up by themselves.
   std::uint64_t voluntary_switches() const;
