@@ -18,11 +18,6 @@
 
 namespace udppump {
 
-namespace detail {
-class leader_note;
-class pump_core;
-}  // namespace detail
-
 using bytes_view = std::span<const std::byte>;
 
 /// The bytes of a text, without a copy.
@@ -170,11 +165,14 @@ class UDPPUMP_EXPORT datagram_socket {
   /// Calls of send that returned an error, by this process, since the object was made. Any thread.
   std::uint64_t send_errors() const noexcept { return send_errors_.load(std::memory_order_relaxed); }
 
+  /// 64 bytes, zeros at first, shared with the workers that share the socket: threads, and processes forked after it
+  /// was made. Its pumps keep their notes to each other here; a program leaves it alone. Null if there was no memory.
+  void* shared_line() const noexcept { return shared_line_.get(); }
+
  private:
   datagram_socket() noexcept = default;
   void set_options(const address& local, const socket_options& options);
   void read_back();
-  friend class detail::pump_core;
   long send_parts(std::span<const iovec> parts, const address& to, const send_options& options) const noexcept;
 
   int fd_ = -1;
@@ -186,7 +184,7 @@ class UDPPUMP_EXPORT datagram_socket {
   buffer_size receive_buffer_;
   buffer_size send_buffer_{.limit = "net.core.wmem_max"};
   mutable std::atomic<std::uint64_t> send_errors_{0};
-  std::shared_ptr<detail::leader_note> leader_;  // of the workers that share the socket
+  std::shared_ptr<void> shared_line_;
 };
 
 }  // namespace udppump

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "pump/stand_by.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys.hpp"
 
@@ -22,8 +21,6 @@ constexpr std::chrono::microseconds brief_handler{10};
 /// Handlers count as brief while their score is at least brief_score. Each brief reading adds 1, each other one takes
 /// several away: a few long ones among hundreds, or a preemption, change nothing, and one in nine does.
 constexpr unsigned brief_score = 32, best_score = 64, cost_of_long = 8;
-/// Who armed no longer ago leads.
-constexpr std::chrono::microseconds leading{100};
 
 /// Errors that no second try can mend: the descriptor is gone or is no datagram socket.
 bool is_final(long error) noexcept {
@@ -67,6 +64,7 @@ pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options 
       flight_{std::make_shared<flight>(options_.max_in_flight, std::move(signal))},
       link_{std::move(link)},
       port_{socket.local().port()},
+      stand_by_{socket.shared_line()},
       drops_seen_{drops_of(socket)} {}
 
 void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
@@ -309,18 +307,10 @@ turn_end pump_core::on_failed_receive(long error) {
   return resume();
 }
 
-/// While handlers are brief, the worker that is awake has emptied the queue before another that was woken looks into
-/// it, and every parked worker makes the sender wake one more. So one leads, and whoever hears of it stands by.
 turn_end pump_core::emptied() noexcept {
-  if (score_ < brief_score || options_.stand_by.count() == 0 || !socket_.leader_) return turn_end::emptied;
-  const auto now = clock::now(), led = socket_.leader_->last_armed();
-  if (led != armed_at_ && now - led < leading) {
-    ++stats_.stood_by;
-    return turn_end::spare;
-  }
-  armed_at_ = now;
-  socket_.leader_->arming(now);
-  return turn_end::emptied;
+  if (score_ < brief_score || options_.stand_by.count() == 0 || !stand_by_.another_leads()) return turn_end::emptied;
+  ++stats_.stood_by;
+  return turn_end::spare;
 }
 
 turn_end pump_core::resume() const noexcept {

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "pump/flight.hpp"
+#include "pump/stand_by.hpp"
 #include "pump/worker_link.hpp"
 #include "socket/control_message.hpp"
 #include "sys/fork_mark.hpp"
@@ -125,7 +126,7 @@ class pump_core {
   unsigned readings_ = 0;         // of the clock, in busy turns
   bool quick_ = false;            // handlers were, of late
   unsigned score_ = 0;            // of handlers, for being brief
-  clock::time_point armed_at_{};  // when this pump led last
+  stand_by stand_by_;
   clock::duration receive_cost_{0};
   std::uint32_t drops_seen_ = 0;
 };

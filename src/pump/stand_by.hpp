@@ -2,23 +2,19 @@
 
 #include <atomic>
 #include <chrono>
-#include <memory>
 
 namespace udppump::detail {
 
-/// When one of the workers that share a socket last armed it, in memory that they all share: those that are forked
-/// after the socket was made, and the threads of a process. While handlers are brief, one worker at a time does best:
-/// whoever sees here that another has armed a moment ago stands by for a while instead of arming as well (leader and
-/// followers). It is a hint, and nothing is locked: a leader that dies, or that is long in its handler, is simply not
-/// heard of any more.
+/// When one of the workers that share a socket last armed it: what the socket's shared line holds. It is a hint, and
+/// nothing is locked: a leader that dies, or that is long in its handler, just writes no more.
 class leader_note {
  public:
   using clock = std::chrono::steady_clock;  // CLOCK_MONOTONIC: the same in all processes of a machine
 
-  /// 64 bytes, of which nothing is touched before a worker arms; null where there is no memory.
-  static std::shared_ptr<leader_note> make();
+  /// The note in datagram_socket::shared_line(); null for null.
+  static leader_note* in(void* shared_line) noexcept { return static_cast<leader_note*>(shared_line); }
 
-  /// The epoch of the clock where no worker did.
+  /// The epoch of the clock if no worker armed.
   clock::time_point last_armed() const noexcept {
     return clock::time_point{clock::duration{last_armed_.load(std::memory_order_relaxed)}};
   }
@@ -28,6 +24,23 @@ class leader_note {
 
  private:
   std::atomic<clock::rep> last_armed_;
+};
+
+/// One pump's part in leading and following. While handlers are brief, the worker that is awake has emptied the queue
+/// before another that was woken looks into it, and every parked worker makes the sender wake one more. So one worker
+/// leads, and those that see in the note that another armed a moment ago stand by for a while instead of arming.
+class stand_by {
+ public:
+  /// `shared_line` is the socket's, and must outlive this; null: this pump never stands by.
+  explicit stand_by(void* shared_line) noexcept : note_{leader_note::in(shared_line)} {}
+
+  /// Asked when handlers are brief and the queue is empty. True: another worker leads, and this one stands by. False:
+  /// this one arms, and leads.
+  bool another_leads() noexcept;
+
+ private:
+  leader_note* note_;
+  leader_note::clock::time_point armed_at_{};  // when this pump led last
 };
 
 }  // namespace udppump::detail

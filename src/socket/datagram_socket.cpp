@@ -12,10 +12,10 @@
 #include <filesystem>
 #include <utility>
 
-#include "pump/stand_by.hpp"
 #include "socket/control_message.hpp"
 #include "socket/port_owner.hpp"
 #include "sys/failure.hpp"
+#include "sys/shared_line.hpp"
 #include "sys/sys.hpp"
 
 #include <netinet/udp.h>
@@ -244,7 +244,7 @@ datagram_socket::datagram_socket(datagram_socket&& other) noexcept
       receive_buffer_{other.receive_buffer_},
       send_buffer_{other.send_buffer_},
       send_errors_{other.send_errors()},
-      leader_{std::move(other.leader_)} {}
+      shared_line_{std::move(other.shared_line_)} {}
 
 datagram_socket& datagram_socket::operator=(datagram_socket&& other) noexcept {
   if (this == &other) return *this;
@@ -258,7 +258,7 @@ datagram_socket& datagram_socket::operator=(datagram_socket&& other) noexcept {
   receive_buffer_ = other.receive_buffer_;
   send_buffer_ = other.send_buffer_;
   send_errors_.store(other.send_errors(), std::memory_order_relaxed);
-  leader_ = std::move(other.leader_);
+  shared_line_ = std::move(other.shared_line_);
   return *this;
 }
 
@@ -322,7 +322,7 @@ void datagram_socket::set_options(const address& local, const socket_options& op
 
 /// What the socket sends along is asked of the socket itself: whoever made it may have set more than our options.
 void datagram_socket::read_back() {
-  leader_ = detail::leader_note::make();
+  shared_line_ = detail::make_shared_line();
   const bool v4 = family_ == AF_INET;
   const bool v6 = family_ == AF_INET6;
   control_.local_address =

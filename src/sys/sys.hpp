@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -88,6 +89,12 @@ inline ssize_t read(int fd, void* to, std::size_t size) noexcept {
 inline ssize_t write(int fd, const void* from, std::size_t size) noexcept {
   return repeat([&] { return ::write(fd, from, size); });
 }
+/// New memory, filled with zeros; `sharing` is MAP_SHARED or MAP_PRIVATE. Null if there is none.
+inline void* map_anonymous(std::size_t size, int sharing) noexcept {
+  void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? nullptr : memory;
+}
+inline void unmap(void* memory, std::size_t size) noexcept { static_cast<void>(::munmap(memory, size)); }
 inline int unlink(const char* path) noexcept {
   return once([&] { return ::unlink(path); });
 }

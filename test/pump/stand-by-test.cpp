@@ -11,6 +11,7 @@
 #include "support/process.hpp"
 #include "support/serve.hpp"
 #include "support/waiters.hpp"
+#include "sys/shared_line.hpp"
 
 using namespace udppump;
 using namespace std::chrono_literals;
@@ -151,7 +152,8 @@ TEST_P(standing_by, bad_times_are_refused) {
 using detail::leader_note;
 
 TEST(leader_note, is_heard_of_in_a_forked_process) {
-  const auto note = leader_note::make();
+  const auto line = detail::make_shared_line();
+  leader_note* const note = leader_note::in(line.get());
   ASSERT_NE(note, nullptr);
   EXPECT_EQ(note->last_armed(), leader_note::clock::time_point{});
   const auto now = leader_note::clock::now();
@@ -160,20 +162,27 @@ TEST(leader_note, is_heard_of_in_a_forked_process) {
   EXPECT_EQ(note->last_armed(), now);
 }
 
-TEST(leader_note, is_not_shared_with_another_socket) {
-  std::vector<std::shared_ptr<leader_note>> notes;
-  for (int made = 0; made < 200; ++made) notes.push_back(leader_note::make());
-  for (const auto& note : notes) {
-    ASSERT_EQ(note->last_armed(), leader_note::clock::time_point{});
-    note->arming(leader_note::clock::now());
-  }
+TEST(stand_by, a_worker_leads_until_another_armed_later) {
+  const auto line = detail::make_shared_line();
+  detail::stand_by one{line.get()}, other{line.get()};
+  EXPECT_FALSE(one.another_leads()) << "nobody armed so far";
+  EXPECT_FALSE(one.another_leads()) << "it leads by itself";
+  // As if armed just now, however slow this machine is.
+  leader_note::in(line.get())->arming(leader_note::clock::now() + 1h);
+  EXPECT_TRUE(one.another_leads());
+  EXPECT_TRUE(other.another_leads());
 }
 
-TEST(leader_note, of_a_child_is_its_own) {
-  const auto before = leader_note::make();
-  child_process child{[] { leader_note::make()->arming(leader_note::clock::now()); }};
-  EXPECT_EQ(child.join(), 0);
-  EXPECT_EQ(leader_note::make()->last_armed(), leader_note::clock::time_point{});
+TEST(stand_by, a_leader_that_armed_long_ago_is_followed_by_the_next) {
+  const auto line = detail::make_shared_line();
+  leader_note::in(line.get())->arming(leader_note::clock::now() - 1ms);
+  detail::stand_by one{line.get()};
+  EXPECT_FALSE(one.another_leads());
+}
+
+TEST(stand_by, nobody_stands_by_if_there_is_no_shared_memory) {
+  detail::stand_by one{nullptr};
+  EXPECT_FALSE(one.another_leads());
 }
 
 }  // namespace
