@@ -4,7 +4,7 @@
 #
 # usage: dns-server-test.sh DNS_SERVER EXAMPLES_DIR
 # shellcheck source=test/support/script.sh
-source "$(dirname -- "$0")/support/script.sh"
+source "$(dirname -- "$0")/../support/script.sh" || exit 1
 needs dig dnsperf
 server=$1
 zone=$2/example.com.zone

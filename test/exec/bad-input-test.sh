@@ -2,7 +2,7 @@
 # What is wrong with a start of `udppump exec` is said in one line with cause and cure, and told by the exit code;
 # nothing is left running or bound.
 # shellcheck source=test/exec/stage.sh
-source "$(dirname -- "$0")/stage.sh"
+source "$(dirname -- "$0")/stage.sh" || exit 1
 
 # A port that was free a moment ago: what is refused must not have bound it.
 free_port() {

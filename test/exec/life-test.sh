@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Workers of `udppump exec` are kept alive, replaced, and ended.
 # shellcheck source=test/exec/stage.sh
-source "$(dirname -- "$0")/stage.sh"
+source "$(dirname -- "$0")/stage.sh" || exit 1
 echo_worker=("$python" "$examples/worker.py")
 
 pids_differ() { [ -z "$(comm -12 <(sort <<<"$1") <(children "$2" | sort))" ] && has_children "$2" "$3"; }

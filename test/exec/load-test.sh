@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Reloads and take-overs of `udppump exec` under steady load: every datagram is answered, and none twice.
 # shellcheck source=test/exec/stage.sh
-source "$(dirname -- "$0")/stage.sh"
+source "$(dirname -- "$0")/stage.sh" || exit 1
 needs perl
 
 # count PORT : a client in the background

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `udppump exec` with real programs as workers, each answered to a real client.
 # shellcheck source=test/exec/stage.sh
-source "$(dirname -- "$0")/stage.sh"
+source "$(dirname -- "$0")/stage.sh" || exit 1
 needs perl socat
 
 echo "# a Python worker, asked by Python and by socat"

@@ -2,7 +2,7 @@
 # What the tests of `udppump exec` stand on; they source it. Takes their arguments: UDPPUMP EXAMPLES_DIR [WAITER].
 here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 # shellcheck source=test/support/script.sh
-source "$here/../support/script.sh"
+source "$here/../support/script.sh" || exit 1
 
 tool=$1
 # shellcheck disable=SC2034  # for the tests

@@ -3,7 +3,7 @@
 #
 # usage: systemd-test.sh UDPPUMP EXAMPLES_DIR SERVICE_FILE SOCKET_FILE
 # shellcheck source=test/exec/stage.sh
-source "$(dirname -- "$0")/stage.sh"
+source "$(dirname -- "$0")/stage.sh" || exit 1
 service_file=$3
 socket_file=$4
 needs systemd-analyze

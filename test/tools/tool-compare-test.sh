@@ -3,7 +3,7 @@
 #
 # usage: tool-compare-test.sh UDPPUMP
 # shellcheck source=test/support/script.sh
-source "$(dirname -- "$0")/support/script.sh"
+source "$(dirname -- "$0")/../support/script.sh" || exit 1
 
 tool=$1
 

@@ -4,7 +4,7 @@
 #
 # usage: tool-load-server-test.sh UDPPUMP nsd|knot EXAMPLES_DIR
 # shellcheck source=test/support/script.sh
-source "$(dirname -- "$0")/support/script.sh"
+source "$(dirname -- "$0")/../support/script.sh" || exit 1
 
 tool=$1
 kind=$2

@@ -4,7 +4,7 @@
 #
 # usage: tool-load-test.sh UDPPUMP DNS_SERVER EXAMPLES_DIR
 # shellcheck source=test/support/script.sh
-source "$(dirname -- "$0")/support/script.sh"
+source "$(dirname -- "$0")/../support/script.sh" || exit 1
 
 tool=$1
 dns_server=$2
