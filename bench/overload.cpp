@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "load/work_message.hpp"
-#include "load/work_run.hpp"
+#include "load/plan/work_message.hpp"
+#include "load/run/work_run.hpp"
 #include "support/client.hpp"
 #include "support/contenders.hpp"
 #include "support/machine.hpp"

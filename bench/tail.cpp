@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "load/work_run.hpp"
+#include "load/run/work_run.hpp"
 #include "support/contenders.hpp"
 #include "support/machine.hpp"
 #include "support/options.hpp"

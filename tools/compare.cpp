@@ -6,11 +6,11 @@
 
 #include "command.hpp"
 #include "command_line.hpp"
-#include "load/comparison.hpp"
-#include "load/comparison_report.hpp"
-#include "load/output_file.hpp"
-#include "load/plot.hpp"
-#include "load/quantity.hpp"
+#include "load/plan/quantity.hpp"
+#include "load/report/comparison_report.hpp"
+#include "load/report/output_file.hpp"
+#include "load/report/plot.hpp"
+#include "load/run/comparison.hpp"
 #include "shared_options.hpp"
 
 namespace udppump::tools {

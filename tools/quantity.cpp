@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "load/quantity.hpp"
+#include "load/plan/quantity.hpp"
 
 namespace udppump::tools {
 

@@ -3,8 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "load/paced_sender.hpp"
-#include "load/work_server.hpp"
+#include "load/run/paced_sender.hpp"
+#include "load/run/work_server.hpp"
 
 namespace udppump::tools {
 

@@ -6,8 +6,8 @@
 
 #include "command.hpp"
 #include "command_line.hpp"
-#include "load/system.hpp"
-#include "load/work_server.hpp"
+#include "load/run/system.hpp"
+#include "load/run/work_server.hpp"
 #include "shared_options.hpp"
 
 namespace udppump::tools {

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "load/quantity.hpp"
+#include "load/plan/quantity.hpp"
 #include "support/contenders.hpp"
 
 namespace bench {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "load/work_service.hpp"
+#include "load/run/work_service.hpp"
 #include "support/worker_processes.hpp"
 #include "udppump/datagram_socket.hpp"
 

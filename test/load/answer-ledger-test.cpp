@@ -1,4 +1,4 @@
-#include "load/answer_ledger.hpp"
+#include "load/run/answer_ledger.hpp"
 
 #include <gtest/gtest.h>
 

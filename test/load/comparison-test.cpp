@@ -1,4 +1,4 @@
-#include "load/comparison.hpp"
+#include "load/run/comparison.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,8 +6,8 @@
 #include <cmath>
 #include <limits>
 
-#include "load/comparison_report.hpp"
-#include "load/ideal_queue.hpp"
+#include "load/report/comparison_report.hpp"
+#include "load/run/ideal_queue.hpp"
 
 namespace {
 

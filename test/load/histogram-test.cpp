@@ -1,4 +1,4 @@
-#include "load/histogram.hpp"
+#include "load/run/histogram.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <vector>
 
-#include "load/random_stream.hpp"
+#include "load/plan/random_stream.hpp"
 
 namespace {
 

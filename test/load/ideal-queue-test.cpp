@@ -1,12 +1,12 @@
-#include "load/ideal_queue.hpp"
+#include "load/run/ideal_queue.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <stdexcept>
 
-#include "load/histogram.hpp"
-#include "load/request_plan.hpp"
+#include "load/plan/request_plan.hpp"
+#include "load/run/histogram.hpp"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "load/knee_search.hpp"
+#include "load/run/knee_search.hpp"
 
 #include <gtest/gtest.h>
 

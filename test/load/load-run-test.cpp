@@ -1,4 +1,4 @@
-#include "load/load_run.hpp"
+#include "load/run/load_run.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,10 +7,10 @@
 #include <sstream>
 #include <thread>
 
-#include "load/dns_queries.hpp"
-#include "load/random_payload.hpp"
-#include "load/text_report.hpp"
-#include "load/work_requests.hpp"
+#include "load/plan/dns_queries.hpp"
+#include "load/plan/random_payload.hpp"
+#include "load/plan/work_requests.hpp"
+#include "load/report/text_report.hpp"
 #include "support/mangling_server.hpp"
 
 namespace {

@@ -1,4 +1,4 @@
-#include "load/quantity.hpp"
+#include "load/plan/quantity.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "load/request_plan.hpp"
+#include "load/plan/request_plan.hpp"
 
 #include <gtest/gtest.h>
 

@@ -5,10 +5,10 @@
 #include <sstream>
 #include <string>
 
-#include "load/dns_queries.hpp"
-#include "load/payload_lines.hpp"
-#include "load/random_payload.hpp"
-#include "load/work_requests.hpp"
+#include "load/plan/dns_queries.hpp"
+#include "load/plan/payload_lines.hpp"
+#include "load/plan/random_payload.hpp"
+#include "load/plan/work_requests.hpp"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "load/work_server.hpp"
+#include "load/run/work_server.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,8 +9,8 @@
 #include <set>
 #include <sstream>
 
-#include "load/load_run.hpp"
-#include "load/work_requests.hpp"
+#include "load/plan/work_requests.hpp"
+#include "load/run/load_run.hpp"
 #include "support/process.hpp"
 
 namespace {

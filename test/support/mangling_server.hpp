@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "load/work_message.hpp"
+#include "load/plan/work_message.hpp"
 #include "support/serve.hpp"
 
 /// A server that does to its answers what a network does: it loses, repeats, delays and reorders them on purpose, and

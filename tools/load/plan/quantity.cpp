@@ -1,0 +1,88 @@
+#include "load/plan/quantity.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <span>
+#include <stdexcept>
+
+namespace udppump::load {
+namespace {
+
+struct unit {
+  std::string_view name;
+  double factor;
+};
+
+/// A number with one of the units behind it; nothing where the text is anything else. The name of a unit may be empty.
+std::optional<double> read(std::string_view text, std::span<const unit> units) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  if (error != std::errc{} || !std::isfinite(value)) return {};
+  const std::string_view rest = text.substr(static_cast<std::size_t>(end - text.data()));
+  const auto found = std::ranges::find(units, rest, &unit::name);
+  if (found == units.end() && !(value == 0 && rest.empty())) return {};
+  return value == 0 ? 0 : value * found->factor;
+}
+
+constexpr std::array<unit, 7> times{
+    {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"min", 60e9}, {"m", 60e9}, {"h", 3600e9}}};
+constexpr std::array<unit, 3> rates{{{"", 1}, {"k", 1e3}, {"M", 1e6}}};
+constexpr std::array<unit, 2> shares{{{"", 1}, {"%", 0.01}}};
+
+nanoseconds to_duration(std::optional<double> value, std::string_view text) {
+  if (!value || *value < 0 || *value > 9e17) {
+    throw std::invalid_argument{fmt::format("\"{}\" is no time; write it like 250us, 1.5ms, 10s or 2min", text)};
+  }
+  return nanoseconds{std::llround(*value)};
+}
+
+}  // namespace
+
+nanoseconds parse_duration(std::string_view text) { return to_duration(read(text, times), text); }
+
+nanoseconds parse_duration_in(nanoseconds unit_of_numbers, std::string_view text) {
+  auto value = read(text, times);
+  if (!value) value = read(text, std::array{unit{"", static_cast<double>(unit_of_numbers.count())}});
+  return to_duration(value, text);
+}
+
+double parse_rate(std::string_view text) {
+  const auto value = read(text, rates);
+  if (!value || *value <= 0) {
+    throw std::invalid_argument{fmt::format("\"{}\" is no rate; write requests a second like 500, 10k or 1.2M", text)};
+  }
+  return *value;
+}
+
+double parse_share(std::string_view text) {
+  const auto value = read(text, shares);
+  if (!value || *value <= 0) {
+    throw std::invalid_argument{fmt::format("\"{}\" is no share; write it like 70% or 0.7", text)};
+  }
+  return *value;
+}
+
+std::string format_duration(nanoseconds value) {
+  if (value == unanswered) return "lost";
+  static constexpr std::array<unit, 4> units{{{"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}}};
+  const auto count = static_cast<double>(value.count());
+  const auto* const fitting =
+      std::ranges::find_if(units, [&](const unit& each) { return std::abs(count) >= each.factor * 0.9995; });
+  if (fitting == units.end()) return "0";
+  if (fitting->factor == 1) return fmt::format("{} ns", value.count());
+  return fmt::format("{} {}", format_number(count / fitting->factor), fitting->name);
+}
+
+std::string format_number(double value) {
+  if (std::isnan(value)) return "-";
+  if (std::isinf(value)) return "inf";
+  const double size = std::abs(value);
+  return fmt::format("{:.{}f}", value, size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
+}
+
+}  // namespace udppump::load

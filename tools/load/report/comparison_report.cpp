@@ -1,0 +1,186 @@
+#include "load/report/comparison_report.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "load/plan/quantity.hpp"
+#include "load/report/json_report.hpp"
+#include "load/report/plot.hpp"
+#include "load/report/table.hpp"
+
+namespace udppump::load {
+namespace {
+
+std::string time(double seconds) {
+  if (std::isnan(seconds)) return "-";
+  return format_duration(std::isinf(seconds) ? unanswered : nanoseconds{std::llround(seconds * 1e9)});
+}
+std::string ratio(double value) { return std::isinf(value) ? "lost" : format_number(value); }
+std::string whole(double value) { return fmt::format("{:.0f}", value); }
+
+struct column {
+  std::string head;
+  std::function<double(const work_run&)> figure;
+  std::function<std::string(double)> written;
+  /// The same of the ideal queue; empty where it has none.
+  std::function<double(const work_run&)> ideal = {};
+};
+
+std::vector<column> columns() {
+  const auto percentile = [](const char* head, double percent) {
+    return column{head, [=](const work_run& run) { return run.latency(percent); }, time,
+                  [=](const work_run& run) { return run.ideal_latency(percent); }};
+  };
+  const auto to_ideal = [](const char* head, double percent) {
+    return column{head, [=](const work_run& run) { return run.ratio_to_ideal(percent); }, ratio};
+  };
+  return {percentile("p50", 50),
+          percentile("p99", 99),
+          percentile("p99.9", 99.9),
+          to_ideal("p99/ideal", 99),
+          to_ideal("p99.9/ideal", 99.9),
+          {"switches/datagram", [](const work_run& run) { return run.switches_per_datagram; }, format_number},
+          {"answers/s", [](const work_run& run) { return run.goodput(); }, whole},
+          {"lost", [](const work_run& run) { return static_cast<double>(run.result.counts.lost); }, whole}};
+}
+
+std::string colour_of(queue_kind queue) {
+  switch (queue) {
+    case queue_kind::shared:
+      return "#2a9d8f";
+    case queue_kind::sharded:
+      return "#e76f51";
+    case queue_kind::herd:
+      break;
+  }
+  return "#9b7fd1";
+}
+
+std::string percent(double share) { return fmt::format("{:.0f}%", 100 * share); }
+
+std::string queue_names(const std::vector<queue_kind>& queues) {
+  std::string names;
+  for (const auto queue : queues) names += fmt::format("{}{}", names.empty() ? "" : ", ", to_string(queue));
+  return names;
+}
+
+}  // namespace
+
+std::string method_of(const comparison_options& options) {
+  const auto& plan = options.run.plan;
+  return fmt::format(
+      "{} workers that {}, {}; {} load: {:.0f} requests a second from {} flows, {} arrivals\n"
+      "{} in turn on the same trace, {} times for {} each; the ideal queue is simulated on that trace\n",
+      options.server.workers, options.server.service == service_mode::sleep ? "sleep" : "spin",
+      plan.service.to_string(), percent(options.load), rate_of(options), plan.flows, plan.arrivals.to_string(),
+      queue_names(options.queues), options.repetitions, format_duration(plan.length));
+}
+
+std::string to_table(const comparison& compared) {
+  const auto all = columns();
+  table::row head{""};
+  for (const auto& each : all) head.push_back(each.head);
+  table side_by_side{head};
+  table::row ideal{"ideal"};
+  const queue_kind first = compared.options.queues.front();
+  for (const auto& each : all) {
+    ideal.push_back(each.ideal ? each.written(compared.figure(first, each.ideal).median) : "");
+  }
+  side_by_side.add(std::move(ideal));
+  for (const auto queue : compared.options.queues) {
+    table::row median{std::string{to_string(queue)}};
+    table::row lowest{"  lowest"};
+    table::row highest{"  highest"};
+    for (const auto& each : all) {
+      const spread figure = compared.figure(queue, each.figure);
+      median.push_back(each.written(figure.median));
+      lowest.push_back(each.written(figure.lowest));
+      highest.push_back(each.written(figure.highest));
+    }
+    side_by_side.add(std::move(median));
+    if (compared.repetitions() < 2) continue;
+    side_by_side.add(std::move(lowest));
+    side_by_side.add(std::move(highest));
+  }
+  std::string text = side_by_side.to_string();
+  const auto used = [](const work_run& run) { return run.real_load; };
+  text += fmt::format("load really offered, by the service times used: {}; own lag, p99: {}\n",
+                      percent(compared.figure(first, used).median),
+                      time(compared
+                               .figure(first,
+                                       [](const auto& run) {
+                                         return std::chrono::duration<double>{run.result.lag.percentile(99)}.count();
+                                       })
+                               .median));
+  return text;
+}
+
+std::string to_sentence(const comparison& compared) {
+  const auto p99 = [](const work_run& run) { return run.latency(99); };
+  const auto to_ideal = [](const work_run& run) { return run.ratio_to_ideal(99); };
+  const auto& queues = compared.options.queues;
+  std::string sentence = fmt::format("With {} workers at {} load, 99 of 100 requests were answered",
+                                     compared.options.server.workers, percent(compared.options.load));
+  const double reference = compared.figure(queues.front(), p99).median;
+  for (std::size_t i = 0; i < queues.size(); ++i) {
+    const double median = compared.figure(queues[i], p99).median;
+    const std::string_view name = to_string(queues[i]);
+    const auto* const link = i == 0 ? "" : i + 1 < queues.size() ? "," : queues.size() > 2 ? ", and" : " and";
+    if (std::isinf(median)) {
+      sentence +=
+          fmt::format("{} not within any time by {}, which left more than one in 100 without an answer", link, name);
+    } else if (i == 0) {
+      sentence += fmt::format(" within {} by {} ({} times the ideal queue's)", time(median), name,
+                              ratio(compared.figure(queues[i], to_ideal).median));
+    } else {
+      sentence += fmt::format("{} within {} by {}", link, time(median), name);
+      if (!std::isinf(reference)) sentence += fmt::format(" ({} times as long)", ratio(median / reference));
+    }
+  }
+  return sentence + ".";
+}
+
+nlohmann::json to_json(const comparison& compared) {
+  nlohmann::json runs = nlohmann::json::array();
+  for (const auto& [queue, repetition, run] : compared.runs) {
+    runs.push_back({{"queue", to_string(queue)},
+                    {"repetition", repetition},
+                    {"seed", compared.options.run.plan.seed + repetition},
+                    {"valid", run.valid},
+                    {"switches_per_datagram", run.switches_per_datagram},
+                    {"real_load", run.real_load},
+                    {"goodput", run.goodput()},
+                    {"ideal", to_json(run.ideal)},
+                    {"result", to_json(run.result)}});
+  }
+  auto plan = to_json(compared.options.run.plan);
+  plan["rate"] = rate_of(compared.options);
+  return {{"workers", compared.options.server.workers},
+          {"load", compared.options.load},
+          {"repetitions", compared.options.repetitions},
+          {"lag_limit", compared.options.lag_limit},
+          {"warmup_ns", compared.options.run.warmup.count()},
+          {"plan", std::move(plan)},
+          {"runs", std::move(runs)}};
+}
+
+void plot(const std::string& path, const comparison& compared) {
+  const auto& options = compared.options;
+  std::vector<histogram> latencies{compared.ideal_latencies(options.queues.front())};
+  for (const auto queue : options.queues) latencies.push_back(compared.latencies(queue));
+  std::vector<plot_curve> curves{
+      {.name = "ideal queue", .latency = &latencies.front(), .colour = "#808080", .dashed = true}};
+  for (std::size_t i = 0; i < options.queues.size(); ++i) {
+    curves.push_back({.name = std::string{to_string(options.queues[i])},
+                      .latency = &latencies[i + 1],
+                      .missing = compared.missing(options.queues[i]),
+                      .colour = colour_of(options.queues[i])});
+  }
+  plot(path,
+       fmt::format("{} workers, {}, {} load", options.server.workers, options.run.plan.service.to_string(),
+                   percent(options.load)),
+       curves);
+}
+
+}  // namespace udppump::load

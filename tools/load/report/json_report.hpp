@@ -1,0 +1,19 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "load/run/load_run.hpp"
+
+/// Runs as JSON, complete: times are whole nanoseconds, what was never answered is null.
+namespace udppump::load {
+
+/// p50, p90, p99, p99.9, max, mean; then every cell that holds something as [first, last, count].
+nlohmann::json to_json(const histogram& values, std::uint64_t missing = 0);
+nlohmann::json to_json(const plan_options& plan);
+/// The exact trace, a list for each field; at the same place in each list is the same request.
+nlohmann::json to_json(std::span<const request_record> records);
+/// Counts, histograms, and the records where they were kept.
+nlohmann::json to_json(const load_result& result);
+
+}  // namespace udppump::load

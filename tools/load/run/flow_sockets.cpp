@@ -1,0 +1,65 @@
+#include "load/run/flow_sockets.hpp"
+
+#include <fmt/format.h>
+#include <linux/sock_diag.h>
+#include <sys/resource.h>
+
+#include <array>
+
+#include "load/run/system.hpp"
+
+namespace udppump::load {
+namespace {
+
+constexpr std::size_t wanted_receive_buffer = 1 << 20;
+constexpr rlim_t other_descriptors = 64;
+
+void make_room_for_descriptors(std::uint32_t count) {
+  rlimit limit{};
+  check(::getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+  const rlim_t needed = count + other_descriptors;
+  if (limit.rlim_cur >= needed) return;
+  if (limit.rlim_max < needed) {
+    throw std::system_error{
+        EMFILE, std::generic_category(),
+        fmt::format("{} flows take a descriptor each, and {} are allowed; raise ulimit -Hn", count, limit.rlim_max)};
+  }
+  limit.rlim_cur = needed;
+  check(::setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+}
+
+datagram_socket open_flow(const address& target, const address& source) {
+  const socket_options options{.receive_buffer = wanted_receive_buffer, .receive_time = true};
+  if (source.is_none()) return datagram_socket::connect(target, options);
+  if (source.family() != target.family()) {
+    throw std::system_error{EAFNOSUPPORT, std::generic_category(),
+                            fmt::format("from {} to {}: source and target must be of the same family",
+                                        source.to_string(), target.to_string())};
+  }
+  auto socket = datagram_socket::bind(source, options);
+  check(::connect(socket.fd(), target.data(), target.size()),
+        fmt::format("connect {} to {}", source.to_string(), target.to_string()));
+  return socket;
+}
+
+}  // namespace
+
+flow_sockets::flow_sockets(const address& target, std::span<const address> sources, std::uint32_t count) {
+  make_room_for_descriptors(count);
+  sockets_.reserve(count);
+  for (std::uint32_t flow = 0; flow < count; ++flow) {
+    sockets_.push_back(open_flow(target, sources.empty() ? address{} : sources[flow % sources.size()]));
+  }
+}
+
+std::uint64_t flow_sockets::drops() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& socket : sockets_) {
+    std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
+    socklen_t size = sizeof memory;
+    if (::getsockopt(socket.fd(), SOL_SOCKET, SO_MEMINFO, memory.data(), &size) == 0) sum += memory[SK_MEMINFO_DROPS];
+  }
+  return sum;
+}
+
+}  // namespace udppump::load

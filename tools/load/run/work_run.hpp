@@ -1,0 +1,52 @@
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "load/run/histogram.hpp"
+#include "load/run/load_run.hpp"
+
+namespace udppump::load {
+
+/// Work requests (work_requests.hpp) sent to workers, whoever these are, as a share of what they can do.
+struct work_run_options {
+  /// Its rate follows from the share; its length is what is measured, the warm-up comes before.
+  load_options run = {};
+  std::size_t workers = 1;
+  /// How much of the workers' time the requests ask for, as a share of 1.
+  double load = 0.7;
+  /// The largest load_result::lag_share() of a valid run.
+  double lag_limit = 0.1;
+};
+
+/// Requests a second that make up the load asked for.
+double rate_of(const work_run_options& options) noexcept;
+
+/// What came of it, beside the ideal queue.
+struct work_run {
+  load_result result = {};
+  /// What the same requests would have waited in the ideal queue: the same times of arrival, the service times that
+  /// were really used (of those without an answer, what they asked for), the same number of workers.
+  histogram ideal = {};
+  /// Of all threads of all workers; a service that sleeps is one of them.
+  double switches_per_datagram = 0;
+  /// How much of the workers' time was really used.
+  double real_load = 0;
+  bool valid = true;
+
+  /// Answers within the timeout, a second.
+  double goodput() const noexcept;
+  /// In seconds; infinity where so many requests have no answer that there is none.
+  double latency(double percent) const noexcept;
+  double ideal_latency(double percent) const noexcept;
+  double ratio_to_ideal(double percent) const noexcept { return latency(percent) / ideal_latency(percent); }
+};
+
+/// What `records` would have waited in the ideal queue, those due before the end of the warm-up served but not counted.
+histogram simulate_ideal(std::span<const request_record> records, std::size_t workers, nanoseconds warmup);
+
+/// `switches`: how often the workers' threads went off their processor until now. Throws as run_load().
+work_run run_work(const work_run_options& options, const std::function<std::uint64_t()>& switches,
+                  const load_watch& watch = {});
+
+}  // namespace udppump::load

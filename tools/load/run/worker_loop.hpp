@@ -1,0 +1,33 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "load/run/work_service.hpp"
+#include "udppump/datagram_socket.hpp"
+#include "udppump/waiter.hpp"
+
+namespace udppump::load {
+
+/// What a worker has done; in memory that its parent sees, so that it outlives the worker. Each in a cache line of its
+/// own, so that the workers do not slow each other.
+struct alignas(64) work_counts {
+  std::atomic<std::uint64_t> served{0};
+  /// Datagrams that were no work requests.
+  std::atomic<std::uint64_t> refused{0};
+  static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+};
+
+/// Called once, when the worker serves, with the name of what it waits with.
+using ready_function = std::function<void(std::string_view waiter)>;
+
+/// Serve a socket for ever; they return only where they cannot, by std::system_error.
+void serve_by_pump(datagram_socket& socket, waiter_kind waiter, work_service& service, work_counts& counts,
+                   const ready_function& ready);
+/// As programs do it that have never heard of thundering herds: the socket in an epoll of the worker's own, not
+/// exclusive; awake, it receives until the socket is empty.
+void serve_by_epoll(datagram_socket& socket, work_service& service, work_counts& counts, const ready_function& ready);
+
+}  // namespace udppump::load
