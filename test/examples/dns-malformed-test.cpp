@@ -163,6 +163,23 @@ TEST(dns, edns_options_that_do_not_add_up_get_formerr) {
   }
 }
 
+TEST(dns, an_edns_option_that_reaches_beyond_its_record_gets_formerr) {
+  const bytes option{std::byte{0}, std::byte{10}, std::byte{0}, std::byte{5}};
+  bytes packet = query{.name = "www.example.com.", .edns = opt{.options = option}}.packet();
+  append(packet, bytes(5));
+  EXPECT_EQ(rcode_of(packet), LDNS_RCODE_FORMERR);
+}
+
+TEST(dns, label_lengths_without_a_meaning_in_later_records_get_formerr) {
+  for (const unsigned length : {64U, 65U, 127U, 128U, 191U}) {
+    bytes packet = query{"www.example.com."}.packet();
+    packet.push_back(static_cast<std::byte>(length));
+    append(packet, bytes(length + 1 + 10));
+    set16(packet, arcount, 1);
+    EXPECT_EQ(rcode_of(packet), LDNS_RCODE_FORMERR) << length;
+  }
+}
+
 TEST(dns, records_that_it_does_not_know_are_read_over) {
   bytes packet = query{"www.example.com."}.packet();
   append(packet, name("key."));

@@ -25,6 +25,9 @@ circle CNAME elcric
 elcric CNAME circle
 narrow CNAME host.dev
 _sip._tcp SRV 10 60 5060 mail
+twice MX 10 mail
+twice MX 20 mail
+_void._udp SRV 1 2 3 a.b.c
 a.b.c TXT "deep"
 *.users A 192.0.2.99
 *.users MX 10 mail
@@ -45,6 +48,11 @@ under.dev A 192.0.2.202
     const std::string host = "a-server-with-quite-a-long-name-" + std::to_string(i) + ".wide";
     servers += "wide NS " + host + "\n" + host + " A 192.0.2.7\n" + host + " AAAA 2001:db8::7\n";
     servers += "many MX 10 " + host + "\n";
+  }
+  servers += "verbose CNAME medium\ncrowd MX 10 crowded\n";
+  servers += "_big._udp SRV 1 1 1 big.hosts\n_big._udp SRV 2 1 1 small.hosts\nsmall.hosts A 192.0.2.8\n";
+  for (int i = 0; i < 60; ++i) {
+    servers += "crowded A 198.51.100." + std::to_string(i) + "\nbig.hosts A 203.0.113." + std::to_string(i) + "\n";
   }
   return long_text + " )\n" + servers;
 }();
@@ -284,6 +292,62 @@ TEST(dns, an_answer_of_exactly_the_askers_size_is_not_truncated) {
     again.edns->udp_size = granted;
     EXPECT_EQ(ask(again).tc, granted < size);
   }
+}
+
+TEST(dns, a_referral_has_all_its_glue_or_is_truncated) {
+  bool truncated = false;
+  for (unsigned size = 800; size <= 1232; size += 8) {
+    const reply got = ask({.name = "x.wide.example.com.", .flags = 0, .edns = opt{.udp_size = size}});
+    EXPECT_EQ(got.additional.size(), got.tc ? 0U : 32U) << size;
+    truncated = truncated || got.tc;
+  }
+  EXPECT_TRUE(truncated);
+}
+
+TEST(dns, a_host_that_two_records_name_comes_once) {
+  EXPECT_EQ(ask({"twice.example.com.", LDNS_RR_TYPE_MX}).additional.size(), 2U);
+}
+
+TEST(dns, a_name_in_a_type_newer_than_rfc_1035_stays_whole) {  // RFC 3597, 4
+  const reply got = ask({"_void._udp.example.com.", LDNS_RR_TYPE_SRV});
+  ASSERT_TRUE(got.answer.size() == 1 && got.additional.empty());
+  const std::size_t question = 12 + 24 + 4;
+  const std::size_t target = 19;  // a.b.c.example.com. with a length before each label, and the root
+  EXPECT_EQ(got.packet.size(), question + 2 + 10 + 6 + target);
+}
+
+TEST(dns, a_size_below_512_is_taken_as_512) {  // RFC 6891, 6.2.3
+  for (const unsigned size : {0U, 1U, 100U, 511U}) {
+    const reply fits = ask({.name = "www.example.com.", .edns = opt{.udp_size = size}});
+    EXPECT_FALSE(fits.tc) << size;
+    EXPECT_EQ(fits.answer.size(), 2U) << size;
+    const reply cut = ask({.name = "medium.example.com.", .type = LDNS_RR_TYPE_TXT, .edns = opt{.udp_size = size}});
+    EXPECT_TRUE(cut.tc && cut.edns && cut.answer.empty()) << size;
+    const reply full = ask({.name = "many.example.com.", .type = LDNS_RR_TYPE_NS, .edns = opt{.udp_size = size}});
+    EXPECT_LE(full.packet.size(), 512U) << size;
+  }
+}
+
+TEST(dns, a_truncated_answer_has_nothing_of_the_alias_that_led_to_it) {
+  const reply got = ask({"verbose.example.com.", LDNS_RR_TYPE_TXT});
+  EXPECT_TRUE(got.tc && got.answer.empty());
+  EXPECT_EQ(got.question, lines{"verbose.example.com. IN TXT"});
+  EXPECT_EQ(got.packet.size(), 12U + 21U + 4U);  // header, name, type and class
+}
+
+TEST(dns, addresses_that_do_not_all_fit_leave_no_trace) {
+  for (unsigned size = 512; size <= 1232; ++size) {
+    const reply got = ask({.name = "crowd.example.com.", .type = LDNS_RR_TYPE_MX, .edns = opt{.udp_size = size}});
+    ASSERT_TRUE(got.edns) << size;
+    EXPECT_EQ(got.answer.size(), 1U);
+    EXPECT_TRUE(got.additional.empty() || got.additional.size() == 60) << got.additional.size() << " of 60 at " << size;
+  }
+}
+
+TEST(dns, a_name_is_not_shortened_by_one_that_was_taken_out_again) {
+  const reply got = ask({.name = "_big._udp.example.com.", .type = LDNS_RR_TYPE_SRV, .edns = opt{.udp_size = 512}});
+  EXPECT_EQ(got.answer.size(), 2U);
+  EXPECT_EQ(got.additional, lines{"small.hosts.example.com. 3600 IN A 192.0.2.8"});
 }
 
 TEST(dns, optional_addresses_are_left_out_where_glue_is_not) {
