@@ -47,8 +47,8 @@ board::board(std::size_t pages, std::size_t payload_limit) : parent_signal_{make
   header_->kept_at = kept_at;
   header_->parent = ::getpid();
   header_->version = layout_version;
-  for (std::uint32_t at = 0; at < kept; ++at)
-    udppump::detail::kept_at(*header_, at).header.msg_len = kept_datagram::nothing;
+  const kept_row row = this->kept();
+  for (std::uint32_t at = 0; at < row.size(); ++at) row[at].header.msg_len = kept_datagram::nothing;
   page_signals_.resize(pages);
 }
 
@@ -74,6 +74,27 @@ void board::map(std::size_t size) {
   if (mapped == MAP_FAILED) fail(errno, "mmap of " + std::to_string(size) + " bytes shared with the workers");
   header_ = static_cast<board_header*>(mapped);
   size_ = size;
+}
+
+/// The workers' own come first, one for each page; then those for redelivery.
+kept_row board::kept() const noexcept {
+  return {reinterpret_cast<std::byte*>(header_) + header_->kept_at, header_->kept_distance, header_->kept};
+}
+
+kept_row board::offered() const noexcept {
+  if (!keeps_datagrams()) return {};
+  std::byte* const first = reinterpret_cast<std::byte*>(&kept()[header_->pages]);
+  return {first, header_->kept_distance, header_->kept - header_->pages};
+}
+
+worker_share board::share_of(std::size_t page) const noexcept {
+  return {.page = this->page(page),
+          .index = static_cast<std::uint32_t>(page),
+          .offers = header_->offers,
+          .tell_parent = parent_signal(),
+          .own = keeps_datagrams() ? &own_of(page) : nullptr,
+          .offered = offered(),
+          .payload_limit = header_->payload_limit};
 }
 
 std::size_t board::claim(std::size_t number) {

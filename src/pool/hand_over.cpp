@@ -51,12 +51,13 @@ void hand_over::give_file_to(uid_t user, gid_t group) const {
 bool hand_over::rescue(std::size_t page) {
   bool offered = false;
   board_header& header = shared_.header();
-  if (header.kept == 0) return false;
-  for (std::uint32_t at = header.pages; at < header.kept; ++at) {
-    kept_datagram& one = kept_at(header, at);
+  if (!shared_.keeps_datagrams()) return false;
+  const kept_row row = shared_.offered();
+  for (std::uint32_t at = 0; at < row.size(); ++at) {
+    kept_datagram& one = row[at];
     if (one.state.load(std::memory_order_acquire) == kept_datagram::taken + page) offered |= offer_again(one);
   }
-  kept_datagram& own = kept_at(header, static_cast<std::uint32_t>(page));
+  kept_datagram& own = shared_.own_of(page);
   if (own.header.msg_len == kept_datagram::nothing) return offered;
   if (kept_datagram* const place = free_one()) {
     place->deaths = 0;
@@ -109,21 +110,21 @@ void hand_over::poison(const kept_datagram& kept) {
 }
 
 void hand_over::give_up() {
-  board_header& header = shared_.header();
-  for (std::uint32_t at = header.pages; at < header.kept; ++at) {
-    kept_datagram& one = kept_at(header, at);
+  const kept_row row = shared_.offered();
+  for (std::uint32_t at = 0; at < row.size(); ++at) {
+    kept_datagram& one = row[at];
     if (one.state.load(std::memory_order_acquire) == kept_datagram::free) continue;
     one.state.store(kept_datagram::free, std::memory_order_release);
-    add(header.abandoned, 1);
+    add(shared_.header().abandoned, 1);
     log_.warning("datagram-abandoned",
                  "the pool ends while a datagram waits for another worker; it is lost: " + describe(one));
   }
 }
 
 kept_datagram* hand_over::free_one() noexcept {
-  board_header& header = shared_.header();
-  for (std::uint32_t at = header.pages; at < header.kept; ++at) {
-    kept_datagram& one = kept_at(header, at);
+  const kept_row row = shared_.offered();
+  for (std::uint32_t at = 0; at < row.size(); ++at) {
+    kept_datagram& one = row[at];
     if (one.state.load(std::memory_order_acquire) == kept_datagram::free) return &one;
   }
   return nullptr;

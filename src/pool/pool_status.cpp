@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <numeric>
 
-#include "pump/worker_page.hpp"
+#include "pool/board.hpp"
 #include "sys/descriptor.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"

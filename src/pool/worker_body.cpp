@@ -100,8 +100,7 @@ worker_end run_body(const launch_context& context, const assignment& what, const
   try {
     std::vector<int> descriptors;
     for (const datagram_socket& socket : context.sockets) descriptors.push_back(socket.fd());
-    const auto link = std::make_shared<worker_link>(context.shared->header(), static_cast<std::uint32_t>(what.page),
-                                                    std::move(descriptors), context.shared->parent_signal());
+    const auto link = std::make_shared<worker_link>(context.shared->share_of(what.page), std::move(descriptors));
     const int own_signal = ::fcntl(context.shared->page_signal(what.page), F_DUPFD_CLOEXEC, 3);
     if (own_signal < 0) return end(status_no_setup, "eventfd: raise the descriptor limit (ulimit -n)", true);
     worker self{link, context.sockets, context.options.waiter, std::make_shared<wake_signal>(own_signal)};

@@ -10,17 +10,15 @@
 
 namespace udppump::detail {
 
-worker_link::worker_link(board_header& board, std::uint32_t page, std::vector<int> descriptors,
-                         int tell_parent) noexcept
-    : board_{board},
-      page_{page_at(board, page)},
-      index_{page},
+worker_link::worker_link(const worker_share& share, std::vector<int> descriptors) noexcept
+    : share_{share},
+      page_{share.page},
       descriptors_{std::move(descriptors)},
-      tell_parent_{tell_parent},
       looks_seen_{page_.looks.load(std::memory_order_acquire)} {
   if (!keeps_datagrams()) return;
-  std::memset(own().payload(), 0, board.payload_limit);
-  static_cast<void>(::mlock(&own(), board.kept_distance));  // RLIMIT_MEMLOCK may be small; without, swapping is a risk
+  std::memset(own().payload(), 0, share_.payload_limit);
+  // RLIMIT_MEMLOCK may be small; without, swapping is a risk.
+  static_cast<void>(::mlock(&own(), share_.offered.distance()));
 }
 
 bool worker_link::told_to_look() noexcept {
@@ -35,7 +33,7 @@ void worker_link::receive_into(int descriptor) noexcept {
   own.socket = static_cast<std::uint32_t>(std::find(descriptors_.begin(), descriptors_.end(), descriptor) -
                                           descriptors_.begin());
   own.deaths = 0;
-  own.part = {own.payload(), board_.payload_limit};
+  own.part = {own.payload(), share_.payload_limit};
   own.header.msg_hdr = {};
   own.header.msg_hdr.msg_name = &own.from;
   own.header.msg_hdr.msg_namelen = sizeof own.from;
@@ -64,7 +62,7 @@ void worker_link::serving() noexcept {
   if (std::exchange(said_serving_, true)) return;
   auto starting = page_state::starting;
   page_.state.compare_exchange_strong(starting, page_state::serving, std::memory_order_release);
-  notify(tell_parent_);
+  notify(share_.tell_parent);
 }
 
 void worker_link::stopping() noexcept { page_.state.store(page_state::stopping, std::memory_order_release); }

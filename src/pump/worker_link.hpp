@@ -6,11 +6,29 @@
 #include <functional>
 #include <vector>
 
+#include "pump/kept_datagram.hpp"
 #include "pump/worker_page.hpp"
 #include "sys/fork_mark.hpp"
 #include "udppump/export.hpp"
 
 namespace udppump::detail {
+
+/// What a pool shares with one of its workers; all of it outlives the worker_link.
+struct worker_share {
+  worker_page& page;
+  /// Which page it is; in what the worker takes from `offered`, it says who has it.
+  std::uint32_t index;
+  /// Raised whenever one of `offered` is offered: time to look.
+  const std::atomic<std::uint32_t>& offers;
+  /// A descriptor to notify when the worker has news for the parent.
+  int tell_parent;
+  /// Where the worker receives into; null without redeliver.
+  kept_datagram* own = nullptr;
+  /// Datagrams of workers that died, for any worker to take.
+  kept_row offered = {};
+  /// Bytes that a kept datagram's payload has room for.
+  std::uint32_t payload_limit = 0;
+};
 
 /// A worker's end of what it shares with its pool: pump and group tell here what they do, and find what the parent
 /// wants of them. On the worker's thread, but for what says otherwise. A child that a handler forks changes nothing
@@ -19,9 +37,9 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
  public:
   using clock = std::chrono::steady_clock;
 
-  /// `descriptors` are those of the pool's sockets, by index. `tell_parent` is a descriptor to notify. Touches and
-  /// locks what the worker will receive into: a fault in the middle of that could be cut short by a signal.
-  worker_link(board_header& board, std::uint32_t page, std::vector<int> descriptors, int tell_parent) noexcept;
+  /// `descriptors` are those of the pool's sockets, by index. Touches and locks what the worker will receive into: a
+  /// fault in the middle of that could be cut short by a signal.
+  worker_link(const worker_share& share, std::vector<int> descriptors) noexcept;
 
   worker_page& page() noexcept { return page_; }
 
@@ -33,18 +51,17 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   /// Whether told_to_look() would say so, or a datagram of a worker that died waits.
   bool has_news() const noexcept { return page_.looks.load(std::memory_order_acquire) != looks_seen_ || has_offers(); }
   /// Whether one was offered since take_offer() last found none.
-  bool has_offers() const noexcept { return board_.offers.load(std::memory_order_acquire) != offers_seen_; }
+  bool has_offers() const noexcept { return share_.offers.load(std::memory_order_acquire) != offers_seen_; }
   /// Takes a datagram that waits and whose socket `can_serve`; null where there is none.
   template <class Predicate>
   kept_datagram* take_offer(Predicate can_serve) {
     if (taken_ != nullptr) finished(*taken_);  // its handler threw
-    const auto offers = board_.offers.load(std::memory_order_acquire);
-    // One for each page comes first: the workers' own.
-    for (std::uint32_t at = board_.pages; at < board_.kept; ++at) {
-      kept_datagram& one = kept_at(board_, at);
+    const auto offers = share_.offers.load(std::memory_order_acquire);
+    for (std::uint32_t at = 0; at < share_.offered.size(); ++at) {
+      kept_datagram& one = share_.offered[at];
       auto expected = kept_datagram::offered;
       if (one.state.load(std::memory_order_acquire) != expected || !can_serve(descriptor(one))) continue;
-      if (one.state.compare_exchange_strong(expected, kept_datagram::taken + index_, std::memory_order_acq_rel)) {
+      if (one.state.compare_exchange_strong(expected, kept_datagram::taken + share_.index, std::memory_order_acq_rel)) {
         return taken_ = &one;
       }
     }
@@ -59,11 +76,11 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   std::function<void()> on_stop;
 
   // --- the pump's ---
-  bool keeps_datagrams() const noexcept { return board_.kept != 0; }
-  std::size_t payload_limit() const noexcept { return board_.payload_limit; }
+  bool keeps_datagrams() const noexcept { return share_.own != nullptr; }
+  std::size_t payload_limit() const noexcept { return share_.payload_limit; }
   int descriptor(const kept_datagram& kept) const noexcept { return descriptors_[kept.socket]; }
-  /// Where this worker receives into.
-  kept_datagram& own() noexcept { return kept_at(board_, index_); }
+  /// Where this worker receives into, if it keeps datagrams.
+  kept_datagram& own() noexcept { return *share_.own; }
   /// Empties own() and sets it up for recvmmsg() on `descriptor`. What was taken before is done with.
   void receive_into(int descriptor) noexcept;
   /// The handler has returned.
@@ -89,11 +106,9 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
 
  private:
   const fork_mark fork_mark_;
-  board_header& board_;
+  const worker_share share_;
   worker_page& page_;
-  const std::uint32_t index_;
   const std::vector<int> descriptors_;
-  const int tell_parent_;
   std::uint32_t looks_seen_ = 0, offers_seen_ = 0;
   kept_datagram* taken_ = nullptr;
   bool said_serving_ = false;
