@@ -576,6 +576,30 @@ TEST_P(pump_under, an_icmp_error_goes_to_on_error_with_its_peer_and_does_not_spi
   EXPECT_TRUE(serve_until(pump, [&] { return received == 1; }));
 }
 
+TEST_P(pump_under, an_icmp_error_on_a_dual_stack_socket_names_its_ipv4_peer_as_ipv4) {
+  datagram_socket asker = [] {
+    try {
+      return bound({.icmp_errors = true}, "[::]:0");
+    } catch (const std::system_error&) {
+      return bound();
+    }
+  }();
+  if (asker.family() != AF_INET6) GTEST_SKIP() << "no IPv6 here";
+  address dead;
+  {
+    const datagram_socket gone = bound();
+    dead = gone.local();
+  }
+  std::vector<address> peers;
+  pump pump{asker, [](datagram&) {}, options({.on_error = [&](const receive_error& error) {
+              if (error.what == receive_error::kind::icmp) peers.push_back(error.peer);
+            }})};
+  settle(pump);
+  ASSERT_FALSE(asker.send_to("anybody there?", dead));
+  ASSERT_TRUE(serve_until(pump, [&] { return !peers.empty(); }));
+  EXPECT_EQ(peers, std::vector{dead});
+}
+
 TEST_P(pump_under, a_connected_sockets_refusal_is_an_error_and_not_a_datagram) {
   address dead;
   {

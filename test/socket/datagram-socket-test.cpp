@@ -1248,6 +1248,18 @@ TEST(segments, go_on_with_the_tail_after_a_short_sendmmsg) {
   EXPECT_EQ(failed, "abcdefgh");
 }
 
+TEST(segments, go_on_after_each_short_count_of_sendmmsg) {
+  const auto server = bound();
+  const auto client = bound();
+  const fault::injection no_cutting{{.call = "sendmsg", .error = EIO}};
+  for (const unsigned at_most : {1U, 2U, 3U}) {
+    const fault::injection few{{.call = "sendmmsg", .at_most = at_most}};
+    EXPECT_FALSE(client.send_to("abcdefg", server.local(), {.segment_size = 1}));
+    EXPECT_EQ(few.hits(), static_cast<int>((7 + at_most - 1) / at_most));
+    EXPECT_THAT(all_received(server, 7), ElementsAre("a", "b", "c", "d", "e", "f", "g"));
+  }
+}
+
 // P5
 TEST(segments, sent_one_by_one_go_out_though_a_dead_peer_left_an_icmp_error) {
   const auto server = bound();

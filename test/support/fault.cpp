@@ -11,10 +11,12 @@
 #include <liburing.h>
 #endif
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace fault {
@@ -33,18 +35,24 @@ std::vector<active> rules;  // under mutex
 std::atomic<int> count{0};  // of rules, so that calls without any stay quick
 int next_id = 0;
 
-/// The error to fail with; 0 to let the call through.
-int error_for(const char* call, int fd) {
-  if (count.load(std::memory_order_acquire) == 0) return 0;
+/// The rule that this call is to follow; nothing to let it through.
+std::optional<rule> rule_for(const char* call, int fd) {
+  if (count.load(std::memory_order_acquire) == 0) return {};
   const std::lock_guard lock{mutex};
   for (active& one : rules) {
     if (std::strcmp(one.what.call, call) != 0 || (one.what.fd >= 0 && one.what.fd != fd)) continue;
     const int nth = one.seen++;
     if (nth < one.what.after || one.hits >= one.what.times) continue;
     ++one.hits;
-    return one.what.error;
+    return one.what;
   }
-  return 0;
+  return {};
+}
+
+/// The error to fail with; 0 to let the call through.
+int error_for(const char* call, int fd) {
+  const auto found = rule_for(call, fd);
+  return found ? found->error : 0;
 }
 
 template <class Result>
@@ -135,7 +143,18 @@ UDPPUMP_WRAP(int, close, (int fd), (fd), fd)
 UDPPUMP_WRAP(ssize_t, read, (int fd, void* to, size_t size), (fd, to, size), fd)
 UDPPUMP_WRAP(ssize_t, write, (int fd, const void* from, size_t size), (fd, from, size), fd)
 UDPPUMP_WRAP(int, poll, (pollfd * set, nfds_t size, int timeout), (set, size, timeout), size != 0 ? set[0].fd : -1)
-UDPPUMP_WRAP(int, sendmmsg, (int fd, mmsghdr* messages, unsigned size, int flags), (fd, messages, size, flags), fd)
+extern "C" int __real_sendmmsg(int fd, mmsghdr* messages, unsigned size, int flags);
+extern "C" int __wrap_sendmmsg(int fd, mmsghdr* messages, unsigned size, int flags);
+extern "C" int __wrap_sendmmsg(int fd, mmsghdr* messages, unsigned size, int flags) {
+  if (const auto order = fault::rule_for("sendmmsg", fd)) {
+    if (order->at_most == 0) {
+      errno = order->error;
+      return -1;
+    }
+    size = std::min(size, order->at_most);
+  }
+  return __real_sendmmsg(fd, messages, size, flags);
+}
 UDPPUMP_WRAP(int, pipe2, (int* ends, int flags), (ends, flags), -1)
 UDPPUMP_WRAP(int, eventfd, (unsigned value, int flags), (value, flags), -1)
 UDPPUMP_WRAP(int, recvmmsg, (int fd, mmsghdr* messages, unsigned size, int flags, timespec* timeout),

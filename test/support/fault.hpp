@@ -9,12 +9,14 @@ struct rule {
   /// The C function, such as "recvfrom".
   const char* call;
   /// What it fails with instead of being made.
-  int error;
+  int error = 0;
   /// So many calls fail, after so many went through.
   int times = INT_MAX;
   int after = 0;
   /// Only calls on this descriptor; -1: all.
   int fd = -1;
+  /// sendmmsg alone: it does not fail, but sends at most so many datagrams, and says so.
+  unsigned at_most = 0;
 };
 
 /// While it lives, calls made by the library (or the test itself) fail as the rule says. Any thread.
