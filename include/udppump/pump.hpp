@@ -22,7 +22,7 @@
 namespace udppump {
 
 namespace detail {
-class pump_core;
+struct member;
 }
 
 /// What is called with each datagram: anything callable as void(datagram&), owned, moved in, never copied. A
@@ -190,7 +190,7 @@ class UDPPUMP_EXPORT pump {
 
  private:
   std::shared_ptr<detail::group_core> group_;
-  std::shared_ptr<detail::pump_core> core_;
+  std::shared_ptr<detail::member> member_;
 };
 
 }  // namespace udppump

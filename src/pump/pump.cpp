@@ -4,13 +4,11 @@
 #include <stdexcept>
 
 #include "pump/group_core.hpp"
-#include "pump/pump_core.hpp"
 #include "sys/failure.hpp"
 
 namespace udppump {
 
 using detail::group_core;
-using detail::pump_core;
 
 namespace {
 
@@ -39,10 +37,7 @@ std::shared_ptr<group_core> group_of_one(const datagram_socket& socket, const pu
 }  // namespace
 
 pump::pump(datagram_socket& socket, handler on_datagram, pump_options options)
-    : group_{group_of_one(socket, options)},
-      core_{std::make_shared<pump_core>(socket, std::move(on_datagram), std::move(options), group_->signal())} {
-  group_->add(core_);
-}
+    : group_{group_of_one(socket, options)}, member_{group_->add(socket, std::move(on_datagram), std::move(options))} {}
 
 pump::pump(pump_group& group, datagram_socket& socket, handler on_datagram, pump_options options)
     : group_{group.core_} {
@@ -57,14 +52,12 @@ pump::pump(pump_group& group, datagram_socket& socket, handler on_datagram, pump
     }
     options.receive_limit = std::min(options.receive_limit, link->payload_limit());
   }
-  core_ =
-      std::make_shared<pump_core>(socket, std::move(on_datagram), std::move(options), group_->signal(), group_->link());
-  group_->add(core_);
+  member_ = group_->add(socket, std::move(on_datagram), std::move(options));
 }
 
 pump::~pump() { stop(); }
 
-datagram_socket& pump::socket() const noexcept { return core_->socket(); }
+datagram_socket& pump::socket() const noexcept { return member_->pump.socket(); }
 int pump::wake_fd() const noexcept { return group_->signal()->fd(); }
 
 std::error_code pump::dispatch() {
@@ -77,38 +70,12 @@ std::error_code pump::run() {
   return group->run();
 }
 
-void pump::stop() noexcept { group_->remove(*core_); }
-void pump::request_stop() noexcept { group_->request_stop(*core_); }
-bool pump::stopped() const noexcept { return core_->over(); }
+void pump::stop() noexcept { group_->remove(*member_); }
+void pump::request_stop() noexcept { group_->request_stop(*member_); }
+bool pump::stopped() const noexcept { return member_->pump.over(); }
 void pump::after_fork() { group_->after_fork(); }
 waiter_report pump::waiter() const { return group_->waiter(); }
-pump_stats pump::stats() const { return core_->stats(); }
-std::size_t pump::in_flight() const noexcept { return core_->in_flight(); }
-
-pump_group::pump_group(pump_group_options options) {
-  if (options.budget_time.count() <= 0) throw std::invalid_argument{"pump_group_options::budget_time must be above 0"};
-  core_ = std::make_shared<group_core>(options.waiter, options.budget_time, false);
-}
-
-pump_group::pump_group(std::shared_ptr<detail::group_core> core) noexcept : core_{std::move(core)} {}
-
-pump_group::~pump_group() = default;
-
-int pump_group::wake_fd() const noexcept { return core_->signal()->fd(); }
-
-std::error_code pump_group::dispatch() {
-  const auto group = core_;
-  return group->dispatch();
-}
-
-std::error_code pump_group::run() {
-  const auto group = core_;
-  return group->run();
-}
-
-void pump_group::request_stop() noexcept { core_->request_stop(); }
-void pump_group::after_fork() { core_->after_fork(); }
-waiter_report pump_group::waiter() const { return core_->waiter(); }
-std::size_t pump_group::size() const noexcept { return core_->size(); }
+pump_stats pump::stats() const { return member_->pump.stats(); }
+std::size_t pump::in_flight() const noexcept { return member_->pump.in_flight(); }
 
 }  // namespace udppump

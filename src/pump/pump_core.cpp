@@ -16,11 +16,6 @@ namespace {
 /// many wake-ups in a row that found nothing make the pump look why.
 constexpr unsigned patience = 8;
 constexpr int most_queued_errors = 16;  // taken in a turn
-/// A handler that takes less is done before another worker would be awake, and so that a clock reading is worth saving.
-constexpr std::chrono::microseconds brief_handler{10};
-/// Handlers count as brief while their score is at least brief_score. Each brief reading adds 1, each other one takes
-/// several away: a few long ones among hundreds, or a preemption, change nothing, and one in nine does.
-constexpr unsigned brief_score = 32, best_score = 64, cost_of_long = 8;
 
 /// Errors that no second try can mend: the descriptor is gone or is no datagram socket.
 bool is_final(long error) noexcept {
@@ -57,10 +52,11 @@ void clear_control_data(datagram& scratch) noexcept {
 }  // namespace
 
 pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options options,
-                     std::shared_ptr<wake_signal> signal, std::shared_ptr<worker_link> link)
+                     std::shared_ptr<wake_signal> signal, const fork_mark& home, std::shared_ptr<worker_link> link)
     : socket_{socket},
       handler_{std::move(on_datagram)},
       options_{std::move(options)},
+      home_{home},
       flight_{std::make_shared<flight>(options_.max_in_flight, std::move(signal))},
       link_{std::move(link)},
       port_{socket.local().port()},
@@ -71,99 +67,44 @@ void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
   flight_ = std::make_shared<flight>(options_.max_in_flight, std::move(signal));
   link_.reset();  // the parent's
   kept_ = nullptr;
-  armed = leaving = false;
+  if (standing_ == standing::parents) standing_ = standing::in_service;
   if (failure_ == errc::made_before_fork) {
     failure_.clear();
-    over_ = false;
+    standing_ = standing::in_service;
   }
 }
 
-/// Time in the handler is the time of the turn less the cost of receiving, which is measured now and then. A clock
-/// reading costs a few percent of receiving a datagram, so that only every fourth is followed by one while handlers are
-/// quick.
-class pump_core::meter {
- public:
-  meter(pump_core& core, clock::time_point now) noexcept : core_{core}, read_at_{now} {}
-  /// However the turn ends, an exception included.
-  ~meter() {
-    if (unread_ != 0) read();
-    if (core_.link_) core_.link_->resting();
-  }
-  meter(const meter&) = delete;
-  meter& operator=(const meter&) = delete;
-
-  /// Before the handler is called.
-  void received(bool first) {
-    if (unread_++ == 0 && (first || ++core_.readings_ % 4 == 0)) core_.receive_cost_ = clock::now() - read_at_;
-    if (core_.link_) core_.link_->handling(read_at_);
-  }
-  /// What follows is not the handler's time.
-  void leave_out() {
-    if (unread_ != 0) read();
-    left_out_ = true;
-  }
-  void go_on() {
-    if (std::exchange(left_out_, false)) read_at_ = clock::now();
-  }
-  bool read_if_due() {
-    if (unread_ < (core_.quick_ ? 4u : 1u)) return false;
-    read();
-    return true;
-  }
-  clock::time_point read_at() const noexcept { return read_at_; }
-
- private:
-  void read() {
-    const auto now = clock::now();
-    const auto handled = now - read_at_ - core_.receive_cost_ * unread_;
-    core_.stats_.handler_time += std::max(clock::duration{0}, handled);
-    core_.quick_ = handled < unread_ * brief_handler;
-    core_.score_ =
-        core_.quick_ ? std::min(core_.score_ + 1, best_score) : core_.score_ - std::min(core_.score_, cost_of_long);
-    if (core_.link_) core_.link_->handled(unread_, handled);
-    read_at_ = now;
-    unread_ = 0;
-  }
-
-  pump_core& core_;
-  clock::time_point read_at_;
-  unsigned unread_ = 0;  // datagrams since
-  bool left_out_ = false;
-};
-
-turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch, const fork_mark& mark) {
-  buffer = buffer.first(receive_size());
+turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
   scratch.socket = &socket_;
   scratch.flight_ = &flight_;
   if (look_at_errors_) {
     look_at_errors_ = false;
     drain_error_queue();
-    if (over_) return turn_end::over;
+    if (standing_ != standing::in_service) return resume();
   }
 
   const auto start = clock::now();
-  meter running{*this, start};
-  if (link_ && link_->keeps_datagrams()) {
-    kept_ = &link_->own();
-    buffer = {kept_->payload(), receive_size()};
-  }
+  meter::turn measured{meter_, start, link_};
+  kept_ = link_ && link_->keeps_datagrams() ? &link_->own() : nullptr;
+  const std::size_t room_size = receive_size();
   for (std::size_t taken = 0; taken < options_.budget_datagrams; ++taken) {
     if (flight_->full()) return turn_end::full;
-    const ssize_t size = receive(buffer, scratch);
+    const std::span room{kept_ != nullptr ? kept_->payload() : buffer.data(), room_size};
+    const ssize_t size = receive(room, scratch);
     if (size < 0) {
-      if (size != -EAGAIN) running.leave_out();
+      if (size != -EAGAIN) measured.leave_out();
       const turn_end end = on_failed_receive(size);
       if (end != turn_end::more) return end;
-      running.go_on();
+      measured.go_on();
       continue;
     }
     woken_ = false;
     empty_in_a_row_ = refused_ = 0;
-    running.received(taken == 0);
-    deliver(buffer, static_cast<std::size_t>(size), scratch, mark);
-    if (kept_ != nullptr && !mark.in_child()) link_->finished(*kept_);
-    if (over_ || mark.in_child()) return turn_end::over;
-    if (running.read_if_due() && running.read_at() - start >= options_.budget_time) break;
+    measured.received(taken == 0);
+    deliver(room, static_cast<std::size_t>(size), scratch);
+    if (kept_ != nullptr) link_->finished(*kept_);
+    if (standing_ != standing::in_service) return resume();
+    if (measured.read_if_due() && measured.read_at() - start >= options_.budget_time) break;
   }
   ++stats_.budget_yields;
   return turn_end::more;
@@ -222,7 +163,7 @@ void pump_core::note(const msghdr& message, const received_control& told, datagr
   control_cut_ = (message.msg_flags & MSG_CTRUNC) != 0;
 }
 
-turn_end pump_core::turn_with(kept_datagram& kept, datagram& scratch, const fork_mark& mark) {
+turn_end pump_core::turn_with(kept_datagram& kept, datagram& scratch) {
   scratch.socket = &socket_;
   scratch.flight_ = &flight_;
   msghdr message{};
@@ -232,11 +173,10 @@ turn_end pump_core::turn_with(kept_datagram& kept, datagram& scratch, const fork
   message.msg_controllen = kept.header.msg_hdr.msg_controllen;
   message.msg_flags = kept.header.msg_hdr.msg_flags;
   note(message, parse_control_of_another(message), scratch);
-  meter running{*this, clock::now()};
-  running.received(true);
-  deliver({kept.payload(), receive_size()}, kept.header.msg_len, scratch, mark);
-  if (mark.in_child()) return turn_end::over;
-  link_->finished(kept);
+  meter::turn measured{meter_, clock::now(), link_};
+  measured.received(true);
+  deliver({kept.payload(), receive_size()}, kept.header.msg_len, scratch);
+  if (link_) link_->finished(kept);
   return resume();
 }
 
@@ -245,7 +185,7 @@ std::size_t pump_core::receive_size() const noexcept {
   return socket_.control().segments ? std::max<std::size_t>(options_.receive_limit, 65'535) : options_.receive_limit;
 }
 
-void pump_core::deliver(std::span<std::byte> buffer, std::size_t size, datagram& received, const fork_mark& mark) {
+void pump_core::deliver(std::span<std::byte> buffer, std::size_t size, datagram& received) {
   if (segment_size_ == 0 && !control_cut_) {
     deliver_one(buffer, size, received);
     return;
@@ -262,9 +202,8 @@ void pump_core::deliver(std::span<std::byte> buffer, std::size_t size, datagram&
   if (control_cut_) {
     ++stats_.control_truncated;
     report(receive_error::kind::control_truncated, code_of(ENOBUFS), received.from);
-    if (over_) return;
   }
-  for (std::size_t at = 0; behind.left > 0 && !over_ && !mark.in_child(); at += stride) {
+  for (std::size_t at = 0; behind.left > 0 && standing_ == standing::in_service; at += stride) {
     const std::size_t real = std::min(stride, size - at);
     --behind.left;
     deliver_one(buffer.subspan(std::min(at, buffer.size())), real, received);
@@ -278,12 +217,30 @@ void pump_core::deliver_one(std::span<std::byte> buffer, std::size_t size, datag
   stats_.bytes += received.payload.size();
   if (link_) link_->received(received.payload.size());
   if (received.truncated()) ++stats_.truncated;
+  call_out([&] { handler_(received); });
+}
+
+template <class Call>
+void pump_core::call_out(Call call) {
+  struct notice {  // also if it throws
+    pump_core& pump;
+    ~notice() {
+      if (pump.home_.in_child()) pump.leave_to_parent();
+    }
+  } const afterwards{*this};
   try {
-    handler_(received);
+    call();
   } catch (...) {
     if (!options_.on_exception) throw;
     options_.on_exception(std::current_exception());
   }
+}
+
+/// Memory that this process shares with its parent, and the socket's queue, are the parent's.
+void pump_core::leave_to_parent() noexcept {
+  if (standing_ == standing::in_service) standing_ = standing::parents;
+  link_.reset();
+  kept_ = nullptr;
 }
 
 turn_end pump_core::on_failed_receive(long error) {
@@ -302,24 +259,25 @@ turn_end pump_core::on_failed_receive(long error) {
   }
   refused_ = error == -ENOMEM ? patience : refused_ + 1;  // before on_error, which may throw
   report(receive_error::kind::receive, code_of(error));
-  if (over_) return turn_end::over;  // the socket may be gone with the pump
+  if (standing_ != standing::in_service) return resume();  // the socket may be gone with the pump
   if (socket_.control().icmp_errors) drain_error_queue();
   return resume();
 }
 
 turn_end pump_core::emptied() noexcept {
-  if (score_ < brief_score || options_.stand_by.count() == 0 || !stand_by_.another_leads()) return turn_end::emptied;
+  if (!meter_.brief() || options_.stand_by.count() == 0 || !stand_by_.another_leads()) return turn_end::emptied;
   ++stats_.stood_by;
   return turn_end::spare;
 }
 
 turn_end pump_core::resume() const noexcept {
-  if (over_) return turn_end::over;
+  if (standing_ == standing::over) return turn_end::over;
+  if (standing_ == standing::parents) return turn_end::forked;
   return refused_ >= patience ? turn_end::refused : turn_end::more;
 }
 
 void pump_core::drain_error_queue() {
-  for (int taken = 0; taken < most_queued_errors && !over_; ++taken) {
+  for (int taken = 0; taken < most_queued_errors && standing_ == standing::in_service; ++taken) {
     alignas(cmsghdr) std::byte control[control_capacity];
     std::byte payload[1];  // of the datagram that failed; not wanted
     address peer;
@@ -340,8 +298,8 @@ void pump_core::drain_error_queue() {
 }
 
 void pump_core::fail(std::error_code why) {
-  if (over_) return;
-  over_ = true;
+  if (standing_ == standing::over) return;
+  standing_ = standing::over;
   failure_ = why;
   report(receive_error::kind::fatal, why);
 }
@@ -356,13 +314,7 @@ void pump_core::report(receive_error::kind what, std::error_code code, const add
       stats_.errors.push_back({code, 1});
     }
   }
-  if (!options_.on_error) return;
-  try {
-    options_.on_error({what, code, peer});
-  } catch (...) {
-    if (!options_.on_exception) throw;
-    options_.on_exception(std::current_exception());
-  }
+  if (options_.on_error) call_out([&] { options_.on_error({what, code, peer}); });
 }
 
 /// By shutdown(SHUT_RD), which also other processes that share the socket can do (shutdown(2), poll(2)).
@@ -377,6 +329,7 @@ pump_stats pump_core::stats() {
   drops_seen_ = drops;
   stats_.send_errors = socket_.send_errors();
   stats_.in_flight = flight_->out();
+  stats_.handler_time = meter_.handler_time();
   return stats_;
 }
 

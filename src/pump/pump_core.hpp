@@ -1,22 +1,19 @@
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
 
 #include "pump/flight.hpp"
+#include "pump/meter.hpp"
 #include "pump/stand_by.hpp"
 #include "pump/worker_link.hpp"
 #include "socket/control_message.hpp"
 #include "sys/fork_mark.hpp"
 #include "udppump/pump.hpp"
-#include "wait/waiter.hpp"
 
 namespace udppump::detail {
-
-class group_core;
 
 /// Why a pump's turn ended.
 enum class turn_end {
@@ -32,22 +29,24 @@ enum class turn_end {
   refused,
   /// stop() was called, or the pump cannot go on.
   over,
+  /// This is the child of a fork that the program made in a call from here: the pump is the parent's.
+  forked,
 };
 
-/// One pump: receives, calls the handler, counts. Its group decides when. Lives as long as anyone who is inside it, so
-/// that a handler may destroy the pump.
+/// One pump: receives, calls the handler, counts. Its group decides when.
 class pump_core {
  public:
-  /// `link` is null outside of a worker_pool.
+  /// `home` tells whether this is still the process that the pump is of; it outlives the pump. `link` is null outside
+  /// of a worker_pool.
   pump_core(datagram_socket& socket, handler on_datagram, pump_options options, std::shared_ptr<wake_signal> signal,
-            std::shared_ptr<worker_link> link = nullptr);
+            const fork_mark& home, std::shared_ptr<worker_link> link = nullptr);
 
   /// Receives into `buffer`, with `scratch` as the datagram that the handler gets, until something ends the turn.
   /// Throws what the handler throws; the turn may be resumed then.
-  turn_end turn(std::span<std::byte> buffer, datagram& scratch, const fork_mark& mark);
+  turn_end turn(std::span<std::byte> buffer, datagram& scratch);
 
   /// A datagram whose worker died is handled here: a turn of its own.
-  turn_end turn_with(kept_datagram& kept, datagram& scratch, const fork_mark& mark);
+  turn_end turn_with(kept_datagram& kept, datagram& scratch);
 
   /// How a turn ends that on_error or the handler left by an exception.
   turn_end resume() const noexcept;
@@ -57,12 +56,12 @@ class pump_core {
   /// Reports, once, that the pump cannot go on, and makes it so.
   void fail(std::error_code why);
   /// Nothing starts after this.
-  void end() noexcept { over_ = true; }
+  void end() noexcept { standing_ = standing::over; }
   void after_fork(std::shared_ptr<wake_signal> signal);
 
   /// Bytes of buffer that a turn needs.
   std::size_t receive_size() const noexcept;
-  bool over() const noexcept { return over_; }
+  bool over() const noexcept { return standing_ == standing::over; }
   std::error_code failure() const noexcept { return failure_; }
   bool has_room() const noexcept { return !flight_->full(); }
   datagram_socket& socket() const noexcept { return socket_; }
@@ -77,18 +76,10 @@ class pump_core {
   /// The next turn also looks at the socket's error queue.
   void note_queued_error() noexcept { look_at_errors_ = true; }
 
-  std::atomic<bool> stop_requested{false};
-  /// The group's: what was armed last, and whether it has not fired yet.
-  arming armed_as{0, 0};
-  bool armed = false;
-  /// The group's: whether the pump is in one of its queues.
-  bool queued = false;
-  /// The group's: was asked to stop, and has its last turn.
-  bool leaving = false;
-
  private:
   using clock = std::chrono::steady_clock;
-  class meter;
+  /// parents: this is the child of a fork, and after_fork() was not called.
+  enum class standing : std::uint8_t { in_service, over, parents };
 
   /// Bytes received, or -errno; fills the datagram in.
   ssize_t receive(std::span<std::byte> buffer, datagram& into);
@@ -98,8 +89,13 @@ class pump_core {
   /// What came along with a received message, and what was parsed of its control data.
   void note(const msghdr& message, const received_control& told, datagram& into);
   /// Calls the handler for what was received: once, or once a segment.
-  void deliver(std::span<std::byte> buffer, std::size_t size, datagram& received, const fork_mark& mark);
+  void deliver(std::span<std::byte> buffer, std::size_t size, datagram& received);
   void deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& received);
+  /// Calls the program; what it throws goes to on_exception. A fork is noticed here and nowhere else: the program can
+  /// make one only while it is called.
+  template <class Call>
+  void call_out(Call call);
+  void leave_to_parent() noexcept;
   turn_end on_failed_receive(long error);
   /// Whether to arm, now that the queue is empty.
   turn_end emptied() noexcept;
@@ -110,12 +106,14 @@ class pump_core {
   datagram_socket& socket_;
   handler handler_;
   pump_options options_;
+  const fork_mark& home_;
   std::shared_ptr<flight> flight_;
   std::shared_ptr<worker_link> link_;
-  kept_datagram* kept_ = nullptr;  // of what was received last
+  kept_datagram* kept_ = nullptr;  // what is received into; null: the group's buffer
   pump_stats stats_;
+  meter meter_;
   std::error_code failure_;
-  bool over_ = false;
+  standing standing_ = standing::in_service;
   bool woken_ = false;
   bool look_at_errors_ = false;
   std::uint16_t port_ = 0;        // the socket's own
@@ -123,11 +121,7 @@ class pump_core {
   bool control_cut_ = false;      // of what was received last
   unsigned refused_ = 0;          // failed receives in a row
   unsigned empty_in_a_row_ = 0;   // wake-ups that found nothing
-  unsigned readings_ = 0;         // of the clock, in busy turns
-  bool quick_ = false;            // handlers were, of late
-  unsigned score_ = 0;            // of handlers, for being brief
   stand_by stand_by_;
-  clock::duration receive_cost_{0};
   std::uint32_t drops_seen_ = 0;
 };
 

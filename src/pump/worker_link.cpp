@@ -51,7 +51,6 @@ void worker_link::finished(kept_datagram& kept) noexcept {
 }
 
 void worker_link::handled(unsigned count, clock::duration together) noexcept {
-  if (fork_mark_.in_child()) return;
   const auto time = static_cast<std::uint64_t>(std::max(clock::duration{0}, together).count());
   add(page_.handled, count);
   add(page_.handler_time, time);

@@ -8,7 +8,6 @@
 
 #include "pump/kept_datagram.hpp"
 #include "pump/worker_page.hpp"
-#include "sys/fork_mark.hpp"
 #include "udppump/export.hpp"
 
 namespace udppump::detail {
@@ -31,8 +30,7 @@ struct worker_share {
 };
 
 /// A worker's end of what it shares with its pool: pump and group tell here what they do, and find what the parent
-/// wants of them. On the worker's thread, but for what says otherwise. A child that a handler forks changes nothing
-/// here.
+/// wants of them. On the worker's thread, but for what says otherwise. A child that a handler forks lets go of it.
 class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
  public:
   using clock = std::chrono::steady_clock;
@@ -87,25 +85,20 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   void finished(kept_datagram& kept) noexcept;
   /// A handler starts; the time may be a few microseconds early.
   void handling(clock::time_point since) noexcept {
-    if (fork_mark_.in_child()) return;
     page_.handling_since.store(nanoseconds_of(since), std::memory_order_relaxed);
   }
   void received(std::size_t bytes) noexcept {
-    if (fork_mark_.in_child()) return;
     add(page_.received, 1);
     add(page_.bytes, bytes);
   }
   /// `count` handlers have returned, after so much time together.
   void handled(unsigned count, clock::duration together) noexcept;
   /// No handler runs any more.
-  void resting() noexcept {
-    if (!fork_mark_.in_child()) page_.handling_since.store(0, std::memory_order_relaxed);
-  }
+  void resting() noexcept { page_.handling_since.store(0, std::memory_order_relaxed); }
   /// Takes no datagram now, whatever waits: all its tickets are out.
   void full(bool is_full) noexcept { page_.full.store(is_full ? 1 : 0, std::memory_order_relaxed); }
 
  private:
-  const fork_mark fork_mark_;
   const worker_share share_;
   worker_page& page_;
   const std::vector<int> descriptors_;

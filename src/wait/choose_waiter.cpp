@@ -54,14 +54,14 @@ std::unique_ptr<waiter> make(waiter_kind kind, const std::shared_ptr<wake_signal
 
 }  // namespace
 
-made_waiter make_waiter(waiter_kind kind, const std::shared_ptr<wake_signal>& signal) {
+chosen_waiter choose_waiter(waiter_kind kind, const std::shared_ptr<wake_signal>& signal) {
   if (kind == waiter_kind::automatic) kind = asked_by_environment();
-  if (kind != waiter_kind::automatic) return {.made = make(kind, signal)};
+  if (kind != waiter_kind::automatic) return {.waiter = make(kind, signal)};
 
-  made_waiter result{.may_be_replaced = true};
+  chosen_waiter result{.may_be_replaced = true};
   for (const auto next : {waiter_kind::uring, waiter_kind::thread}) {
     try {
-      result.made = make(next, signal);
+      result.waiter = make(next, signal);
     } catch (const std::system_error& refused) {
       result.fallback += std::string{refused.what()} + "; ";
       continue;
@@ -69,7 +69,7 @@ made_waiter make_waiter(waiter_kind kind, const std::shared_ptr<wake_signal>& si
     if (!result.fallback.empty()) result.fallback += "using " + std::string{to_string(next)};
     return result;
   }
-  result.made = make(waiter_kind::poll, signal);
+  result.waiter = make(waiter_kind::poll, signal);
   result.fallback += "using poll";
   return result;
 }

@@ -66,15 +66,15 @@ class waiter {
   virtual void abandon() noexcept = 0;
 };
 
-struct made_waiter {
-  std::unique_ptr<waiter> made = {};
+struct chosen_waiter {
+  std::unique_ptr<detail::waiter> waiter = {};
   std::string fallback = {};     // as waiter_report::fallback
   bool may_be_replaced = false;  // nobody insisted on this kind
 };
 
 /// `kind` as the program asked for it; automatic looks at UDPPUMP_WAITER. Throws std::system_error where none can be
 /// had. `signal` is shared with the waiter's own thread.
-made_waiter make_waiter(waiter_kind kind, const std::shared_ptr<wake_signal>& signal);
+chosen_waiter choose_waiter(waiter_kind kind, const std::shared_ptr<wake_signal>& signal);
 
 /// The kinds one by one; each throws std::system_error with cause and cure.
 std::unique_ptr<waiter> make_uring_waiter(const std::shared_ptr<wake_signal>& signal);

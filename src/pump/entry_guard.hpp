@@ -1,0 +1,48 @@
+#pragma once
+
+#include <optional>
+#include <system_error>
+#include <thread>
+
+#include "sys/fork_mark.hpp"
+#include "udppump/error.hpp"
+
+namespace udppump::detail {
+
+/// Who may serve a group: the process that made it, the thread that served it first, and nobody from inside a handler.
+class entry_guard {
+ public:
+  /// Empty, or why dispatch() and run() cannot be entered now.
+  std::error_code refusal() const noexcept {
+    if (mark_.in_child()) return errc::made_before_fork;
+    if (inside_) return errc::reentrant;
+    if (is_elsewhere()) return errc::wrong_thread;
+    return {};
+  }
+  /// Whether another thread owns the group, or the one that did has ended.
+  bool is_elsewhere() const noexcept { return owner_ && *owner_ != std::this_thread::get_id(); }
+  /// Makes the calling thread the owner; whether it was not before.
+  bool take() noexcept {
+    if (owner_) return false;
+    owner_ = std::this_thread::get_id();
+    return true;
+  }
+  void enter() noexcept { inside_ = true; }
+  void leave() noexcept { inside_ = false; }
+  /// Nobody owns the group from now on: the next thread may get the same id.
+  void thread_ended() noexcept { owner_ = std::thread::id{}; }
+
+  const fork_mark& mark() const noexcept { return mark_; }
+  /// In the child: any thread of this process may serve now, once.
+  void after_fork() noexcept {
+    mark_.renew();
+    owner_.reset();
+  }
+
+ private:
+  fork_mark mark_;
+  std::optional<std::thread::id> owner_;
+  bool inside_ = false;
+};
+
+}  // namespace udppump::detail

@@ -1,0 +1,90 @@
+#include "pump/group_core.hpp"
+#include "wait/wait_set.hpp"
+
+namespace udppump::detail {
+
+bool group_core::serve(clock::time_point until) {
+  if (errands_.begin_round() && !serve_offers()) return false;
+  roster::round turns{pumps_};
+  while (const auto one = turns.next()) {
+    const auto buffer = buffer_;  // a handler may add a pump that needs a larger one
+    turn_end end;
+    try {
+      end = one->pump.turn({buffer.get(), buffer_size_}, scratch_);
+    } catch (...) {
+      if (!one->listed) settle(*one, one->pump.resume());
+      throw;
+    }
+    if (end == turn_end::forked) return false;
+    settle(*one, end);
+    if (!turns.is_last() && clock::now() >= until) break;
+  }
+  return true;
+}
+
+/// Datagrams whose worker died come before new ones.
+bool group_core::serve_offers() {
+  const auto link = errands_.link();
+  const auto server_of = [this](int descriptor) {
+    return pumps_.find([descriptor](const member& one) {
+      return !one.pump.over() && one.pump.has_room() && one.pump.socket().fd() == descriptor;
+    });
+  };
+  while (kept_datagram* const kept = link->take_offer(server_of)) {
+    const auto one = server_of(link->descriptor(*kept));
+    const turn_end end = one->pump.turn_with(*kept, scratch_);
+    if (end == turn_end::forked) return false;
+    if (end == turn_end::over) remove(*one);
+  }
+  return true;
+}
+
+void group_core::settle(member& one, turn_end end) {
+  if (end == turn_end::forked) return;
+  if (one.pump.over() || one.leaving) return remove(one);
+  switch (end) {
+    case turn_end::more:
+      return pumps_.make_ready(one);
+    case turn_end::refused:
+      return pause(one, refusal_pause);
+    case turn_end::spare:
+      // The waiter's alarm may be set for longer than that.
+      if (!pumps_.has_pause_beyond(clock::now() + one.pump.options().stand_by)) {
+        return pause(one, one.pump.options().stand_by);
+      }
+      return arm(one);
+    case turn_end::full:
+      disarm(one);
+      if (pumps_.make_full(one)) errands_.full(true);
+      return;
+    default:
+      return arm(one);
+  }
+}
+
+void group_core::arm(member& one) {
+  if (one.armed) return;
+  one.armed_as.turn = ++arms_;
+  const auto failed = chosen_.waiter->arm(one.armed_as, one.pump.socket().fd());
+  if (!failed) {
+    one.armed = true;
+  } else if (failed == std::errc::not_enough_memory || failed == std::errc::no_space_on_device ||
+             failed == std::errc::device_or_resource_busy) {
+    pause(one, refusal_pause);
+    one.pump.report_refusal(failed);
+  } else {
+    fail(one, failed);
+  }
+}
+
+void group_core::disarm(member& one) noexcept {
+  if (!std::exchange(one.armed, false)) return;
+  if (!guard_.mark().in_child()) chosen_.waiter->disarm(one.armed_as, one.pump.socket().fd());
+}
+
+void group_core::pause(member& one, std::chrono::nanoseconds time) {
+  disarm(one);
+  if (pumps_.pause(one, clock::now() + time)) chosen_.waiter->wake_after(time);
+}
+
+}  // namespace udppump::detail

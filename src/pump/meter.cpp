@@ -1,0 +1,17 @@
+#include "pump/meter.hpp"
+
+namespace udppump::detail {
+
+void meter::turn::read() noexcept {
+  const auto now = clock::now();
+  const auto handled = now - read_at_ - sums_.receive_cost_ * unread_;
+  sums_.handler_time_ += std::max(clock::duration{0}, handled);
+  sums_.quick_ = handled < unread_ * brief_handler;
+  sums_.score_ =
+      sums_.quick_ ? std::min(sums_.score_ + 1, best_score) : sums_.score_ - std::min(sums_.score_, cost_of_long);
+  if (link_) link_->handled(unread_, handled);
+  read_at_ = now;
+  unread_ = 0;
+}
+
+}  // namespace udppump::detail

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "pump/worker_link.hpp"
+
+namespace udppump::detail {
+
+/// How long the handlers of a pump take. Time in the handler is the time of a turn less the cost of receiving, which is
+/// measured now and then. A clock reading costs a few percent of receiving a datagram, so while handlers are quick only
+/// every fourth is followed by one.
+class meter {
+ public:
+  using clock = std::chrono::steady_clock;
+  class turn;
+
+  std::chrono::nanoseconds handler_time() const noexcept { return handler_time_; }
+  /// Whether handlers have been brief for a while: done before another worker would be awake.
+  bool brief() const noexcept { return score_ >= brief_score; }
+
+ private:
+  /// A handler that takes less is done before another worker would be awake, and so that a clock reading is worth
+  /// saving.
+  static constexpr std::chrono::microseconds brief_handler{10};
+  /// Each brief reading adds 1 to the score, each other one takes several away: a few long ones among hundreds, or a
+  /// preemption, change nothing, and one in nine does.
+  static constexpr unsigned brief_score = 32, best_score = 64, cost_of_long = 8;
+
+  std::chrono::nanoseconds handler_time_{0};
+  clock::duration receive_cost_{0};
+  unsigned readings_ = 0;  // of the clock, in busy turns
+  unsigned score_ = 0;
+  bool quick_ = false;  // the handlers before the last reading
+};
+
+/// Measures during a turn of the pump, however it ends, and tells the pool.
+class meter::turn {
+ public:
+  /// `link` is null outside of a pool, and becomes so when the pump finds itself in the child of a fork.
+  turn(meter& sums, clock::time_point now, const std::shared_ptr<worker_link>& link) noexcept
+      : sums_{sums}, link_{link}, read_at_{now} {}
+  ~turn() {
+    if (unread_ != 0) read();
+    if (link_) link_->resting();
+  }
+  turn(const turn&) = delete;
+  turn& operator=(const turn&) = delete;
+
+  /// Before the handler is called.
+  void received(bool first) noexcept {
+    if (unread_++ == 0 && (first || ++sums_.readings_ % 4 == 0)) sums_.receive_cost_ = clock::now() - read_at_;
+    if (link_) link_->handling(read_at_);
+  }
+  /// What follows is not the handler's time.
+  void leave_out() noexcept {
+    if (unread_ != 0) read();
+    left_out_ = true;
+  }
+  void go_on() noexcept {
+    if (std::exchange(left_out_, false)) read_at_ = clock::now();
+  }
+  bool read_if_due() noexcept {
+    if (unread_ < (sums_.quick_ ? 4u : 1u)) return false;
+    read();
+    return true;
+  }
+  /// The last reading of the clock.
+  clock::time_point read_at() const noexcept { return read_at_; }
+
+ private:
+  void read() noexcept;
+
+  meter& sums_;
+  const std::shared_ptr<worker_link>& link_;
+  clock::time_point read_at_;
+  unsigned unread_ = 0;  // datagrams since
+  bool left_out_ = false;
+};
+
+}  // namespace udppump::detail
