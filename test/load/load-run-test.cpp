@@ -99,6 +99,15 @@ TEST(load_run, dns_answers_are_matched_by_id_whatever_the_network_does) {
   expect_told_apart(result, server);
 }
 
+TEST(load_run, bytes_of_answers_are_those_that_came_and_not_only_those_that_were_read) {
+  const mangling_server server{{}};
+  auto options = to(server.local());
+  options.plan.length = 50ms;
+  const auto result = run_load(options, random_payload{1, 1, 1000, random_payload::matching::by_echo});
+  EXPECT_EQ(result.answer_bytes, 1000 * result.counts.answered);
+  EXPECT_GT(result.counts.answered, 0u);
+}
+
 TEST(load_run, without_an_id_every_answer_finds_a_request) {
   const mangling_server server{{}};
   auto options = to(server.local());
@@ -127,6 +136,16 @@ TEST(load_run, a_late_answer_is_late_and_not_lost) {
   EXPECT_EQ(result.counts.sent, 19u);  // the first at 10 ms, none at 200
   EXPECT_EQ(result.counts.answered + result.counts.late + result.counts.lost, 19u);
   EXPECT_GT(result.counts.late, 0u);  // the eleventh is answered 230 ms after it was sent, a while before the end
+}
+
+TEST(load_run, the_last_request_has_as_long_for_its_answer_as_the_first) {
+  const mangling_server server{{.delay = 60ms}};
+  auto options = to(server.local());
+  options.plan = {.arrivals = {.kind = arrival_kind::constant}, .rate = 10, .length = 600ms};
+  options.timeout = 400ms;
+  const auto result = run_load(options, work_requests{1});
+  EXPECT_EQ(result.counts.sent, 5u);  // the last after 500 ms
+  EXPECT_EQ(result.counts.lost, 0u);
 }
 
 TEST(load_run, the_warmup_is_sent_but_not_counted) {
