@@ -112,8 +112,8 @@ std::vector<address> one_of_each() {
   std::vector<address> all{address{}, unix_address(""), unix_address(std::string(1, '\0'))};
   for (const auto* text :
        {"unix:/run/x.sock", "unix:/run/x.sock2", "unix:x", "unix:@x", "unix:@x\\x00", "unix:\\x40x", "0.0.0.0:0",
-        "192.0.2.1:53", "192.0.2.1:54", "192.0.2.2:53", "224.0.0.1:53", "[::]:0", "[::1]:53", "[::ffff:192.0.2.1]:53",
-        "[fe80::1]:53", "[fe80::1%7]:53", "[fe80::1%lo]:53", "[ff02::1%lo]:53"}) {
+        "192.0.2.1:53", "192.0.2.1:54", "192.0.2.2:53", "224.0.0.1:53", "[::]:0", "[::1]:53", "[::1]:54",
+        "[::ffff:192.0.2.1]:53", "[fe80::1]:53", "[fe80::1%7]:53", "[fe80::1%lo]:53", "[ff02::1%lo]:53"}) {
     all.push_back(address::parse(text));
   }
   sockaddr_nl netlink{};
