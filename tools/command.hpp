@@ -1,9 +1,12 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <vector>
+
+namespace CLI {
+class App;
+}
 
 /// The subcommands of the tool `udppump`. Each adds itself to the command line and puts what it does into `chosen` when
 /// it is the one that was named; that returns the exit code. What it throws is printed in one line.

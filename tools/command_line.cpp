@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -23,7 +24,47 @@ bool is_terminal() {
   return ::isatty(STDERR_FILENO) == 1 && kind != nullptr && std::string_view{kind} != "dumb";
 }
 
+CLI::Option* add_option(CLI::App& app, const std::string& name,
+                        const std::function<void(const std::vector<std::string>&)>& read, const option_text& text) {
+  const auto checked = [read, name](const std::vector<std::string>& given) {
+    try {
+      read(given);
+    } catch (const std::invalid_argument& why) {
+      throw CLI::ValidationError{name, why.what()};
+    }
+  };
+  auto* const option = app.add_option_function<std::vector<std::string>>(name, checked, text.description)
+                           ->type_name(text.unit)
+                           ->expected(1)
+                           ->allow_extra_args(false);
+  if (!text.shown.empty()) option->default_str(text.shown);
+  if (!text.group.empty()) option->group(text.group);
+  return option;
+}
+
 }  // namespace
+
+CLI::Option* add_read(CLI::App& app, const std::string& name, std::function<void(const std::string&)> read,
+                      const option_text& text) {
+  const auto once = [read = std::move(read)](const std::vector<std::string>& given) {
+    if (given.size() > 1) throw std::invalid_argument{"is given more than once"};
+    read(given.front());
+  };
+  return add_option(app, name, once, text);
+}
+
+CLI::Option* add_repeated(CLI::App& app, const std::string& name, std::function<void(const std::string&)> read,
+                          const option_text& text) {
+  const auto each = [read = std::move(read)](const std::vector<std::string>& given) {
+    for (const auto& one : given) read(one);
+  };
+  return add_option(app, name, each, text)->take_all();
+}
+
+std::string not_empty(const std::string& text) {
+  if (text.empty()) throw std::invalid_argument{"is empty; omit the option, or give it a value"};
+  return text;
+}
 
 const std::atomic<bool>& interruption() {
   static const bool installed = [] {

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "command.hpp"
@@ -108,45 +110,33 @@ void add_compare(CLI::App& app, action& chosen) {
   add_service_options(sub, options.server, server);
 
   const auto* const load = "Load";
-  add_parsed(sub, "--load", options.load, parse_share, "SHARE", "70%", "of the workers' time that requests ask for")
-      ->group(load);
-  add_parsed(sub, "--work", plan.service, service_times::parse, "TIMES", "exponential:1ms",
-             "service times: constant:1ms, exponential:1ms, bimodal:1ms or bimodal:500us,100ms,0.5%")
-      ->group(load);
-  add_parsed(sub, "--arrivals", plan.arrivals, arrival_pattern::parse, "PATTERN", "poisson",
-             "poisson, constant or bursts:N")
-      ->group(load);
-  sub.add_option("--flows", plan.flows, "client sockets")
-      ->type_name("N")
-      ->capture_default_str()
-      ->check(CLI::Range(1U, 1'000'000U))
-      ->group(load);
-  add_parsed(sub, "--duration", plan.length, parse_duration, "TIME", "2.5s", "how long each run measures")->group(load);
-  add_parsed(sub, "--warmup", options.run.warmup, parse_duration, "TIME", "500ms", "send for so long before")
-      ->group(load);
-  sub.add_option("--repetitions", options.repetitions, "how often each queue is measured")
-      ->type_name("N")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 10'000))
-      ->group(load);
-  sub.add_option("--seed", plan.seed, "of the first repetition's trace; each has the next")
-      ->type_name("N")
-      ->capture_default_str()
-      ->group(load);
-  add_parsed(sub, "--timeout", options.run.timeout, parse_duration, "TIME", "2s", "an answer after this long is late")
-      ->group(load);
+  add_parsed(sub, "--load", options.load, parse_share,
+             {"SHARE", "70%", "of the workers' time that requests ask for", load});
+  add_parsed(sub, "--work", plan.service, service_times::parse,
+             {"TIMES", "exponential:1ms",
+              "service times: constant:1ms, exponential:1ms, bimodal:1ms or bimodal:500us,100ms,0.5%", load});
+  add_parsed(sub, "--arrivals", plan.arrivals, arrival_pattern::parse,
+             {"PATTERN", "poisson", "poisson, constant or bursts:N", load});
+  add_parsed(sub, "--flows", plan.flows, count_in(1, 1'000'000), {"N", "64", "client sockets, up to 1000000", load});
+  add_parsed(sub, "--duration", plan.length, parse_duration, {"TIME", "2.5s", "how long each run measures", load});
+  add_parsed(sub, "--warmup", options.run.warmup, parse_duration, {"TIME", "500ms", "send for so long before", load});
+  add_parsed(sub, "--repetitions", options.repetitions, count_in(1, 10'000),
+             {"N", "5", "how often each queue is measured", load});
+  add_parsed(sub, "--seed", plan.seed, count_in(0, UINT64_MAX),
+             {"N", "1", "of the first repetition's trace; each has the next", load});
+  add_parsed(sub, "--timeout", options.run.timeout, parse_duration,
+             {"TIME", "2s", "an answer after this long is late", load});
   add_realtime_option(sub, options.run.priority, load);
 
   const auto* const output = "Output";
-  add_parsed(sub, "--lag-limit", options.lag_limit, parse_share, "SHARE", "10%",
-             "a repetition is left out when the p99 of this program's own lag is a larger share of a measured p99")
-      ->group(output);
-  sub.add_option("--json", settings->json, "everything, with histograms and exact traces")
-      ->type_name("FILE")
-      ->group(output);
-  sub.add_option("--plot", settings->plot, "the latency distributions, drawn by gnuplot: .svg or .png")
-      ->type_name("FILE")
-      ->group(output);
+  add_parsed(
+      sub, "--lag-limit", options.lag_limit, parse_share,
+      {"SHARE", "10%",
+       "a repetition is left out when the p99 of this program's own lag is a larger share of a measured p99", output});
+  add_parsed(sub, "--json", settings->json, not_empty,
+             {"FILE", "", "everything, with histograms and exact traces", output});
+  add_parsed(sub, "--plot", settings->plot, not_empty,
+             {"FILE", "", "the latency distributions, drawn by gnuplot: .svg or .png", output});
   sub.add_flag("--quiet", settings->quiet, "no progress on stderr")->group(output);
   sub.footer(
       "Exit codes: 0 compared; 1 could not be; 2 the command line is wrong;\n"

@@ -1,15 +1,23 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "command.hpp"
+#include "command_line.hpp"
 #include "event_log.hpp"
 #include "help_formatter.hpp"
+#include "load/plan/quantity.hpp"
 #include "pid_file.hpp"
-#include "quantity.hpp"
+#include "resource_limits.hpp"
 #include "udppump/worker_pool.hpp"
 
 namespace udppump::tools {
@@ -51,60 +59,63 @@ class exec_formatter : public help_formatter {
   }
 };
 
-/// An option whose text `read` understands, or refuses with std::invalid_argument.
-template <typename Read>
-CLI::Option* add_text(CLI::App& app, const std::string& name, const std::string& type, Read read,
-                      const std::string& description) {
-  const auto call = [name, read](const std::vector<std::string>& texts) {
-    try {
-      for (const std::string& text : texts) read(text);
-    } catch (const std::invalid_argument& refused) {
-      throw CLI::ValidationError{name, refused.what()};
-    }
+/// As a pool waits: "10", "0.5", "250ms", "10s", "2min", "1h"; without a unit it is `unit`. What is shorter than a
+/// millisecond, and not 0, is one.
+milliseconds parse_time(const std::string& text, milliseconds unit) {
+  const auto time = load::parse_duration_in(unit, text);
+  constexpr std::chrono::hours week{7 * 24};
+  if (time > week) throw std::invalid_argument{'"' + text + "\" is too long: at most a week"};
+  return std::chrono::ceil<milliseconds>(time);
+}
+auto time_in(milliseconds unit) {
+  return [unit](const std::string& text) { return parse_time(text, unit); };
+}
+
+multicast_membership parse_group(const std::string& text) {
+  const auto refuse = [&] {
+    throw std::invalid_argument{'"' + text + "\" is no multicast group, such as 239.255.255.250 or ff02::fb%eth0"};
   };
-  return app.add_option_function<std::vector<std::string>>(name, call, description)
-      ->type_name(type)
-      ->expected(1)
-      ->allow_extra_args(false);
+  const auto at = text.find('%');
+  const std::string interface = at == std::string::npos ? "" : text.substr(at + 1);
+  if (at != std::string::npos && interface.empty()) refuse();
+  std::string host = text.substr(0, at);
+  if (host.find(':') != std::string::npos && host.front() != '[') host = '[' + host + ']';
+  const auto group = address::parse_numeric(host + ":0");
+  if (!group || !group->is_multicast()) refuse();
+  return {*group, interface};
+}
+
+void parse_restart_delay(const std::string& text, restart_policy& restart) {
+  const auto colon = text.find(':');
+  restart.first_delay = parse_time(text.substr(0, colon), milliseconds{1});
+  if (colon != std::string::npos) {
+    restart.longest_delay = parse_time(text.substr(colon + 1), milliseconds{1});
+    if (restart.longest_delay < restart.first_delay) {
+      throw std::invalid_argument{'"' + text + "\": the longest delay is shorter than the first"};
+    }
+  }
+  restart.longest_delay = std::max(restart.longest_delay, restart.first_delay);
 }
 
 void add_where(CLI::App& app, wishes& wanted) {
   constexpr char group[] = "Listening";
   socket_options& socket = wanted.pool.socket;
-  add_text(
-      app, "--bind", "[NAME=]ADDR", [&wanted](const std::string& text) { wanted.pool.bind.push_back(text); },
-      "listen there: 127.0.0.1:53, [::1]:53, :53 (everywhere), unix:PATH; may be given again. Port 0 takes a free one. "
-      "NAME is for LISTEN_FDNAMES. Needless where systemd passes sockets")
-      ->take_all()
-      ->group(group);
-  add_text(
-      app, "--receive-buffer", "SIZE", [&socket](const std::string& text) { socket.receive_buffer = parse_size(text); },
-      "bytes of payload that may wait in each socket: 65536, 256K, 4M")
-      ->group(group);
-  add_text(
-      app, "--send-buffer", "SIZE", [&socket](const std::string& text) { socket.send_buffer = parse_size(text); },
-      "the same for what is sent")
-      ->group(group);
-  add_text(
-      app, "--join", "GROUP[%INTERFACE]",
-      [&socket](const std::string& text) {
-        const auto at = text.find('%');
-        const std::string interface = at == std::string::npos ? "" : text.substr(at + 1);
-        std::string host = text.substr(0, at);
-        if (host.find(':') != std::string::npos && host.front() != '[') host = '[' + host + ']';
-        const auto where = address::parse_numeric(host + ":0");
-        if (!where || !where->is_multicast()) {
-          throw std::invalid_argument{'"' + text +
-                                      "\" is no multicast group, such as 239.255.255.250 or ff02::fb%eth0"};
-        }
-        socket.join.push_back({*where, interface});
-      },
-      "receive this multicast group; may be given again")
-      ->take_all()
-      ->group(group);
-  app.add_option("--device", socket.device, "only datagrams of this interface")->type_name("NAME")->group(group);
+  add_repeated(app, "--bind", [&wanted](const std::string& text) { wanted.pool.bind.push_back(text); },
+               {"[NAME=]ADDR", "",
+                "listen there: 127.0.0.1:53, [::1]:53, :53 (everywhere), unix:PATH; may be given again. Port 0 takes a "
+                "free one. "
+                "NAME is for LISTEN_FDNAMES. Needless if systemd passes sockets",
+                group});
+  add_parsed(app, "--receive-buffer", socket.receive_buffer, load::parse_size,
+             {"SIZE", "", "bytes of payload that may wait in each socket: 65536, 256K, 4M", group});
+  add_parsed(app, "--send-buffer", socket.send_buffer, load::parse_size,
+             {"SIZE", "", "the same for what is sent", group});
+  add_repeated(app, "--join", [&socket](const std::string& text) { socket.join.push_back(parse_group(text)); },
+               {"GROUP[%INTERFACE]", "", "receive this multicast group; may be given again", group});
+  add_parsed(app, "--device", socket.device, not_empty, {"NAME", "", "only datagrams of this interface", group});
   app.add_flag(
          "--v6only", [&socket](std::int64_t) { socket.v6only = setting::on; }, "[::] takes IPv6 only, not IPv4 as well")
+      ->disable_flag_override()
       ->group(group);
   app.add_flag("--broadcast", socket.broadcast, "allow sending to broadcast addresses")->group(group);
   app.add_flag("--reuse-port", socket.reuse_port, "share the port with other sockets of this user (SO_REUSEPORT)")
@@ -115,79 +126,52 @@ void add_workers(CLI::App& app, wishes& wanted) {
   constexpr char group[] = "Workers";
   constexpr std::size_t most_workers = 4096;
   pool_options& pool = wanted.pool;
-  app.add_option("--workers", pool.workers, "how many, up to 4096; default: one for each core this process may use")
-      ->check(CLI::Range(std::size_t{1}, most_workers).description(""))
-      ->type_name("N")
-      ->group(group);
-  add_text(
-      app, "--ready-after", "MS",
-      [&wanted](const std::string& text) { wanted.run.ready_after = parse_time(text, milliseconds{1}); },
-      "a worker that has lived so long counts as serving; default 200")
-      ->group(group);
-  add_text(
-      app, "--stop-timeout", "S",
-      [&pool](const std::string& text) { pool.stop_timeout = parse_time(text, seconds{1}); },
-      "seconds from SIGTERM to SIGKILL; default 10")
-      ->group(group);
-  app.add_option("--crash-limit", pool.restart.crash_limit,
-                 "so many lives in a row shorter than --healthy-after end it all; default 8")
-      ->check(CLI::Range(1U, 1'000'000U).description(""))
-      ->type_name("N")
-      ->group(group);
-  add_text(
-      app, "--healthy-after", "MS",
-      [&pool](const std::string& text) { pool.restart.healthy_after = parse_time(text, milliseconds{1}); },
-      "a worker that lived so long was well, and is replaced at once; default 1000")
-      ->group(group);
-  add_text(
-      app, "--restart-delay", "MS[:MOST]",
+  add_parsed(app, "--workers", pool.workers, count_in(1, most_workers),
+             {"N", "", "how many, up to 4096; default: one for each core this process may use", group});
+  add_parsed(app, "--ready-after", wanted.run.ready_after, time_in(milliseconds{1}),
+             {"MS", "", "a worker that has lived so long counts as serving; default 200", group});
+  add_parsed(app, "--stop-timeout", pool.stop_timeout, time_in(seconds{1}),
+             {"S", "", "seconds from SIGTERM to SIGKILL; default 10", group});
+  add_parsed(app, "--crash-limit", pool.restart.crash_limit, count_in(1, 1'000'000),
+             {"N", "", "so many lives in a row shorter than --healthy-after end it all; default 8", group});
+  add_parsed(app, "--healthy-after", pool.restart.healthy_after, time_in(milliseconds{1}),
+             {"MS", "", "a worker that lived so long was well, and is replaced at once; default 1000", group});
+  add_read(app, "--restart-delay", [&pool](const std::string& text) { parse_restart_delay(text, pool.restart); },
+           {"MS[:MOST]", "", "wait after a short life, doubled with each in a row; default 20:5000", group});
+  add_repeated(
+      app, "--reload-on-change",
       [&pool](const std::string& text) {
-        const auto colon = text.find(':');
-        pool.restart.first_delay = parse_time(text.substr(0, colon), milliseconds{1});
-        if (colon != std::string::npos)
-          pool.restart.longest_delay = parse_time(text.substr(colon + 1), milliseconds{1});
-        pool.restart.longest_delay = std::max(pool.restart.longest_delay, pool.restart.first_delay);
+        if (::access(text.c_str(), F_OK) != 0) {
+          throw std::invalid_argument{'"' + text + "\": " + std::strerror(errno) + "; name a file that is there"};
+        }
+        pool.reload_on_change.emplace_back(text);
       },
-      "wait after a short life, doubled with each in a row; default 20:5000")
-      ->group(group);
-  app.add_option("--reload-on-change", pool.reload_on_change,
-                 "replace the workers when this file is written or replaced; may be given again")
-      ->check(CLI::Validator{CLI::ExistingPath}.description(""))
-      ->type_name("FILE")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false)
-      ->group(group);
-  app.add_option("--take-over", pool.take_over,
-                 "a Unix socket: a second start with the same PATH takes the sockets over from the first")
-      ->type_name("PATH")
-      ->group(group);
+      {"FILE", "", "replace the workers when this file is written or replaced; may be given again", group});
+  add_parsed(
+      app, "--take-over", pool.take_over, not_empty,
+      {"PATH", "", "a Unix socket: a second start with the same PATH takes the sockets over from the first", group});
   app.add_flag("--pin", pool.pin, "each worker on a core of its own")->group(group);
-  app.add_option("--nice", pool.nice, "nice level of the workers, -20 to 19")
-      ->check(CLI::Range(-20, 19).description(""))
-      ->type_name("N")
-      ->group(group);
-  add_text(
-      app, "--limit", "NAME=SOFT[:HARD]",
-      [&pool](const std::string& text) { pool.limits.push_back(parse_limit(text)); },
-      "resource limit of each worker, by prlimit's names: nofile=1024, core=unlimited; may be given again")
-      ->take_all()
-      ->group(group);
+  add_parsed(app, "--nice", pool.nice,
+             [](const std::string& text) { return static_cast<int>(load::parse_integer(text, -20, 19)); },
+             {"N", "", "nice level of the workers, -20 to 19", group});
+  add_repeated(
+      app, "--limit", [&pool](const std::string& text) { pool.limits.push_back(parse_limit(text)); },
+      {"NAME=SOFT[:HARD]", "",
+       "resource limit of each worker, by prlimit's names: nofile=1024, core=unlimited; may be given again", group});
 }
 
 void add_whom(CLI::App& app, wishes& wanted) {
   constexpr char group[] = "Privileges";
   privileges& become = wanted.pool.become;
-  app.add_option("--user", become.user, "become this user, by name or number, once the sockets are bound; takes root")
-      ->type_name("USER")
-      ->group(group);
-  app.add_option("--group", become.group, "and this group; default: the user's own")->type_name("GROUP")->group(group);
+  add_parsed(app, "--user", become.user, not_empty,
+             {"USER", "", "become this user, by name or number, once the sockets are bound; requires root", group});
+  add_parsed(app, "--group", become.group, not_empty, {"GROUP", "", "and this group; default: the user's own", group});
   app.add_option_function<std::vector<std::string>>(
          "--groups",
          [&become](const std::vector<std::string>& names) {
            become.groups.emplace();
-           for (const std::string& one : names) {
-             if (!one.empty()) become.groups->push_back(one);
+           for (const std::string& each : names) {
+             if (!each.empty()) become.groups->push_back(each);
            }
          },
          "and these supplementary ones; \"\" for none; default: those the user is a member of")
@@ -203,23 +187,15 @@ void add_whom(CLI::App& app, wishes& wanted) {
 
 void add_telling(CLI::App& app, wishes& wanted) {
   constexpr char group[] = "Telling";
-  add_text(
-      app, "--log", "text|json|journal",
-      [&wanted](const std::string& text) {
-        if (text != "text" && text != "json" && text != "journal") {
-          throw std::invalid_argument{'"' + text + "\" is none of text, json, journal"};
-        }
-        wanted.form = text == "json" ? log_form::json : text == "journal" ? log_form::journal : log_form::text;
-      },
-      "lines of text (the default) or JSON on stderr, or systemd's journal")
-      ->group(group);
+  add_parsed(app, "--log", wanted.form,
+             one_of<log_form>({{"text", log_form::text}, {"json", log_form::json}, {"journal", log_form::journal}}),
+             {"text|json|journal", "", "lines of text (the default) or JSON on stderr, or systemd's journal", group});
   app.add_flag("--quiet", wanted.quiet, "warnings and errors only")->group(group);
-  app.add_option("--pid-file", wanted.pid_path, "has this process's id while all workers serve")
-      ->type_name("FILE")
-      ->group(group);
+  add_parsed(app, "--pid-file", wanted.pid_path, not_empty,
+             {"FILE", "", "has this process's id while all workers serve", group});
 }
 
-/// Which exit code tells what making the pool threw.
+/// The exit code for what making the pool threw.
 int code_of_set_up(const std::error_code& error) {
   // A name that means nothing here: a user, a host, an interface, a folder.
   for (const auto usage : {std::errc::invalid_argument, std::errc::no_such_file_or_directory,

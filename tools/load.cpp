@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
 
@@ -215,72 +217,61 @@ void add_load(CLI::App& app, action& chosen) {
   auto& run_options = settings->run;
   sub.add_option("TARGET", settings->target, "address to ask: 192.0.2.1:53, [2001:db8::1]:53, name:53")->required();
 
-  add_parsed(sub, "--rate", run_options.plan.rate, parse_rate, "RATE", "1000", "requests a second, in the mean")
-      ->group("When");
-  add_parsed(sub, "--duration", run_options.plan.length, parse_duration, "TIME", "10s", "how long to measure")
-      ->group("When");
-  add_parsed(sub, "--warmup", run_options.warmup, parse_duration, "TIME", "1s", "send for so long before measuring")
-      ->group("When");
-  add_parsed(sub, "--arrivals", run_options.plan.arrivals, arrival_pattern::parse, "PATTERN", "poisson",
-             "poisson, constant or bursts:N")
-      ->group("When");
-  add_parsed(sub, "--timeout", run_options.timeout, parse_duration, "TIME", "2s", "an answer after this long is late")
-      ->group("When");
-  sub.add_option("--seed", run_options.plan.seed, "the same seed gives the same times, flows and work")
-      ->type_name("N")
-      ->capture_default_str()
-      ->group("When");
+  const auto* const when = "When";
+  add_parsed(sub, "--rate", run_options.plan.rate, parse_rate,
+             {"RATE", "1000", "requests a second, in the mean", when});
+  add_parsed(sub, "--duration", run_options.plan.length, parse_duration, {"TIME", "10s", "how long to measure", when});
+  add_parsed(sub, "--warmup", run_options.warmup, parse_duration,
+             {"TIME", "1s", "send for so long before measuring", when});
+  add_parsed(sub, "--arrivals", run_options.plan.arrivals, arrival_pattern::parse,
+             {"PATTERN", "poisson", "poisson, constant or bursts:N", when});
+  add_parsed(sub, "--timeout", run_options.timeout, parse_duration,
+             {"TIME", "2s", "an answer after this long is late", when});
+  add_parsed(sub, "--seed", run_options.plan.seed, count_in(0, UINT64_MAX),
+             {"N", "1", "the same seed gives the same times, flows and work", when});
   sub.add_flag("--ramp", settings->ramp,
                "find the highest rate whose p99 stays within --slo; begins at --rate, each "
                "step takes --warmup and --duration")
-      ->group("When");
-  add_parsed(sub, "--slo", settings->slo, parse_duration, "TIME", "10ms", "for --ramp")->group("When");
+      ->group(when);
+  add_parsed(sub, "--slo", settings->slo, parse_duration, {"TIME", "10ms", "for --ramp", when});
 
   auto& what = *sub.add_option_group("What", "what to ask; without any of the first three, random bytes");
-  what.add_option("--work", settings->work,
-                  "work requests, for udppump work: constant:1ms, exponential:1ms, "
-                  "bimodal:1ms or bimodal:500us,100ms,0.5%")
-      ->type_name("TIMES");
-  what.add_option("--dns", settings->dns, "DNS queries, a line each as in dnsperf: example.com AAAA")
-      ->type_name("FILE");
-  what.add_option("--payloads", settings->payloads, "a payload a line, sent in turn; answers are matched in order")
-      ->type_name("FILE");
+  add_parsed(what, "--work", settings->work, not_empty,
+             {"TIMES", "",
+              "work requests, for udppump work: constant:1ms, exponential:1ms, "
+              "bimodal:1ms or bimodal:500us,100ms,0.5%"});
+  add_parsed(what, "--dns", settings->dns, not_empty,
+             {"FILE", "", "DNS queries, a line each as in dnsperf: example.com AAAA"});
+  add_parsed(what, "--payloads", settings->payloads, not_empty,
+             {"FILE", "", "a payload a line, sent in turn; answers are matched in order"});
   what.require_option(0, 1);
   add_parsed(sub, "--encoding", settings->encoding,
-             one_of<payload_encoding>({{"hex", payload_encoding::hex}, {"base64", payload_encoding::base64}}), "NAME",
-             "hex", "of --payloads: hex or base64")
-      ->group("What");
-  sub.add_option("--size", settings->size, "bytes of random and work requests; work takes 48 at least")
-      ->type_name("BYTES")
-      ->capture_default_str()
-      ->group("What");
+             one_of<payload_encoding>({{"hex", payload_encoding::hex}, {"base64", payload_encoding::base64}}),
+             {"NAME", "hex", "of --payloads: hex or base64", "What"});
+  add_parsed(sub, "--size", settings->size, count_in(0, largest_payload),
+             {"BYTES", "64", "bytes of random and work requests; work takes 48 at least", "What"});
   sub.add_flag("--echo", settings->echo, "the target echoes: match random bytes by their first eight, not in order")
       ->group("What");
 
-  sub.add_option("--flows", run_options.plan.flows, "client sockets")
-      ->type_name("N")
-      ->capture_default_str()
-      ->check(CLI::Range(1U, 1'000'000U))
-      ->group("Where from");
-  sub.add_option("--source", settings->sources, "local address; several are taken in turn")
-      ->type_name("ADDRESS")
-      ->transform(with_port)
-      ->group("Where from");
-  add_parsed(sub, "--spin", run_options.spin_limit, parse_duration, "TIME", "60us",
-             "wake at most so much early and spin for the rest; 0 only sleeps")
-      ->group("Where from");
-  add_realtime_option(sub, run_options.priority, "Where from");
+  const auto* const from = "Where from";
+  add_parsed(sub, "--flows", run_options.plan.flows, count_in(1, 1'000'000),
+             {"N", "1", "client sockets, up to 1000000", from});
+  add_repeated(sub, "--source", [settings](const std::string& text) { settings->sources.push_back(with_port(text)); },
+               {"ADDRESS", "", "local address; several are taken in turn", from});
+  add_parsed(sub, "--spin", run_options.spin_limit, parse_duration,
+             {"TIME", "60us", "wake at most so much early and spin for the rest; 0 only sleeps", from});
+  add_realtime_option(sub, run_options.priority, from);
 
-  add_parsed(sub, "--lag-limit", settings->lag_limit, parse_share, "SHARE", "10%",
-             "a run is not valid when the p99 of this program's own lag is a larger share of the measured p99")
-      ->group("Output");
-  sub.add_option("--json", settings->json, "everything, with histogram and exact trace")
-      ->type_name("FILE")
-      ->group("Output");
-  sub.add_option("--plot", settings->plot, "the latency distribution, drawn by gnuplot: .svg or .png")
-      ->type_name("FILE")
-      ->group("Output");
-  sub.add_flag("--quiet", settings->quiet, "no progress line")->group("Output");
+  const auto* const output = "Output";
+  add_parsed(
+      sub, "--lag-limit", settings->lag_limit, parse_share,
+      {"SHARE", "10%",
+       "a run is not valid when the p99 of this program's own lag is a larger share of the measured p99", output});
+  add_parsed(sub, "--json", settings->json, not_empty,
+             {"FILE", "", "everything, with histogram and exact trace", output});
+  add_parsed(sub, "--plot", settings->plot, not_empty,
+             {"FILE", "", "the latency distribution, drawn by gnuplot: .svg or .png", output});
+  sub.add_flag("--quiet", settings->quiet, "no progress line")->group(output);
   sub.footer(
       "Exit codes: 0 measured; 1 could not be measured; 2 the command line is wrong;\n"
       "3 measured, but not valid: requests left late; 4 no rate is within --slo.\n"

@@ -1,5 +1,7 @@
 #include "shared_options.hpp"
 
+#include <fmt/format.h>
+
 #include "command_line.hpp"
 
 namespace udppump::tools {
@@ -14,30 +16,24 @@ queue_kind parse_queue(const std::string& text) {
 }
 
 void add_service_options(CLI::App& app, load::work_options& server, const std::string& group) {
-  app.add_option("--workers", server.workers, "processes that serve")
-      ->type_name("N")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1024))
-      ->group(group);
+  add_parsed(app, "--workers", server.workers, count_in(1, 1024),
+             {"N", fmt::format("{}", server.workers), "processes that serve, up to 1024", group});
   add_parsed(app, "--service", server.service,
-             one_of<service_mode>({{"sleep", service_mode::sleep}, {"spin", service_mode::spin}}), "NAME", "sleep",
-             "sleep for the time asked, or spin: use as much CPU time")
-      ->group(group);
+             one_of<service_mode>({{"sleep", service_mode::sleep}, {"spin", service_mode::spin}}),
+             {"NAME", "sleep", "sleep for the time asked, or spin: use as much CPU time", group});
   add_parsed(app, "--waiter", server.waiter,
              one_of<waiter_kind>({{"auto", waiter_kind::automatic},
                                   {"uring", waiter_kind::uring},
                                   {"thread", waiter_kind::thread},
                                   {"poll", waiter_kind::poll}}),
-             "NAME", "auto", "how pumps wait: auto, uring, thread or poll")
-      ->group(group);
+             {"NAME", "auto", "how pumps wait: auto, uring, thread or poll", group});
 }
 
 void add_realtime_option(CLI::App& app, realtime& priority, const std::string& group) {
   add_parsed(app, "--realtime", priority,
-             one_of<realtime>({{"off", realtime::off}, {"auto", realtime::automatic}, {"on", realtime::on}}), "NAME",
-             priority == realtime::off ? "off" : "auto",
-             "send as a SCHED_FIFO thread: on, off, or auto, where it is allowed")
-      ->group(group);
+             one_of<realtime>({{"off", realtime::off}, {"auto", realtime::automatic}, {"on", realtime::on}}),
+             {"NAME", priority == realtime::off ? "off" : "auto",
+              "send as a SCHED_FIFO thread: on, off, or auto, if it is allowed", group});
 }
 
 }  // namespace udppump::tools

@@ -1,10 +1,13 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "load/run/paced_sender.hpp"
 #include "load/run/work_server.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace udppump::tools {
 

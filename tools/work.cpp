@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <stdexcept>
 
@@ -17,7 +18,7 @@ using namespace udppump::load;
 
 struct work_settings {
   std::string bind = "127.0.0.1:5000";
-  work_options server;
+  work_options server = {};
 };
 
 /// Blocks the signals that the parent waits for, before its workers are forked; they go on without them, see
@@ -62,12 +63,13 @@ void add_work(CLI::App& app, action& chosen) {
   auto& sub = *app.add_subcommand("work", "Answer work requests: the server that udppump load measures.");
   auto settings = std::make_shared<work_settings>();
   auto& server = settings->server;
-  sub.add_option("--bind", settings->bind, "address to serve; port 0 takes a free one")
-      ->type_name("ADDRESS")
-      ->capture_default_str();
-  add_parsed(sub, "--queue", server.queue, parse_queue, "NAME", "shared",
-             "shared: one socket, a pump in each worker; sharded: SO_REUSEPORT, a socket and a pump in each; herd: one "
-             "socket, a plain epoll in each");
+  add_parsed(sub, "--bind", settings->bind, not_empty,
+             {"ADDRESS", settings->bind, "address to serve; port 0 takes a free one"});
+  add_parsed(
+      sub, "--queue", server.queue, parse_queue,
+      {"NAME", "shared",
+       "shared: one socket, a pump in each worker; sharded: SO_REUSEPORT, a socket and a pump in each; herd: one "
+       "socket, a plain epoll in each"});
   add_service_options(sub, server, "Options");
   sub.footer(
       "Ends at SIGINT and SIGTERM, and then says what each worker served.\n"

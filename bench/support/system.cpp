@@ -7,6 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <system_error>
+
 #include "udppump/pump.hpp"
 
 namespace bench {
@@ -25,8 +28,6 @@ void give_up(int) {
 }
 
 }  // namespace
-
-nanoseconds wall_time() { return read_clock(CLOCK_MONOTONIC); }
 
 nanoseconds cpu_time() { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
 

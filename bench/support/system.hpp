@@ -2,29 +2,24 @@
 
 #include <sys/types.h>
 
-#include <cerrno>
 #include <chrono>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "load/plan/clock.hpp"
+#include "load/run/system.hpp"
 #include "udppump/waiter.hpp"
 
 namespace bench {
 
 using std::chrono::nanoseconds;
 
-/// The result of a system call, or std::system_error with the call's name if it is negative.
-template <class Result>
-Result check(Result result, const char* call) {
-  if (result < 0) throw std::system_error{errno, std::generic_category(), call};
-  return result;
-}
+using udppump::load::check;
 
 /// Time on the wall, from CLOCK_MONOTONIC.
-nanoseconds wall_time();
+inline nanoseconds wall_time() { return udppump::load::monotonic_now(); }
 /// CPU time used by this process, all its threads included.
 nanoseconds cpu_time();
 /// The same of another process of this user.

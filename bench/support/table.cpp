@@ -3,14 +3,15 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
+#include <utility>
 
+#include "load/report/table.hpp"
 #include "support/machine.hpp"
 
 namespace bench {
@@ -56,25 +57,15 @@ std::string in_utc(std::chrono::system_clock::time_point time) {
 }  // namespace
 
 void table::print() const {
-  std::size_t name_width = title_.size();
-  for (const auto& each : rows_) name_width = std::max(name_width, each.name.size());
-  std::vector<std::size_t> widths;
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
-    std::size_t width = columns_[i].name.size();
-    for (const auto& each : rows_) width = std::max(width, to_text(each.cells[i], columns_[i].precision).size());
-    widths.push_back(width);
-  }
-
-  fmt::print("\n{:<{}}", title_, name_width);
-  for (std::size_t i = 0; i < columns_.size(); ++i) fmt::print("  {:>{}}", columns_[i].name, widths[i]);
-  fmt::print("\n");
+  udppump::load::table::row head{title_};
+  for (const auto& each : columns_) head.push_back(each.name);
+  udppump::load::table aligned{head};
   for (const auto& each : rows_) {
-    fmt::print("{:<{}}", each.name, name_width);
-    for (std::size_t i = 0; i < columns_.size(); ++i) {
-      fmt::print("  {:>{}}", to_text(each.cells[i], columns_[i].precision), widths[i]);
-    }
-    fmt::print("\n");
+    udppump::load::table::row cells{each.name};
+    for (std::size_t i = 0; i < columns_.size(); ++i) cells.push_back(to_text(each.cells[i], columns_[i].precision));
+    aligned.add(std::move(cells));
   }
+  fmt::print("\n{}", aligned.to_string());
 }
 
 ordered_json table::to_json() const {

@@ -51,7 +51,7 @@ refuse 2 'no limit that is known; there are: as .*nofile' "${here_bound[@]}" --l
 refuse 2 'NAME=SOFT' "${here_bound[@]}" --limit nofile -- cat
 refuse 2 'neither a number' "${here_bound[@]}" --limit nofile=many -- cat
 refuse 2 'above the hard one' "${here_bound[@]}" --limit nofile=5:4 -- cat
-refuse 2 'none of text, json, journal' "${here_bound[@]}" --log syslog -- cat
+refuse 2 'none of: text, json, journal' "${here_bound[@]}" --log syslog -- cat
 refuse 2 'no multicast group' "${here_bound[@]}" --join 127.0.0.1 -- cat
 
 echo "# names that mean nothing here"

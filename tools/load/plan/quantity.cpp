@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -18,9 +19,10 @@ struct unit {
   double factor;
 };
 
-/// A number with one of the units behind it; nothing where the text is anything else. The name of a unit may be empty.
+/// A number with one of the units behind it; nothing if the text is anything else. The name of a unit may be empty.
 std::optional<double> read(std::string_view text, std::span<const unit> units) {
   double value = 0;
+  if (text.starts_with('-')) return {};  // "-0" as well, which is not below 0
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
   if (error != std::errc{} || !std::isfinite(value)) return {};
   const std::string_view rest = text.substr(static_cast<std::size_t>(end - text.data()));
@@ -34,10 +36,20 @@ constexpr std::array<unit, 7> times{
 constexpr std::array<unit, 3> rates{{{"", 1}, {"k", 1e3}, {"M", 1e6}}};
 constexpr std::array<unit, 2> shares{{{"", 1}, {"%", 0.01}}};
 
+template <class Number>
+Number whole_number(std::string_view text, Number least, Number most) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc{} && end == text.data() + text.size() && number >= least && number <= most) return number;
+  throw std::invalid_argument{fmt::format("\"{}\" is no whole number from {} to {}", text, least, most)};
+}
+
 nanoseconds to_duration(std::optional<double> value, std::string_view text) {
-  if (!value || *value < 0 || *value > 9e17) {
+  if (!value) {
     throw std::invalid_argument{fmt::format("\"{}\" is no time; write it like 250us, 1.5ms, 10s or 2min", text)};
   }
+  constexpr double longest = 9e17;  // twice this still fits nanoseconds
+  if (*value > longest) throw std::invalid_argument{fmt::format("\"{}\" is no time: at most 28 years", text)};
   return nanoseconds{std::llround(*value)};
 }
 
@@ -56,6 +68,8 @@ double parse_rate(std::string_view text) {
   if (!value || *value <= 0) {
     throw std::invalid_argument{fmt::format("\"{}\" is no rate; write requests a second like 500, 10k or 1.2M", text)};
   }
+  constexpr double highest = 1e9;  // the plan counts nanoseconds
+  if (*value > highest) throw std::invalid_argument{fmt::format("\"{}\" is too much: at most 1000M a second", text)};
   return *value;
 }
 
@@ -64,7 +78,43 @@ double parse_share(std::string_view text) {
   if (!value || *value <= 0) {
     throw std::invalid_argument{fmt::format("\"{}\" is no share; write it like 70% or 0.7", text)};
   }
+  constexpr double largest = 1e6;
+  if (*value > largest) throw std::invalid_argument{fmt::format("\"{}\" is too much: at most 1000000", text)};
   return *value;
+}
+
+std::uint64_t parse_size(std::string_view text) {
+  const auto refuse = [&](std::string_view why) {
+    throw std::invalid_argument{fmt::format("\"{}\" is no size: {}", text, why)};
+  };
+  constexpr std::string_view expected = "bytes, such as 65536, 256K or 4M";
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc::result_out_of_range) refuse("more bytes than 64 bits count");
+  if (error != std::errc{}) refuse(expected);
+  std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  for (const std::string_view ending : {"iB", "B"}) {
+    if (unit.size() > ending.size() && unit.ends_with(ending)) {
+      unit.remove_suffix(ending.size());
+      break;
+    }
+  }
+  constexpr std::string_view powers = "KMGT";
+  std::size_t power = 0;
+  if (!unit.empty()) {
+    power = powers.find(unit == "k" ? 'K' : unit.front()) + 1;  // npos + 1 is 0
+    if (power == 0 || unit.size() > 1) refuse(expected);
+  }
+  if (number > std::numeric_limits<std::uint64_t>::max() >> (10 * power)) refuse("more bytes than 64 bits count");
+  return number << (10 * power);
+}
+
+std::uint64_t parse_count(std::string_view text, std::uint64_t least, std::uint64_t most) {
+  return whole_number(text, least, most);
+}
+
+std::int64_t parse_integer(std::string_view text, std::int64_t least, std::int64_t most) {
+  return whole_number(text, least, most);
 }
 
 std::string format_duration(nanoseconds value) {
@@ -83,6 +133,10 @@ std::string format_number(double value) {
   if (std::isinf(value)) return "inf";
   const double size = std::abs(value);
   return fmt::format("{:.{}f}", value, size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
+}
+
+std::string format_percent(double share) {
+  return std::isfinite(share) ? fmt::format("{:.0f}%", 100 * share) : format_number(share);
 }
 
 }  // namespace udppump::load

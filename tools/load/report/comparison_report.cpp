@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "load/plan/quantity.hpp"
 #include "load/report/json_report.hpp"

@@ -1,5 +1,7 @@
 #include "load/report/json_report.hpp"
 
+#include <nlohmann/json.hpp>
+
 namespace udppump::load {
 namespace {
 

@@ -2,14 +2,15 @@
 
 #include <cerrno>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 namespace udppump::load {
 
-/// The result of a system call, or std::system_error with `what` where it is negative.
+/// The result of a system call, or std::system_error with `what` if it is negative.
 template <class Result>
-Result check(Result result, const std::string& what) {
-  if (result < 0) throw std::system_error{errno, std::generic_category(), what};
+Result check(Result result, std::string_view what) {
+  if (result < 0) throw std::system_error{errno, std::generic_category(), std::string{what}};
   return result;
 }
 
