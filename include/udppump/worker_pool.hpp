@@ -15,15 +15,14 @@
 #include "udppump/datagram_socket.hpp"
 #include "udppump/export.hpp"
 #include "udppump/pump.hpp"
-#include "udppump/pump_group.hpp"
+#include "udppump/worker.hpp"
+#include "udppump/worker_program.hpp"
 
 namespace udppump {
 
 namespace detail {
 class pool_core;
-class wake_signal;
-class worker_link;
-}  // namespace detail
+}
 
 /// What a worker is. Processes keep each other's crashes apart; threads share the program's memory.
 enum class worker_model : std::uint8_t { processes, threads };
@@ -132,64 +131,6 @@ enum class pool_result : std::uint8_t {
   killed = 5,
 };
 
-/// One worker, as its body sees it. Valid during the body, on its thread, where nothing else is said.
-class UDPPUMP_EXPORT worker {
- public:
-  worker(std::shared_ptr<detail::worker_link> link, std::span<datagram_socket> sockets, waiter_kind kind,
-         std::shared_ptr<detail::wake_signal> signal);
-  ~worker();
-  worker(const worker&) = delete;
-  worker& operator=(const worker&) = delete;
-
-  /// 0 up to the number of workers. A worker that replaces another has the other's number; during a reload both have.
-  std::size_t number() const noexcept;
-  /// The pool's sockets, the same for all workers, in the order of pool_options::bind. Outlive the body.
-  std::span<datagram_socket> sockets() const noexcept { return sockets_; }
-
-  /// For a body with an event loop of its own: make pumps in this group, and watch the group. The pool counts on the
-  /// worker from the group's first turn on. When the worker is told to stop, each pump has a last turn and stops; then
-  /// on_stop is called. Pumps outside of the group serve as well, but the pool cannot see what they do, stop them, wake
-  /// them, or keep their datagrams; such a body says ready() by itself.
-  pump_group& pumps() noexcept { return pumps_; }
-  /// `call` is called once, by pumps().dispatch(), when all pumps of the group have stopped because the worker was told
-  /// to stop: the place to end the event loop.
-  void on_stop(std::function<void()> call);
-  /// From now on the pool counts on this worker; of itself where the group serves.
-  void ready() noexcept;
-  /// For a body without one: serves all sockets until the worker is told to stop and the tickets that are out have come
-  /// back. Returns as pump_group::run(). Throws what the handler throws.
-  std::error_code serve(handler on_datagram, const pump_options& options = {});
-
-  /// Whether the worker was told to stop. Any thread.
-  bool stopping() const noexcept;
-
- private:
-  std::shared_ptr<detail::worker_link> link_;
-  std::span<datagram_socket> sockets_;
-  pump_group pumps_;
-};
-
-/// A program that a pool runs copies of: found, and looked at, before anything is bound.
-class UDPPUMP_EXPORT worker_program {
- public:
-  /// `command` is the program, looked up in PATH where it has no slash, and its arguments. Throws std::system_error:
-  /// ENOENT where it is not there, EACCES where it may not be executed.
-  explicit worker_program(std::vector<std::string> command);
-
-  const std::string& path() const noexcept { return path_; }
-  const std::vector<std::string>& arguments() const noexcept { return arguments_; }
-
- private:
-  std::string path_;
-  std::vector<std::string> arguments_;
-};
-
-/// How a pool runs programs.
-struct program_options {
-  /// A copy that has lived so long counts as serving, which a reload waits for before it stops the old one.
-  std::chrono::milliseconds ready_after = std::chrono::milliseconds{200};
-};
-
 /// N workers on the same sockets: started, watched, replaced when they die, reloaded and handed on without losing a
 /// datagram, because the parent keeps the sockets, and with them the queue.
 ///
@@ -227,7 +168,7 @@ class UDPPUMP_EXPORT worker_pool {
   std::size_t workers() const noexcept;
 
  private:
-  std::unique_ptr<detail::pool_core> core_;
+  std::shared_ptr<detail::pool_core> core_;
 };
 
 /// Cores this process may use: its affinity mask, and what the control group grants, rounded up. At least 1.

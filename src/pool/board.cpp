@@ -4,6 +4,7 @@
 #include <string>
 
 #include "sys/failure.hpp"
+#include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
 #include "sys/wake_signal.hpp"
 
@@ -45,7 +46,7 @@ board::board(std::size_t pages, std::size_t payload_limit) : parent_signal_{make
   header_->payload_limit = static_cast<std::uint32_t>(payload_limit);
   header_->pages_at = pages_at;
   header_->kept_at = kept_at;
-  header_->parent = ::getpid();
+  header_->parent = sys::process_id();
   header_->version = layout_version;
   const kept_row row = this->kept();
   for (std::uint32_t at = 0; at < row.size(); ++at) row[at].header.msg_len = kept_datagram::nothing;
@@ -55,7 +56,7 @@ board::board(std::size_t pages, std::size_t payload_limit) : parent_signal_{make
 board::board(descriptor memory, descriptor parent_signal, std::size_t page, descriptor page_signal)
     : memory_{std::move(memory)}, parent_signal_{std::move(parent_signal)} {
   struct stat about {};
-  if (::fstat(memory_.fd(), &about) != 0) fail(errno, "the pool's shared memory");
+  if (const int told = sys::status(memory_.fd(), about); told < 0) fail(told, "the pool's shared memory: fstat");
   map(static_cast<std::size_t>(about.st_size));
   if (size_ < sizeof(board_header) || std::memcmp(header_->magic, board_magic, sizeof board_magic) != 0 ||
       header_->version != layout_version || page >= header_->pages) {
@@ -66,13 +67,17 @@ board::board(descriptor memory, descriptor parent_signal, std::size_t page, desc
 }
 
 board::~board() {
-  if (header_ != nullptr) ::munmap(header_, size_);
+  if (header_ != nullptr) sys::unmap(header_, size_);
 }
 
 void board::map(std::size_t size) {
-  void* const mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory_.fd(), 0);
-  if (mapped == MAP_FAILED) fail(errno, "mmap of " + std::to_string(size) + " bytes shared with the workers");
-  header_ = static_cast<board_header*>(mapped);
+  const auto [at, error] = sys::map_file(memory_.fd(), size, PROT_READ | PROT_WRITE);
+  if (at == nullptr) {
+    fail(error, "mmap of " + std::to_string(size) +
+                    " bytes shared with the workers: ask for fewer workers, or a lower "
+                    "redelivery limit");
+  }
+  header_ = static_cast<board_header*>(at);
   size_ = size;
 }
 
@@ -115,6 +120,11 @@ std::size_t board::claim(std::size_t number) {
 }
 
 void board::release(std::size_t at) noexcept { page(at).state = page_state::free; }
+
+void board::request(std::uint32_t what) noexcept {
+  header_->requests.fetch_or(what, std::memory_order_release);
+  detail::notify(parent_signal());
+}
 
 int board::page_signal(std::size_t page) {
   if (!page_signals_[page]) page_signals_[page] = make_signal();

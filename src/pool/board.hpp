@@ -69,6 +69,8 @@ class board {
   /// A free page, emptied and put to `starting`; throws std::system_error where there is none.
   std::size_t claim(std::size_t number);
   void release(std::size_t page) noexcept;
+  /// Bits for board_header::requests; the parent is notified. Any thread, signal handlers.
+  void request(std::uint32_t what) noexcept;
   /// Has the worker of a page look at what it was told.
   void notify(std::size_t page) const noexcept;
 

@@ -1,15 +1,14 @@
 #include "pool/file_watch.hpp"
 
-#include <sys/inotify.h>
-
 #include <filesystem>
 
 #include "sys/failure.hpp"
+#include "sys/sys_file.hpp"
 
 namespace udppump::detail {
 
-file_watch::file_watch(const std::vector<std::string>& files) : notices_{::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)} {
-  if (!notices_) fail(errno, "inotify_init1: raise fs.inotify.max_user_instances");
+file_watch::file_watch(const std::vector<std::string>& files) : notices_{sys::watch_files()} {
+  if (!notices_) fail(notices_.fd(), "inotify_init1: raise fs.inotify.max_user_instances");
   for (const std::string& path : files) {
     std::error_code missing;
     if (!std::filesystem::exists(path, missing))
@@ -17,8 +16,8 @@ file_watch::file_watch(const std::vector<std::string>& files) : notices_{::inoti
     if (std::filesystem::is_directory(path, missing))
       fail(EISDIR, "file to watch \"" + path + "\": name the files in it");
     const std::filesystem::path whole = std::filesystem::absolute(path);
-    const int folder = ::inotify_add_watch(notices_.fd(), whole.parent_path().c_str(), IN_CLOSE_WRITE | IN_MOVED_TO);
-    if (folder < 0) fail(errno, "watching the folder of \"" + path + '"');
+    const int folder = sys::watch_file(notices_.fd(), whole.parent_path().c_str(), IN_CLOSE_WRITE | IN_MOVED_TO);
+    if (folder < 0) fail(folder, "watching the folder of \"" + path + "\": raise fs.inotify.max_user_watches");
     files_.push_back({folder, whole.filename().string(), path});
   }
 }

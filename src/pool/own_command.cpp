@@ -1,12 +1,11 @@
-#include <sys/stat.h>
-#include <unistd.h>
+#include "pool/own_command.hpp"
 
 #include <climits>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
-#include "pool/running_worker.hpp"
+#include "sys/sys_file.hpp"
 
 namespace udppump::detail {
 
@@ -15,7 +14,8 @@ namespace {
 bool is_same_file(const std::string& path, const char* other) {
   struct stat a {};
   struct stat b {};
-  return ::stat(path.c_str(), &a) == 0 && ::stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+  return sys::status(path.c_str(), a) == 0 && sys::status(other, b) == 0 && a.st_dev == b.st_dev &&
+         a.st_ino == b.st_ino;
 }
 
 }  // namespace
@@ -36,7 +36,7 @@ own_command own_command::look_up() {
     if (!unknown && is_same_file(called, "/proc/self/exe")) own.path = called;
   }
   char path[PATH_MAX];
-  const ssize_t size = own.path.empty() ? ::readlink("/proc/self/exe", path, sizeof path) : -1;
+  const ssize_t size = own.path.empty() ? sys::read_link("/proc/self/exe", path, sizeof path) : -1;
   if (size > 0) own.path.assign(path, static_cast<std::size_t>(size));
   return own;
 }

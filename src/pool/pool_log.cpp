@@ -1,9 +1,6 @@
 #include "pool/pool_log.hpp"
 
-#include <signal.h>
-#include <unistd.h>
-
-#include "sys/sys.hpp"
+#include "sys/sys_process.hpp"
 
 namespace udppump::detail {
 
@@ -29,12 +26,11 @@ void pool_log::write(const pool_event& event) const {
   sigset_t before;
   sigemptyset(&pipe);
   sigaddset(&pipe, SIGPIPE);
-  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  static_cast<void>(sys::signal_mask(SIG_BLOCK, pipe, &before));
   if (sys::write(STDERR_FILENO, line.data(), line.size()) == -EPIPE) {
-    const timespec at_once{};
-    static_cast<void>(::sigtimedwait(&pipe, nullptr, &at_once));
+    static_cast<void>(sys::take_pending(pipe));
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  static_cast<void>(sys::signal_mask(SIG_SETMASK, before));
 }
 
 }  // namespace udppump::detail

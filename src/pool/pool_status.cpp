@@ -1,8 +1,5 @@
 #include "udppump/pool_status.hpp"
 
-#include <sys/mman.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -12,7 +9,7 @@
 #include "pool/board.hpp"
 #include "sys/descriptor.hpp"
 #include "sys/failure.hpp"
-#include "sys/sys_process.hpp"
+#include "sys/sys_file.hpp"
 
 namespace udppump {
 
@@ -57,13 +54,13 @@ class window {
  public:
   explicit window(const descriptor& memory) {
     struct stat about {};
-    if (::fstat(memory.fd(), &about) != 0) fail(errno, "the pool's shared memory");
+    if (const int told = sys::status(memory.fd(), about); told < 0) fail(told, "the pool's shared memory: fstat");
     size_ = static_cast<std::size_t>(about.st_size);
-    void* const mapped = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, memory.fd(), 0);
-    if (mapped == MAP_FAILED) fail(errno, "the pool's shared memory");
-    header_ = static_cast<board_header*>(mapped);
+    const auto [at, error] = sys::map_file(memory.fd(), size_, PROT_READ);
+    if (at == nullptr) fail(error, "the pool's shared memory: mmap");
+    header_ = static_cast<board_header*>(at);
   }
-  ~window() { ::munmap(header_, size_); }
+  ~window() { sys::unmap(header_, size_); }
   window(const window&) = delete;
   window& operator=(const window&) = delete;
 

@@ -1,7 +1,5 @@
 #include "pool/service_manager.hpp"
 
-#include <time.h>
-
 #include <cstdlib>
 
 #include "sys/failure.hpp"
@@ -36,14 +34,16 @@ std::vector<passed_socket> service_manager::take_sockets() {
                     code_of(count).message() + "); start by a socket unit, or unset it");
   }
   for (int at = 0; at < count; ++at) {
-    passed.push_back({descriptor{SD_LISTEN_FDS_START + at}, names[at]});
+    passed.push_back({descriptor{SD_LISTEN_FDS_START + at}, {.name = names[at], .from_service_manager = true}});
     std::free(names[at]);
   }
   std::free(names);
 #else
   if (std::getenv("LISTEN_FDS") != nullptr) {
     fail(ENOSYS,
-         "LISTEN_FDS is set, but udppump was built without libsystemd; build it with, or give addresses to bind");
+         "LISTEN_FDS is set, but udppump was built without libsystemd; build it with libsystemd, or unset LISTEN_FDS "
+         "and "
+         "give addresses to bind");
   }
 #endif
   return passed;
@@ -60,9 +60,9 @@ service_manager::service_manager() {
 void service_manager::ready(const std::string& status) const { notify("READY=1" + status_line(status)); }
 
 void service_manager::reloading(const std::string& status) const {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  const auto microseconds = now.tv_sec * 1'000'000LL + now.tv_nsec / 1000;
+  // CLOCK_MONOTONIC, which is what systemd compares it with (sd_notify(3)).
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
   notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds) + status_line(status));
 }
 

@@ -5,17 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "sys/descriptor.hpp"
+#include "pool/listening.hpp"
 
 namespace udppump::detail {
 
-/// A descriptor that was passed to this process, and what it is called.
-struct passed_socket {
-  descriptor socket;
-  std::string name;
-};
-
-/// systemd, or whatever started this process and speaks its protocols; none of the calls does anything where nothing of
+/// systemd, or whatever started this process and speaks its protocols; none of the calls does anything if nothing of
 /// the kind did (sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)).
 class service_manager {
  public:

@@ -9,33 +9,17 @@
 
 namespace udppump::detail {
 
-blocked_signals::blocked_signals(sigset_t& before) : set_{parents_signals()}, before_{before} {
-  ::pthread_sigmask(SIG_BLOCK, &set_, &before);
-  // Ignored, as some shells and daemons leave it, children would end unseen (waitpid(2)).
-  struct sigaction by_default {};
-  by_default.sa_handler = SIG_DFL;
-  ::sigaction(SIGCHLD, &by_default, &on_child_);
-}
-
-blocked_signals::~blocked_signals() {
-  timespec at_once{};
-  while (::sigtimedwait(&set_, nullptr, &at_once) > 0) {
-  }
-  ::sigaction(SIGCHLD, &on_child_, nullptr);
-  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-}
-
 supervisor::supervisor(const supervised& parts)
     : parts_{parts},
       options_{parts.context.options},
-      board_{*parts.context.shared},
+      board_{parts.context.shared},
       log_{parts.log},
       signals_{parts.context.signal_mask},
       signal_fd_{sys::signal_descriptor(signals_.set())},
       places_(parts.context.options.workers) {
   if (!signal_fd_) fail(signal_fd_.fd(), "signalfd");
   if (!options_.reload_on_change.empty()) files_.emplace(options_.reload_on_change);
-  if (parts_.start.keeps_pages()) stranded_.emplace(board_, parts_.context.sockets);
+  if (parts_.start.keeps_pages()) stranded_.emplace(board_, parts_.context.sockets.all());
 }
 
 int supervisor::run() {
@@ -45,12 +29,12 @@ int supervisor::run() {
     // Those that were started may hold something.
     if (!members_.empty()) begin_stop("a worker could not be started", false);
     while (!members_.empty()) go_round();
-    if (parts_.keeps != nullptr) parts_.keeps->give_up();
+    if (parts_.redelivers != nullptr) parts_.redelivers->give_up();
     throw;
   }
   if (parts_.service.watchdog_interval().count() > 0) watchdog_at_ = clock::now();
   while (!stopping_ || !members_.empty()) go_round();
-  if (parts_.keeps != nullptr) parts_.keeps->give_up();
+  if (parts_.redelivers != nullptr) parts_.redelivers->give_up();
   log_.notice("stopped", was_handed_over_ ? "ended; another process serves on" : "stopped");
   return result_;
 }
@@ -60,7 +44,7 @@ void supervisor::go_round() {
   take_signals();
   note_serving();
   if (std::exchange(reap_due_, false)) reap();
-  if (std::exchange(succession_due_, false) || clock::now() >= parts_.takes_over.wakes_at()) heed_succession();
+  if (std::exchange(take_over_due_, false) || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
   if (!stopping_) restart();
   continue_reload();
   enforce_deadlines();
@@ -126,7 +110,7 @@ void supervisor::wait() {
                        [](const pollfd& one) { return one.revents != 0; });
   };
   signals_due_ = set[0].revents != 0;
-  succession_due_ = any_of(first_successor, first_socket);
+  take_over_due_ = any_of(first_successor, first_socket);
   if (any_of(first_socket, set.size())) stranded_->arrived(clock::now());
   if (set[1].revents != 0) {
     std::uint64_t waste = 0;
@@ -182,7 +166,7 @@ void supervisor::note_serving() {
   if (was_whole_ || stopping_ || serving_count() < places_.size()) return;
   was_whole_ = true;
   std::string where;
-  for (const datagram_socket& socket : parts_.context.sockets) {
+  for (const datagram_socket& socket : parts_.context.sockets.all()) {
     where += (where.empty() ? "" : ", ") + socket.local().to_string();
   }
   log_.notice("serving",

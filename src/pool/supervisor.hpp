@@ -7,12 +7,13 @@
 #include <vector>
 
 #include "pool/file_watch.hpp"
-#include "pool/hand_over.hpp"
+#include "pool/launcher.hpp"
 #include "pool/pool_log.hpp"
-#include "pool/running_worker.hpp"
+#include "pool/redeliverer.hpp"
 #include "pool/service_manager.hpp"
 #include "pool/stranded.hpp"
-#include "pool/succession.hpp"
+#include "pool/take_over.hpp"
+#include "pool/worker_signals.hpp"
 
 namespace udppump::detail {
 
@@ -22,29 +23,10 @@ struct supervised {
   launcher& start;
   const service_manager& service;
   const pool_log& log;
-  succession& takes_over;
-  const std::vector<std::string>& handed_names;  // of the sockets, for a successor
-  hand_over* keeps;                              // null without redeliver
+  take_over& takes_over;
+  redeliverer* redelivers;  // null without redeliver
   /// Of workers that do not say themselves when they serve.
   std::chrono::milliseconds ready_after;
-};
-
-/// While it lives, the signals that are the parent's are blocked on this thread, and SIGCHLD is not ignored.
-class blocked_signals {
- public:
-  /// `before` gets the mask that was, and outlives this object.
-  explicit blocked_signals(sigset_t& before);
-  /// Those that are pending are taken off: they were the pool's.
-  ~blocked_signals();
-  blocked_signals(const blocked_signals&) = delete;
-  blocked_signals& operator=(const blocked_signals&) = delete;
-
-  const sigset_t& set() const noexcept { return set_; }
-
- private:
-  const sigset_t set_;
-  const sigset_t& before_;
-  struct sigaction on_child_ {};
 };
 
 /// The parent at work: keeps as many workers as wanted alive, stops, reloads and hands over. One thread, in run().
@@ -97,7 +79,7 @@ class supervisor {
   void begin_stop(const std::string& why, bool handed_over);
   void ask_to_stop(member& one);
   void end_with(int result) noexcept { result_ = result_ == 0 ? result : result_; }
-  void heed_succession();
+  void heed_take_over();
 
   member* serving_as(std::size_t number) const noexcept;
   std::size_t serving_count() const noexcept;
@@ -115,7 +97,7 @@ class supervisor {
   std::vector<place> places_;
   std::vector<std::unique_ptr<member>> members_;
   std::optional<reloading> reload_;
-  bool signals_due_ = false, succession_due_ = false, reap_due_ = false;
+  bool signals_due_ = false, take_over_due_ = false, reap_due_ = false;
   bool stopping_ = false, handed_over_ = false, was_handed_over_ = false, was_whole_ = false;
   clock::time_point watchdog_at_ = clock::time_point::max();
   int result_ = 0;

@@ -13,11 +13,6 @@ namespace {
 using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 
-std::string how(const worker_end& end) {
-  if (!end.by_signal) return "exited with status " + std::to_string(end.code);
-  return "was killed by signal " + std::to_string(end.code) + " (" + ::strsignal(end.code) + ")";
-}
-
 }  // namespace
 
 void supervisor::reap() {
@@ -38,7 +33,7 @@ void supervisor::bury(member& dead, const worker_end& end) {
   const auto lived = clock::now() - dead.started;
   const std::uint64_t served = page.handled.load(std::memory_order_relaxed);
   std::string told = "worker " + std::to_string(dead.number) + " (pid " + std::to_string(page.pid.load()) + ") " +
-                     how(end) + " after " + duration_text(lived);
+                     end.how() + " after " + duration_text(lived);
   if (parts_.start.keeps_pages()) told += " and " + std::to_string(served) + " datagrams";
   if (!end.words.empty()) told += ": " + end.words;
   pool_log::fields fields{{"worker", std::to_string(dead.number)},
@@ -47,7 +42,7 @@ void supervisor::bury(member& dead, const worker_end& end) {
                           {"uptime_ms", std::to_string(duration_cast<milliseconds>(lived).count())},
                           {"served", std::to_string(served)}};
 
-  const bool waits_for_another = parts_.keeps != nullptr && parts_.keeps->rescue(dead.page);
+  const bool waits_for_another = parts_.redelivers != nullptr && parts_.redelivers->rescue(dead.page);
   if (waits_for_another) {
     for (const auto& one : members_) board_.notify(one->page);
   }
@@ -141,7 +136,7 @@ void supervisor::enforce_deadlines() {
     if (!one->stopping && (one->serving || !parts_.start.keeps_pages())) continue;
     if (one->stopping) {
       log_.warning("worker-killed", who + " did not stop in time and is killed; what it held is lost" +
-                                        (parts_.keeps != nullptr ? " unless another takes it" : ""));
+                                        (parts_.redelivers != nullptr ? " unless another takes it" : ""));
       if (stopping_) end_with(static_cast<int>(pool_result::killed));
     } else {
       log_.error("worker-killed",

@@ -86,16 +86,15 @@ void supervisor::begin_stop(const std::string& why, bool handed_over) {
   }
 }
 
-void supervisor::heed_succession() {
+void supervisor::heed_take_over() {
   if (const std::string why = parts_.takes_over.hear_predecessor(); !why.empty() && !stopping_) {
     log_.error("take-over-failed", "the pool that was to be taken over from says: " + why);
     end_with(static_cast<int>(pool_result::crash_loop));
     return begin_stop("the take-over has failed", false);
   }
-  std::vector<successor::offered> offered;
-  if (parts_.takes_over.listener() >= 0) offered.push_back({parts_.takes_over.listener(), take_over_name});
+  handed_sockets offered{.sockets = {}, .listener = parts_.takes_over.listener()};
   for (std::size_t at = 0; at < parts_.context.sockets.size(); ++at) {
-    offered.push_back({parts_.context.sockets[at].fd(), parts_.handed_names[at]});
+    offered.sockets.push_back({parts_.context.sockets.all()[at].fd(), parts_.context.sockets.called()[at]});
   }
   const auto heir = parts_.takes_over.look(offered);
   if (!heir || stopping_) return;

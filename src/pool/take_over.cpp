@@ -1,201 +1,166 @@
 #include "pool/take_over.hpp"
 
-#include <poll.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <algorithm>
+#include <cstdlib>
 
-#include <cstring>
-#include <sstream>
-#include <string_view>
-
+#include "pool/execute.hpp"
+#include "pool/worker_end.hpp"
 #include "sys/failure.hpp"
+#include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
-#include "udppump/address.hpp"
 
 namespace udppump::detail {
 
 namespace {
 
-constexpr std::string_view greeting = "udppump 1 ";
-constexpr int answer_timeout_ms = 5000;
-constexpr std::size_t longest_message = 64 * 1024;
-
-address address_of(const std::string& path) {
-  const auto where = address::parse_numeric("unix:" + path);
-  if (!where) fail(ENAMETOOLONG, "take-over socket \"" + path + "\": a Unix socket's path has 1 to 107 bytes");
-  return *where;
-}
-
-descriptor seqpacket(int flags) {
-  const int made = sys::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
-  if (made < 0) fail(made, "socket for the take-over");
-  return descriptor{made};
-}
-
-long send_words(int fd, const std::string& words, const std::vector<int>& descriptors) {
-  iovec part{const_cast<char*>(words.data()), words.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  std::vector<char> control(CMSG_SPACE(sizeof(int) * most_passed));
-  if (!descriptors.empty()) {
-    const std::size_t size = sizeof(int) * descriptors.size();
-    message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(size);
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(size);
-    std::memcpy(CMSG_DATA(header), descriptors.data(), size);
-  }
-  return sys::sendmsg(fd, &message, MSG_NOSIGNAL);
-}
-
-struct received_words {
-  long result = 0;  // bytes, 0 for the end, or -errno
-  std::string words = {};
-  std::vector<descriptor> descriptors = {};
-};
-
-received_words receive_words(int fd) {
-  received_words came;
-  std::vector<char> text(longest_message);
-  std::vector<char> control(CMSG_SPACE(sizeof(int) * most_passed));
-  iovec part{text.data(), text.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  came.result = sys::recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (came.result <= 0) return came;
-  came.words.assign(text.data(), static_cast<std::size_t>(came.result));
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    for (std::size_t at = 0; at + sizeof(int) <= header->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
-      int passed = -1;
-      std::memcpy(&passed, CMSG_DATA(header) + at, sizeof passed);
-      came.descriptors.emplace_back(passed);
-    }
-  }
-  return came;
-}
+constexpr std::chrono::seconds hello_timeout{5};
 
 }  // namespace
 
-std::optional<predecessor> predecessor::at(const std::string& path) {
-  const address where = address_of(path);
-  descriptor connection = seqpacket(SOCK_NONBLOCK);
-  const int connected = sys::connect(connection.fd(), where.data(), where.size());
-  if (connected == -EAGAIN) {
-    fail(ETIMEDOUT, "taking the sockets over: others wait already for the pool at \"" + path + "\"; is it stopped?");
-  }
-  if (connected == -ENOENT || connected == -ECONNREFUSED) return {};
-  if (connected < 0)
-    fail(connected, "connecting to the pool that serves at \"" + path + "\", to take its sockets over");
-  return std::optional<predecessor>{std::in_place, std::move(connection)};
+take_over::take_over(own_command own, descriptor listener, std::string path, std::optional<predecessor> before,
+                     std::chrono::milliseconds patience, const pool_log& log)
+    : own_{std::move(own)},
+      listener_{std::move(listener)},
+      path_{std::move(path)},
+      before_{std::move(before)},
+      log_{log},
+      patience_{patience},
+      owns_path_{!before_ && !path_.empty()} {}
+
+take_over::~take_over() {
+  if (owns_path_) static_cast<void>(sys::unlink(path_.c_str()));
 }
 
-predecessor::predecessor(descriptor connection) : connection_{std::move(connection)} {
-  const std::string hello = std::string{greeting} + "hello " + std::to_string(::getpid());
-  // EPIPE: it has hung up, and may have said why.
-  const long sent = send_words(connection_.fd(), hello, {});
-  if (sent < 0 && sent != -EPIPE) fail(sent, "taking the sockets over: speaking to the pool that has them");
-  pollfd answer{.fd = connection_.fd(), .events = POLLIN, .revents = 0};
-  if (sys::poll(&answer, 1, answer_timeout_ms) == 0) {
-    fail(ETIMEDOUT, "taking the sockets over: the pool that has them does not answer; is it stopped?");
-  }
-  received_words came = receive_words(connection_.fd());
-  if (came.result <= 0) {
-    fail(came.result == 0 ? ECONNRESET : came.result,
-         "taking the sockets over: the pool that has them hung up; is it of the same user?");
-  }
-  std::istringstream words{came.words};
-  std::string udppump, version, verb, name;
-  words >> udppump >> version >> verb;
-  if (udppump != "udppump" || version != "1" || (verb != "sockets" && verb != "no")) {
-    fail(EPROTO, "taking the sockets over: the pool that has them speaks another version of udppump; stop it first");
-  }
-  if (verb == "no") {
-    std::string why;
-    std::getline(words >> std::ws, why);
-    fail(EBUSY, "taking the sockets over: " + why);
-  }
-  for (descriptor& one : came.descriptors) {
-    if (!(words >> name)) break;
-    sockets_.push_back({std::move(one), name});
-  }
+void take_over::say_ready() noexcept {
+  if (!before_) return;
+  before_->say_ready();
+  before_.reset();
+  owns_path_ = !path_.empty();
 }
 
-void predecessor::say_ready() noexcept {
-  if (connection_) static_cast<void>(send_words(connection_.fd(), std::string{greeting} + "ready", {}));
+std::string take_over::hear_predecessor() {
+  if (!before_) return {};
+  std::string why = before_->hear();
+  if (before_->fd() < 0) {
+    before_.reset();
+    owns_path_ = why.empty() && !path_.empty();  // it died, and this pool goes on with what it has
+  }
+  return why;
 }
 
-std::string predecessor::hear() {
-  const received_words came = receive_words(connection_.fd());
-  if (came.result == -EAGAIN) return {};
-  connection_.reset();
-  const std::string no = std::string{greeting} + "no ";
-  return came.words.rfind(no, 0) == 0 ? came.words.substr(no.size()) : std::string{};
+void take_over::close(const std::string& why) noexcept {
+  listener_.reset();
+  if (!after_) return;
+  after_->refuse(why);
+  after_.reset();
 }
 
-void successor::refuse(const std::string& why) const noexcept {
-  static_cast<void>(send_words(connection_.fd(), std::string{greeting} + "no " + why, {}));
+take_over::clock::time_point take_over::wakes_at() const noexcept {
+  constexpr auto never = clock::time_point::max();
+  const bool pauses = listener_ && accepts_from_ != clock::time_point::min();
+  return std::min(after_ ? deadline_ : never, pauses ? accepts_from_ : never);
 }
 
-successor::news successor::listen(const std::vector<offered>& sockets) {
-  const received_words came = receive_words(connection_.fd());
-  if (came.result == -EAGAIN) return news::nothing;
-  if (came.result <= 0) return news::gone;
-  std::istringstream words{came.words};
-  std::string udppump, version, verb;
-  words >> udppump >> version >> verb;
-  const auto turn_away = [this](const std::string& why) {
-    refuse(why);
-    return news::gone;
-  };
-  if (udppump != "udppump" || version != "1") return turn_away("other versions of udppump cannot take over; restart");
-  if (verb == "hello" && (words >> pid_)) {
-    if (sockets.size() > most_passed) return turn_away("more than 250 sockets cannot be handed over; restart instead");
-    std::string answer = std::string{greeting} + "sockets";
-    std::vector<int> descriptors;
-    for (const offered& one : sockets) {
-      answer += ' ' + one.name;
-      descriptors.push_back(one.fd);
+void take_over::begin(const sigset_t& mask) {
+  if (after_) return log_.warning("take-over-refused", "a take-over is under way already");
+  if (own_.path.empty()) return log_.error("take-over-failed", "this program's file is not known without /proc");
+  int ends[2];
+  if (const int made = sys::socket_pair(SOCK_SEQPACKET, ends); made < 0) {
+    return log_.error("take-over-failed", "taking over: socketpair: " + code_of(made).message());
+  }
+  descriptor ours{ends[0]};
+  descriptor theirs{ends[1]};
+  const pid_t pid = sys::fork();
+  if (pid < 0) return log_.error("take-over-failed", "taking over: fork: " + code_of(pid).message());
+  if (pid == 0) execute_own(theirs.fd(), mask);
+  executed_ = pid;
+  after_ = std::make_unique<successor>(std::move(ours));
+  deadline_ = clock::now() + patience_;
+  log_.notice("take-over-begun", "started " + own_.path + " (pid " + std::to_string(pid) + ") to take over");
+}
+
+/// In the child.
+void take_over::execute_own(int connection, const sigset_t& mask) const {
+  static_cast<void>(sys::set_close_on_exec(connection, false));
+  ::setenv(take_over_variable, std::to_string(connection).c_str(), 1);
+  if (std::getenv("WATCHDOG_PID") != nullptr) ::setenv("WATCHDOG_PID", std::to_string(sys::process_id()).c_str(), 1);
+  static_cast<void>(sys::signal_mask(SIG_SETMASK, mask));
+  static_cast<void>(sys::execute(own_.path.c_str(), pointers_to(own_.arguments).data(), environ));
+  sys::end_child(status_not_executable);
+}
+
+std::vector<int> take_over::descriptors() const {
+  std::vector<int> set;
+  if (before_) set.push_back(before_->fd());
+  if (listener_ && accepts_from_ == clock::time_point::min()) set.push_back(listener_.fd());
+  if (after_) set.push_back(after_->fd());
+  return set;
+}
+
+void take_over::accept() {
+  if (clock::now() < accepts_from_) return;
+  accepts_from_ = clock::time_point::min();
+  const int accepted = sys::accept(listener_.fd());
+  if (accepted == -EMFILE || accepted == -ENFILE || accepted == -ENOMEM || accepted == -ENOBUFS) {
+    accepts_from_ = clock::now() + std::chrono::seconds{1};
+    return log_.error("take-over-failed", "taking a successor's connection: " + code_of(accepted).message());
+  }
+  if (accepted < 0) return;
+  auto came = std::make_unique<successor>(descriptor{accepted});
+  if (!came->is_trusted()) {
+    came->refuse("it belongs to another user");
+    return log_.warning("take-over-refused", "a process of another user wanted the sockets, and was refused");
+  }
+  if (after_) {
+    came->refuse("a take-over is under way already; try again");
+    return log_.warning("take-over-refused", "a take-over is under way already; another was refused");
+  }
+  after_ = std::move(came);
+  deadline_ = clock::now() + hello_timeout;
+}
+
+void take_over::give_up_late_one() {
+  if (clock::now() < deadline_) return;
+  after_->refuse("its workers did not serve in time");
+  after_.reset();
+  log_.error("take-over-failed", "who wanted to take over did not do so in time; going on as before");
+}
+
+std::optional<pid_t> take_over::look(const handed_sockets& sockets) {
+  if (listener_) accept();
+  if (!after_) return {};
+  const std::string who = after_->pid() != 0 ? "pid " + std::to_string(after_->pid()) : "a new process";
+  switch (after_->listen(sockets)) {
+    case successor::news::nothing:
+      give_up_late_one();
+      break;
+    case successor::news::took_sockets:
+      deadline_ = clock::now() + patience_;
+      log_.notice("take-over-begun", "pid " + std::to_string(after_->pid()) + " takes the sockets over");
+      break;
+    case successor::news::ready: {
+      const pid_t heir = after_->pid();
+      owns_path_ = false;
+      listener_.reset();
+      after_.reset();
+      return heir;
     }
-    return send_words(connection_.fd(), answer, descriptors) < 0 ? news::gone : news::took_sockets;
+    case successor::news::gone:
+      after_.reset();
+      log_.error("take-over-failed",
+                 "the take-over by " + who + " failed before its workers served; going on as before");
   }
-  return verb == "ready" ? news::ready : news::gone;
+  return {};
 }
 
-bool successor::is_trusted() const noexcept {
-  ucred who{};
-  if (sys::getsockopt(connection_.fd(), SOL_SOCKET, SO_PEERCRED, who) < 0) return false;
-  return who.uid == ::geteuid() || who.uid == 0;
-}
-
-descriptor listen_for_successors(const std::string& path, uid_t user, gid_t group) {
-  const address where = address_of(path);
-  descriptor listener = seqpacket(SOCK_NONBLOCK);
-  const std::string what = "take-over socket \"" + path + "\"";
-  int bound = sys::bind(listener.fd(), where.data(), where.size());
-  struct stat there {};
-  if (bound == -EADDRINUSE && ::lstat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode)) {
-    static_cast<void>(sys::unlink(path.c_str()));  // of a pool that is gone: connecting was refused
-    bound = sys::bind(listener.fd(), where.data(), where.size());
+void take_over::reap() {
+  if (executed_ == 0) return;
+  const auto [pid, status] = sys::waitpid(executed_);
+  if (pid == 0) return;
+  executed_ = 0;
+  if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == status_not_executable) {
+    log_.error("take-over-failed", own_.path + " cannot be executed");
   }
-  if (bound < 0) {
-    fail(bound, what + (bound == -EADDRINUSE ? ": what is there is no socket: remove it or choose another path"
-                                             : ": its directory must exist and be writable"));
-  }
-  // Nobody else can connect before listen().
-  int failed = ::chmod(path.c_str(), 0600) != 0 || ::chown(path.c_str(), user, group) != 0 ? -errno : 0;
-  if (failed == 0) failed = sys::listen(listener.fd(), 4);
-  if (failed < 0) {
-    static_cast<void>(sys::unlink(path.c_str()));
-    fail(failed, what);
-  }
-  return listener;
 }
 
 }  // namespace udppump::detail

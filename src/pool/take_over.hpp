@@ -1,77 +1,72 @@
 #pragma once
 
-#include <sys/types.h>
+#include <signal.h>
 
+#include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "pool/service_manager.hpp"
+#include "pool/own_command.hpp"
+#include "pool/pool_log.hpp"
+#include "pool/predecessor.hpp"
+#include "pool/successor.hpp"
 #include "sys/descriptor.hpp"
 
 namespace udppump::detail {
 
-// How a new parent takes the sockets over from an old one, over a SOCK_SEQPACKET Unix socket, in words:
-//
-//   new: "udppump 1 hello PID"
-//   old: "udppump 1 sockets NAME..."   with the descriptors (SCM_RIGHTS), or "udppump 1 no WHY"
-//   new: "udppump 1 ready"             its workers serve; the old one's now finish and end
-//
-// Until it hears "ready", the old parent goes on as before; if the connection breaks, for good. Both serve the same
-// sockets meanwhile, which is what sockets shared by workers are for.
-
-/// Sockets that a pool hands on at most: the kernel passes 253 in one message (SCM_MAX_FD, unix(7)).
-constexpr std::size_t most_passed = 250;
-/// The name of the Unix socket where successors connect, among those that are handed on.
-constexpr char take_over_name[] = "@take-over";
-
-/// The new parent's side. Made in the constructor of its pool.
-class predecessor {
+/// How this parent came to its sockets, and how another gets them from it.
+class take_over {
  public:
-  /// Whoever serves at `path`; nothing where nobody does. Throws std::system_error where it does not hand over.
-  static std::optional<predecessor> at(const std::string& path);
-  /// By a descriptor inherited from it.
-  explicit predecessor(descriptor connection);
+  using clock = std::chrono::steady_clock;
 
-  std::vector<passed_socket> take_sockets() { return std::move(sockets_); }
-  /// The old workers may go.
+  /// `own` is executed by begin(). `listener` may be empty.
+  /// A successor that has not said that it serves after `patience` is given up.
+  take_over(own_command own, descriptor listener, std::string path, std::optional<predecessor> before,
+            std::chrono::milliseconds patience, const pool_log& log);
+  /// Removes the socket's path if it is this pool's: neither handed on nor not yet taken over.
+  ~take_over();
+  take_over(const take_over&) = delete;
+  take_over& operator=(const take_over&) = delete;
+
+  /// All workers of this pool serve: those of the pool before it may go.
   void say_ready() noexcept;
-  /// Readable when hear() has something.
-  int fd() const noexcept { return connection_.fd(); }
-  /// Why the old parent does not hand over after all; empty where it says nothing, or is gone.
-  std::string hear();
+  /// Why the pool before this one does not hand over after all; empty if nothing of the kind was said.
+  std::string hear_predecessor();
+
+  /// Executes this program anew, connected to this one. `mask` is the signal mask it should have.
+  void begin(const sigset_t& mask);
+  /// Descriptors to poll for reading; then look().
+  std::vector<int> descriptors() const;
+  /// The process that has taken over, whose workers serve; nothing while there is none.
+  std::optional<pid_t> look(const handed_sockets& sockets);
+  /// SIGCHLD: the execution of begin() may have ended.
+  void reap();
+  bool is_under_way() const noexcept { return after_ != nullptr; }
+  /// No longer: who asks, or has asked, is turned away, and told why.
+  void close(const std::string& why) noexcept;
+  /// When look() is to be called although no descriptor is readable.
+  clock::time_point wakes_at() const noexcept;
+
+  int listener() const noexcept { return listener_.fd(); }
 
  private:
-  descriptor connection_;
-  std::vector<passed_socket> sockets_;
+  [[noreturn]] void execute_own(int connection, const sigset_t& mask) const;
+  void accept();
+  void give_up_late_one();
+
+  const own_command own_;
+  descriptor listener_;
+  const std::string path_;
+  std::optional<predecessor> before_;
+  const pool_log& log_;
+  std::unique_ptr<successor> after_;
+  pid_t executed_ = 0;
+  clock::time_point deadline_;                                 // of after_
+  clock::time_point accepts_from_ = clock::time_point::min();  // after a refusal by the kernel
+  const std::chrono::milliseconds patience_;
+  bool owns_path_;
 };
-
-/// The old parent's side: one new parent that wants the sockets.
-class successor {
- public:
-  explicit successor(descriptor connection) noexcept : connection_{std::move(connection)} {}
-
-  int fd() const noexcept { return connection_.fd(); }
-  pid_t pid() const noexcept { return pid_; }
-
-  enum class news { nothing, took_sockets, ready, gone };
-  /// Reads what it says, and answers. `sockets` are this pool's.
-  struct offered {
-    int fd;
-    std::string name;
-  };
-  news listen(const std::vector<offered>& sockets);
-  /// Says why it does not get the sockets, or may not keep them.
-  void refuse(const std::string& why) const noexcept;
-  /// Whether its process may have the sockets: the same user, or root (SO_PEERCRED).
-  bool is_trusted() const noexcept;
-
- private:
-  descriptor connection_;
-  pid_t pid_ = 0;
-};
-
-/// A Unix socket where successors connect. Throws std::system_error. `user` and `group` may connect.
-descriptor listen_for_successors(const std::string& path, uid_t user, gid_t group);
 
 }  // namespace udppump::detail

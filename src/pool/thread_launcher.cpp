@@ -1,7 +1,9 @@
+#include "pool/thread_launcher.hpp"
+
 #include <atomic>
 #include <thread>
 
-#include "pool/running_worker.hpp"
+#include "pool/run_body.hpp"
 #include "pool/worker_setup.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
@@ -11,10 +13,36 @@ namespace udppump::detail {
 
 namespace {
 
+/// What a thread works with; owned by it and by its thread_worker, whichever is longer there.
+struct thread_work {
+  thread_work(const launch_context& pool, const assignment& assigned, std::shared_ptr<const worker_body> runs,
+              std::shared_ptr<const void> keeps)
+      : context{pool}, what{assigned}, body{std::move(runs)}, alive{std::move(keeps)} {}
+
+  const launch_context& context;
+  const assignment what;
+  const std::shared_ptr<const worker_body> body;
+  const std::shared_ptr<const void> alive;  // what context names
+  worker_end end = {};
+  std::atomic<bool> over{false};
+
+  void run() {
+    context.shared.page(what.page).pid = sys::thread_id();
+    try {
+      set_up_worker(context.options, what.number, true);
+      end = run_body(context, what, *body);
+    } catch (const std::exception& refused) {
+      end = {.by_signal = false, .code = status_no_setup, .words = refused.what(), .hopeless = true};
+    }
+    over.store(true, std::memory_order_release);
+    notify(context.shared.parent_signal());
+  }
+};
+
 class thread_worker : public running_worker {
  public:
-  thread_worker(const launch_context& context, const assignment& what, const worker_body& body)
-      : context_{context}, page_{what.page}, thread_{[this, what, body] { work(what, body); }} {}
+  explicit thread_worker(std::shared_ptr<thread_work> work)
+      : work_{std::move(work)}, thread_{[shared = work_] { shared->run(); }} {}
   ~thread_worker() override {
     if (!thread_.joinable()) return;
     thread_worker::ask_to_stop();
@@ -24,59 +52,35 @@ class thread_worker : public running_worker {
   thread_worker& operator=(const thread_worker&) = delete;
 
   std::optional<worker_end> ended() override {
-    if (!over_.load(std::memory_order_acquire) || !thread_.joinable()) return {};
+    if (!work_->over.load(std::memory_order_acquire) || !thread_.joinable()) return {};
     thread_.join();
-    return end_;
+    return work_->end;
   }
   void ask_to_stop() noexcept override {
-    context_.shared->page(page_).orders.fetch_or(order_stop, std::memory_order_release);
-    context_.shared->notify(page_);
+    board& shared = work_->context.shared;
+    shared.page(work_->what.page).orders.fetch_or(order_stop, std::memory_order_release);
+    shared.notify(work_->what.page);
   }
   bool kill() noexcept override { return false; }
-
- private:
-  void work(const assignment& what, const worker_body& body) {
-    context_.shared->page(page_).pid = ::gettid();
-    try {
-      set_up_worker(context_.options, what.number, true);
-      end_ = run_body(context_, what, body);
-    } catch (const std::exception& refused) {
-      end_ = {.by_signal = false, .code = status_no_setup, .words = refused.what(), .hopeless = true};
-    }
-    over_.store(true, std::memory_order_release);
-    notify(context_.shared->parent_signal());
+  void abandon() noexcept override {
+    if (thread_.joinable()) thread_.detach();
   }
 
-  const launch_context& context_;
-  const std::size_t page_;
-  worker_end end_;
-  std::atomic<bool> over_{false};
+ private:
+  const std::shared_ptr<thread_work> work_;
   std::thread thread_;
-};
-
-class thread_launcher : public launcher {
- public:
-  thread_launcher(const launch_context& context, worker_body body) : context_{context}, body_{std::move(body)} {}
-  std::unique_ptr<running_worker> start(const assignment& what) override {
-    static_cast<void>(context_.shared->page_signal(what.page));
-    try {
-      return std::make_unique<thread_worker>(context_, what, body_);
-    } catch (const std::system_error& refused) {
-      fail(refused.code().value(),
-           "thread: raise the limit on threads (ulimit -u, systemd's TasksMax=), or take fewer");
-    }
-  }
-  bool keeps_pages() const noexcept override { return true; }
-
- private:
-  const launch_context& context_;
-  const worker_body body_;
 };
 
 }  // namespace
 
-std::unique_ptr<launcher> make_thread_launcher(const launch_context& context, worker_body body) {
-  return std::make_unique<thread_launcher>(context, std::move(body));
+std::unique_ptr<running_worker> thread_launcher::start(const assignment& what) {
+  static_cast<void>(context_.shared.page_signal(what.page));
+  try {
+    return std::make_unique<thread_worker>(std::make_shared<thread_work>(context_, what, body_, alive_));
+  } catch (const std::system_error& refused) {
+    fail(refused.code().value(),
+         "thread: raise the limit on threads (ulimit -u, systemd's TasksMax=), or ask for fewer workers");
+  }
 }
 
 }  // namespace udppump::detail

@@ -1,11 +1,10 @@
-#include <sched.h>
-
 #include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <sstream>
 #include <string>
 
+#include "sys/sys_process.hpp"
 #include "udppump/worker_pool.hpp"
 
 namespace udppump {
@@ -40,7 +39,7 @@ std::size_t cores_in_mask() {
     cpu_set_t* const mask = CPU_ALLOC(static_cast<std::size_t>(most));
     if (mask == nullptr) break;
     const std::size_t size = CPU_ALLOC_SIZE(static_cast<std::size_t>(most));
-    const bool told = ::sched_getaffinity(0, size, mask) == 0;
+    const bool told = sys::cores(size, *mask) >= 0;
     const int count = told ? CPU_COUNT_S(size, mask) : 0;
     CPU_FREE(mask);
     if (told) return static_cast<std::size_t>(std::max(count, 1));

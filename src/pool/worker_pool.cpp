@@ -4,7 +4,7 @@
 
 namespace udppump {
 
-worker_pool::worker_pool(pool_options options) : core_{std::make_unique<detail::pool_core>(std::move(options))} {}
+worker_pool::worker_pool(pool_options options) : core_{detail::pool_core::make(std::move(options))} {}
 worker_pool::~worker_pool() = default;
 
 int worker_pool::serve(std::function<void(datagram&)> on_datagram, const pump_options& options) {
@@ -28,6 +28,6 @@ int worker_pool::run(const worker_program& program, const program_options& optio
 void worker_pool::request_stop() noexcept { core_->request(detail::request_stop); }
 void worker_pool::request_reload() noexcept { core_->request(detail::request_reload); }
 std::span<const datagram_socket> worker_pool::sockets() const noexcept { return core_->sockets(); }
-std::size_t worker_pool::workers() const noexcept { return core_->options().workers; }
+std::size_t worker_pool::workers() const noexcept { return core_->workers(); }
 
 }  // namespace udppump

@@ -1,25 +1,35 @@
 #pragma once
 
-// What the worker pool asks of the kernel besides sockets: processes, signals, shared memory. As sys.hpp: each returns
-// what the call returns, or -errno, and EINTR is decided here.
+// What the worker pool asks of the kernel besides sockets: processes, signals, limits. As sys.hpp: each returns what
+// the call returns, or -errno, and EINTR is decided here.
 
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <ctime>
 
 #include "sys/sys.hpp"
 
 namespace udppump::sys {
 
+inline pid_t process_id() noexcept { return ::getpid(); }
+inline pid_t parent_id() noexcept { return ::getppid(); }
+inline pid_t thread_id() noexcept { return ::gettid(); }
+
 inline pid_t fork() noexcept {
   return once([&] { return ::fork(); });
+}
+/// Ends a forked child, without the destructors and exit handlers that are the parent's.
+[[noreturn]] inline void end_child(int status) noexcept { ::_exit(status); }
+/// Comes back only if it fails.
+inline int execute(const char* path, char* const* arguments, char* const* environment) noexcept {
+  return once([&] { return ::execve(path, arguments, environment); });
 }
 /// The child's id and its status, 0 while it runs, or -errno.
 struct reaped {
@@ -31,36 +41,71 @@ inline reaped waitpid(pid_t pid) noexcept {
   const pid_t ended = repeat([&] { return ::waitpid(pid, &status, WNOHANG); });
   return {ended, status};
 }
-inline int kill(pid_t pid, int signal) noexcept {
-  return once([&] { return ::kill(pid, signal); });
+/// Waits until the child has ended.
+inline reaped wait_for(pid_t pid) noexcept {
+  int status = 0;
+  const pid_t ended = repeat([&] { return ::waitpid(pid, &status, 0); });
+  return {ended, status};
 }
 /// setpgid(2); 0 stands for the calling process.
 inline int join_group(pid_t pid, pid_t group) noexcept {
   return once([&] { return ::setpgid(pid, group); });
 }
-inline int memory_file(const char* name) noexcept {
-  return once([&] { return ::memfd_create(name, MFD_CLOEXEC); });
+/// The calling process gets this signal when its parent ends. Cleared by a change of user and by executing a program
+/// with the set-user-id bit (prctl(2)).
+inline int signal_on_parents_end(int signal) noexcept {
+  return once([&] { return ::prctl(PR_SET_PDEATHSIG, signal); });
 }
-inline int truncate(int fd, std::size_t size) noexcept {
-  return repeat([&] { return ::ftruncate(fd, static_cast<off_t>(size)); });
+
+inline int kill(pid_t pid, int signal) noexcept {
+  return once([&] { return ::kill(pid, signal); });
+}
+/// `how` as pthread_sigmask(3) has it; of the calling thread.
+inline int signal_mask(int how, const sigset_t& signals, sigset_t* before = nullptr) noexcept {
+  return -::pthread_sigmask(how, &signals, before);
+}
+inline int signal_action(int signal, const struct sigaction& action, struct sigaction* before = nullptr) noexcept {
+  return once([&] { return ::sigaction(signal, &action, before); });
+}
+/// Takes one that is pending, and does not wait: its number, or -EAGAIN.
+inline int take_pending(const sigset_t& signals) noexcept {
+  const timespec at_once{};
+  return repeat([&] { return ::sigtimedwait(&signals, nullptr, &at_once); });
 }
 inline int signal_descriptor(const sigset_t& signals) noexcept {
   return once([&] { return ::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC); });
 }
+
 inline int set_close_on_exec(int fd, bool on) noexcept {
   return once([&] { return ::fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); });
 }
+/// Another descriptor of the same file, `at_least` or above; closed on exec.
+inline int duplicate(int fd, int at_least) noexcept {
+  return once([&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, at_least); });
+}
+/// The same as descriptor `target`; not closed on exec.
+inline int duplicate_onto(int fd, int target) noexcept {
+  return repeat([&] { return ::dup2(fd, target); });
+}
+
 inline int limit(int resource, const rlimit& wanted) noexcept {
   return once([&] { return ::setrlimit(static_cast<__rlimit_resource>(resource), &wanted); });
 }
-inline int open(const char* path, int flags, mode_t mode = 0) noexcept {
-  return repeat([&] { return ::open(path, flags | O_CLOEXEC, mode); });
+inline int current_limit(int resource, rlimit& now) noexcept {
+  return once([&] { return ::getrlimit(static_cast<__rlimit_resource>(resource), &now); });
 }
-inline int listen(int fd, int backlog) noexcept {
-  return once([&] { return ::listen(fd, backlog); });
+/// Of the calling thread, on Linux (setpriority(2), "C library/kernel differences").
+inline int set_nice(int level) noexcept {
+  return once([&] { return ::setpriority(PRIO_PROCESS, 0, level); });
 }
-inline int accept(int fd) noexcept {
-  return repeat([&] { return ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); });
+/// A level from -20 to 19; it cannot fail for the calling thread.
+inline int nice() noexcept { return ::getpriority(PRIO_PROCESS, 0); }
+/// Of the calling thread.
+inline int set_cores(const cpu_set_t& cores) noexcept {
+  return once([&] { return ::sched_setaffinity(0, sizeof cores, &cores); });
+}
+inline int cores(std::size_t size, cpu_set_t& mask) noexcept {
+  return once([&] { return ::sched_getaffinity(0, size, &mask); });
 }
 
 }  // namespace udppump::sys

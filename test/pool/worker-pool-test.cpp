@@ -931,7 +931,7 @@ TEST(pool, options_out_of_range_are_refused_before_anything_is_bound) {
     }
     return "accepted";
   };
-  EXPECT_THAT(why({.workers = 100'000}), HasSubstr("absurd"));
+  EXPECT_THAT(why({.workers = 100'000}), HasSubstr("too many"));
   EXPECT_THAT(why({.nice = 20}), HasSubstr("-20 and 19"));
   EXPECT_THAT(why({.socket = {.receive_offload = true}, .redeliver = redelivery{}}), HasSubstr("exclude each other"));
   EXPECT_THAT(why({.model = worker_model::threads, .reexecute = true}), HasSubstr("processes"));

@@ -13,10 +13,10 @@
 namespace udppump::detail {
 
 /// Gives the datagrams of workers that died to others, by redelivery's rules. In the parent.
-class hand_over {
+class redeliverer {
  public:
   /// Opens the poison file; throws std::system_error. All arguments outlive this object.
-  hand_over(const redelivery& rules, board& shared, const std::vector<datagram_socket>& sockets, const pool_log& log);
+  redeliverer(const redelivery& rules, board& shared, const std::vector<datagram_socket>& sockets, const pool_log& log);
 
   /// Whom the poison file is to belong to, so that a pool that takes over as that user can open it; -1: as it is.
   void give_file_to(uid_t user, gid_t group) const;

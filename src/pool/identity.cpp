@@ -1,15 +1,14 @@
-#include "pool/become.hpp"
+#include "pool/identity.hpp"
 
 #include <grp.h>
 #include <pwd.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <optional>
 
 #include "sys/failure.hpp"
+#include "sys/sys_user.hpp"
 
 namespace udppump::detail {
 
@@ -42,8 +41,9 @@ std::vector<gid_t> groups_of(const std::string& name, gid_t main) {
 }
 
 bool has_groups(std::vector<gid_t> wanted) {
-  std::vector<gid_t> present(static_cast<std::size_t>(std::max(0, ::getgroups(0, nullptr))));
-  if (::getgroups(static_cast<int>(present.size()), present.data()) < 0) return false;
+  std::vector<gid_t> present;
+  present.resize(static_cast<std::size_t>(std::max(0, sys::supplementary_groups(present))));
+  if (sys::supplementary_groups(present) < 0) return false;
   std::sort(present.begin(), present.end());
   std::sort(wanted.begin(), wanted.end());
   return present == wanted;
@@ -81,13 +81,13 @@ identity::identity(const privileges& wanted) : no_new_privileges_{wanted.no_new_
     groups_ = name.empty() ? std::vector<gid_t>{group_} : groups_of(name, group_);
   }
   // Already so (a pool that takes over from one that became it): nothing to change, and no privilege needed.
-  if (user_ == ::geteuid() && user_ == ::getuid() && (group_ == none || group_ == ::getegid()) && user_ != 0 &&
-      (!wanted.groups || has_groups(groups_))) {
+  if (user_ == sys::effective_user() && user_ == sys::real_user() &&
+      (group_ == none || group_ == sys::effective_group()) && user_ != 0 && (!wanted.groups || has_groups(groups_))) {
     user_ = static_cast<uid_t>(-1);
     group_ = none;
     sets_groups_ = false;
   }
-  if ((user_ != static_cast<uid_t>(-1) || group_ != none || sets_groups_) && ::geteuid() != 0) {
+  if ((user_ != static_cast<uid_t>(-1) || group_ != none || sets_groups_) && sys::effective_user() != 0) {
     fail(EPERM, "becoming user \"" + wanted.user +
                     "\" takes root (or a service manager that sets the user itself, as "
                     "systemd's User= does)");
@@ -95,15 +95,18 @@ identity::identity(const privileges& wanted) : no_new_privileges_{wanted.no_new_
 }
 
 void identity::assume() const {
-  if (sets_groups_ && ::setgroups(groups_.size(), groups_.data()) != 0) fail(errno, "setgroups");
-  if (group_ != static_cast<gid_t>(-1) && ::setresgid(group_, group_, group_) != 0) {
-    fail(errno, "setresgid " + std::to_string(group_));
-  }
+  const auto must = [](int result, const std::string& what) {
+    if (result < 0) fail(result, what + ": requires root with CAP_SETUID and CAP_SETGID");
+  };
+  if (sets_groups_) must(sys::set_supplementary_groups(groups_), "setgroups");
+  if (group_ != static_cast<gid_t>(-1)) must(sys::set_groups(group_), "setresgid " + std::to_string(group_));
   if (user_ != static_cast<uid_t>(-1)) {
-    if (::setresuid(user_, user_, user_) != 0) fail(errno, "setresuid " + std::to_string(user_));
-    if (user_ != 0 && ::setuid(0) == 0) fail(EPERM, "privileges were dropped, and could be had back");
+    must(sys::set_users(user_), "setresuid " + std::to_string(user_));
+    if (user_ != 0 && sys::set_effective_user(0) == 0) {
+      fail(EPERM, "privileges were dropped, and could be had back; start without CAP_SETUID in the inheritable set");
+    }
   }
-  if (no_new_privileges_ && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail(errno, "prctl PR_SET_NO_NEW_PRIVS");
+  if (no_new_privileges_ && sys::set_no_new_privileges() < 0) fail(EINVAL, "prctl PR_SET_NO_NEW_PRIVS");
 }
 
 }  // namespace udppump::detail

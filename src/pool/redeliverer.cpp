@@ -1,4 +1,4 @@
-#include "pool/hand_over.hpp"
+#include "pool/redeliverer.hpp"
 
 #include <time.h>
 
@@ -7,7 +7,7 @@
 
 #include "socket/control_message.hpp"
 #include "sys/failure.hpp"
-#include "sys/sys_process.hpp"
+#include "sys/sys_file.hpp"
 
 namespace udppump::detail {
 
@@ -34,8 +34,8 @@ std::string time_now() {
 
 }  // namespace
 
-hand_over::hand_over(const redelivery& rules, board& shared, const std::vector<datagram_socket>& sockets,
-                     const pool_log& log)
+redeliverer::redeliverer(const redelivery& rules, board& shared, const std::vector<datagram_socket>& sockets,
+                         const pool_log& log)
     : rules_{rules}, shared_{shared}, sockets_{sockets}, log_{log} {
   if (rules_.poison_file.empty()) return;
   const int opened = sys::open(rules_.poison_file.c_str(), O_WRONLY | O_APPEND | O_CREAT, 0600);
@@ -43,12 +43,12 @@ hand_over::hand_over(const redelivery& rules, board& shared, const std::vector<d
   file_ = descriptor{opened};
 }
 
-void hand_over::give_file_to(uid_t user, gid_t group) const {
+void redeliverer::give_file_to(uid_t user, gid_t group) const {
   // /dev/full and the like may not be given away, and need not be.
-  if (file_) static_cast<void>(::fchown(file_.fd(), user, group) == 0);
+  if (file_) static_cast<void>(sys::set_owner(file_.fd(), user, group));
 }
 
-bool hand_over::rescue(std::size_t page) {
+bool redeliverer::rescue(std::size_t page) {
   bool offered = false;
   board_header& header = shared_.header();
   if (!shared_.keeps_datagrams()) return false;
@@ -75,7 +75,7 @@ bool hand_over::rescue(std::size_t page) {
   return offered;
 }
 
-bool hand_over::offer_again(kept_datagram& kept) {
+bool redeliverer::offer_again(kept_datagram& kept) {
   board_header& header = shared_.header();
   if (++kept.deaths > rules_.most) {
     poison(kept);
@@ -89,7 +89,7 @@ bool hand_over::offer_again(kept_datagram& kept) {
   return true;
 }
 
-void hand_over::poison(const kept_datagram& kept) {
+void redeliverer::poison(const kept_datagram& kept) {
   add(shared_.header().poisoned, 1);
   const std::string what = describe(kept);
   std::string fate = "dropped";
@@ -109,7 +109,7 @@ void hand_over::poison(const kept_datagram& kept) {
                {{"deaths", std::to_string(kept.deaths)}});
 }
 
-void hand_over::give_up() {
+void redeliverer::give_up() {
   const kept_row row = shared_.offered();
   for (std::uint32_t at = 0; at < row.size(); ++at) {
     kept_datagram& one = row[at];
@@ -121,7 +121,7 @@ void hand_over::give_up() {
   }
 }
 
-kept_datagram* hand_over::free_one() noexcept {
+kept_datagram* redeliverer::free_one() noexcept {
   const kept_row row = shared_.offered();
   for (std::uint32_t at = 0; at < row.size(); ++at) {
     kept_datagram& one = row[at];
@@ -130,7 +130,7 @@ kept_datagram* hand_over::free_one() noexcept {
   return nullptr;
 }
 
-std::string hand_over::describe(const kept_datagram& kept) const {
+std::string redeliverer::describe(const kept_datagram& kept) const {
   const address from =
       address::from_sockaddr(reinterpret_cast<const sockaddr*>(&kept.from), kept.header.msg_hdr.msg_namelen).unmapped();
   const address to = kept.socket < sockets_.size() ? sockets_[kept.socket].local() : address{};

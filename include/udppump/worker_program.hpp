@@ -1,0 +1,32 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "udppump/export.hpp"
+
+namespace udppump {
+
+/// A program that a pool runs copies of: found, and looked at, before anything is bound.
+class UDPPUMP_EXPORT worker_program {
+ public:
+  /// `command` is the program, looked up in PATH where it has no slash, and its arguments. Throws std::system_error:
+  /// ENOENT where it is not there, EACCES where it may not be executed.
+  explicit worker_program(std::vector<std::string> command);
+
+  const std::string& path() const noexcept { return path_; }
+  const std::vector<std::string>& arguments() const noexcept { return arguments_; }
+
+ private:
+  std::string path_;
+  std::vector<std::string> arguments_;
+};
+
+/// How a pool runs programs.
+struct program_options {
+  /// A copy that has lived so long counts as serving, which a reload waits for before it stops the old one.
+  std::chrono::milliseconds ready_after = std::chrono::milliseconds{200};
+};
+
+}  // namespace udppump

@@ -1,0 +1,50 @@
+#include "pool/checked_options.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace udppump::detail {
+
+namespace {
+
+constexpr std::size_t most_workers = 4096;
+/// Keeps "for ever" from overflowing the clock.
+constexpr std::chrono::hours longest_time{24 * 365};
+
+std::chrono::milliseconds bounded(std::chrono::milliseconds time) {
+  if (time.count() < 0) throw std::invalid_argument{"a time of the pool's options is negative; at least 0"};
+  return std::min<std::chrono::milliseconds>(time, longest_time);
+}
+
+}  // namespace
+
+pool_options checked(pool_options options) {
+  const auto refuse = [](const std::string& why) { throw std::invalid_argument{why}; };
+  if (options.workers == 0) options.workers = usable_cores();
+  if (options.workers > most_workers) {
+    refuse("workers: " + std::to_string(options.workers) + " is too many; at most " + std::to_string(most_workers));
+  }
+  const bool threads = options.model == worker_model::threads;
+  if (threads && options.reexecute) refuse("reexecute requires processes, and model is threads; omit one of them");
+  if (options.redeliver && options.redeliver_limit == 0) refuse("redeliver_limit is 0; at least 1");
+  if (options.redeliver && options.redeliver_limit > 1 << 20) refuse("redeliver_limit is above 1 MiB");
+  if (options.redeliver && options.socket.receive_offload) {
+    refuse("redeliver and receive_offload exclude each other: a joined read holds many datagrams, and one can be kept");
+  }
+  if (options.nice && (*options.nice < -20 || *options.nice > 19)) {
+    refuse("nice: " + std::to_string(*options.nice) + " is not between -20 and 19");
+  }
+  if (options.restart.crash_limit == 0) refuse("restart.crash_limit is 0; at least 1");
+  for (auto* const time : {&options.stop_timeout, &options.start_timeout, &options.restart.healthy_after,
+                           &options.restart.first_delay, &options.restart.longest_delay}) {
+    *time = bounded(*time);
+  }
+  return options;
+}
+
+program_options checked(program_options options) {
+  options.ready_after = bounded(options.ready_after);
+  return options;
+}
+
+}  // namespace udppump::detail

@@ -1,0 +1,91 @@
+#include "pool/pool_parent.hpp"
+
+#include <stdexcept>
+
+#include "pool/checked_options.hpp"
+#include "pool/fork_launcher.hpp"
+#include "pool/program_launcher.hpp"
+#include "pool/self_launcher.hpp"
+#include "pool/supervisor.hpp"
+#include "pool/thread_launcher.hpp"
+#include "pool/worker_setup.hpp"
+
+namespace udppump::detail {
+
+namespace {
+
+constexpr std::chrono::seconds take_over_margin{10};
+
+std::unique_ptr<launcher> make_launcher(const launch_context& context, const own_command& own, worker_body body,
+                                        std::shared_ptr<const void> alive) {
+  if (context.options.model == worker_model::threads) {
+    return std::make_unique<thread_launcher>(context, std::move(body), std::move(alive));
+  }
+  if (context.options.reexecute) return std::make_unique<self_launcher>(context, own);
+  return std::make_unique<fork_launcher>(context, std::move(body));
+}
+
+}  // namespace
+
+pool_parent::pool_parent(pool_options options)
+    : options_{checked(std::move(options))},
+      log_{options_.log},
+      own_{own_command::look_up()},
+      sockets_{options_.socket} {
+  const identity become{options_.become};
+  open(become);
+  board_.emplace(2 * options_.workers, options_.redeliver ? options_.redeliver_limit : 0);
+  if (options_.redeliver) {
+    redelivers_.emplace(*options_.redeliver, *board_, sockets_.all(), log_);
+    redelivers_->give_file_to(become.user(), become.group());
+  }
+  context_.emplace(launch_context{.options = options_, .shared = *board_, .sockets = sockets_});
+  reserve_for_workers(options_);
+  become.assume();
+}
+
+/// Sockets, from whoever has them.
+void pool_parent::open(const identity& become) {
+  std::optional<predecessor> before = predecessor::inherited();
+  if (!before && !options_.take_over.empty()) before = predecessor::at(options_.take_over);
+  auto passed = before ? before->take_sockets() : service_manager::take_sockets();
+  descriptor listener = before ? before->take_listener() : descriptor{};
+  std::vector<wanted_address> wanted;
+  for (const std::string& text : options_.bind) wanted.push_back(wanted_address::parse(text));
+  sockets_.open(std::move(wanted), std::move(passed), before.has_value(), log_);
+  if (!options_.take_over.empty() && !listener) {
+    listener = listen_for_successors(options_.take_over, become.user(), become.group());
+  }
+  // From here on the path is removed if the rest fails.
+  takes_over_.emplace(own_, std::move(listener), options_.take_over, std::move(before),
+                      options_.start_timeout + take_over_margin, log_);
+}
+
+int pool_parent::run(worker_body body) {
+  const auto start = make_launcher(*context_, own_, std::move(body), shared_from_this());
+  return supervise(*start, {});
+}
+
+int pool_parent::run(const worker_program& program, const program_options& options) {
+  if (options_.model == worker_model::threads) {
+    throw std::invalid_argument{"a program cannot run as a thread; set model to processes"};
+  }
+  if (options_.redeliver) {
+    throw std::invalid_argument{"redeliver requires handlers, as a program receives by itself; omit redeliver"};
+  }
+  program_launcher start{*context_, program};
+  return supervise(start, checked(options).ready_after);
+}
+
+int pool_parent::supervise(launcher& start, std::chrono::milliseconds ready_after) {
+  supervisor parent{{.context = *context_,
+                     .start = start,
+                     .service = service_,
+                     .log = log_,
+                     .takes_over = *takes_over_,
+                     .redelivers = redelivers_ ? &*redelivers_ : nullptr,
+                     .ready_after = ready_after}};
+  return parent.run();
+}
+
+}  // namespace udppump::detail

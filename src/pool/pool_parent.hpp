@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "pool/board.hpp"
+#include "pool/identity.hpp"
+#include "pool/own_command.hpp"
+#include "pool/pool_core.hpp"
+#include "pool/pool_log.hpp"
+#include "pool/pool_sockets.hpp"
+#include "pool/redeliverer.hpp"
+#include "pool/service_manager.hpp"
+#include "pool/take_over.hpp"
+
+namespace udppump::detail {
+
+/// What the parent of workers has from its making on: sockets, the shared board, the way to a successor. Made as a
+/// shared_ptr, since threads that cannot be ended keep it.
+class pool_parent : public pool_core, public std::enable_shared_from_this<pool_parent> {
+ public:
+  explicit pool_parent(pool_options options);
+
+  int run(worker_body body) override;
+  int run(const worker_program& program, const program_options& options) override;
+  void request(std::uint32_t what) noexcept override { board_->request(what); }
+  const std::vector<datagram_socket>& sockets() const noexcept override { return sockets_.all(); }
+  std::size_t workers() const noexcept override { return options_.workers; }
+
+ private:
+  void open(const identity& become);
+  int supervise(launcher& start, std::chrono::milliseconds ready_after);
+
+  const pool_options options_;
+  const pool_log log_;
+  const own_command own_;
+  const service_manager service_;
+  pool_sockets sockets_;
+  std::optional<take_over> takes_over_;
+  std::optional<board> board_;
+  std::optional<redeliverer> redelivers_;
+  std::optional<launch_context> context_;
+};
+
+}  // namespace udppump::detail

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "pool/launcher.hpp"
+
+namespace udppump::detail {
+
+/// Workers are executions of a program that knows nothing of this library.
+class program_launcher : public launcher {
+ public:
+  program_launcher(const launch_context& context, worker_program program)
+      : context_{context}, program_{std::move(program)} {}
+
+  std::unique_ptr<running_worker> start(const assignment& what) override;
+  bool keeps_pages() const noexcept override { return false; }
+
+ private:
+  /// What it finds its sockets by (sd_listen_fds(3)).
+  std::vector<std::string> environment(std::size_t number) const;
+
+  const launch_context& context_;
+  const worker_program program_;
+};
+
+}  // namespace udppump::detail

@@ -1,0 +1,71 @@
+#include "pool/worker_process.hpp"
+
+#include <cstdio>
+
+#include "pool/worker_setup.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
+
+namespace udppump::detail {
+
+std::optional<worker_end> worker_process::ended() {
+  if (pid_ <= 0) return {};
+  const auto [pid, status] = sys::waitpid(pid_);
+  if (pid == 0) return {};
+  pid_ = 0;
+  worker_end end{.words = last_words(page_)};
+  if (pid < 0) {
+    end.words = "another part of the program waited for it; wait for your own children only, by their ids";  // ECHILD
+    return end;
+  }
+  end.by_signal = WIFSIGNALED(status);
+  end.code = end.by_signal ? WTERMSIG(status) : WEXITSTATUS(status);
+  end.hopeless = !end.by_signal && end.code >= status_no_setup && !end.words.empty();
+  return end;
+}
+
+worker_process::~worker_process() {
+  if (pid_ <= 0) return;
+  static_cast<void>(sys::kill(pid_, SIGKILL));
+  static_cast<void>(sys::wait_for(pid_));
+}
+
+bool worker_process::kill() noexcept {
+  if (pid_ > 0) static_cast<void>(sys::kill(pid_, SIGKILL));
+  return true;
+}
+
+void paged_worker_process::ask_to_stop() noexcept {
+  page_.orders.fetch_or(order_stop, std::memory_order_release);
+  shared_.notify(at_);
+}
+
+pid_t fork_worker(const launch_context& context, const assignment& what, const std::function<int()>& in_child) {
+  // What is in the buffers now would be written by both.
+  std::fflush(nullptr);
+  const pid_t parent = sys::process_id();
+  const pid_t pid = sys::fork();
+  if (pid == -EAGAIN) {
+    fail(pid, "fork: raise the limit on processes (ulimit -u, systemd's TasksMax=), or ask for fewer workers");
+  }
+  if (pid == -ENOMEM) fail(pid, "fork: ask for fewer workers, or give the machine more memory");
+  if (pid < 0) fail(pid, "fork");
+  if (pid > 0) {
+    context.shared.page(what.page).pid = pid;
+    return pid;
+  }
+  int status = status_no_setup;
+  try {
+    for (const int fd : context.parents_own) sys::close(fd);
+    if (end_with_parent(parent)) {
+      set_up_worker(context.options, what.number, false);
+      status = in_child();
+    }
+  } catch (const std::exception& refused) {
+    leave_last_words(context.shared.page(what.page), refused.what());
+  }
+  std::fflush(nullptr);
+  sys::end_child(status);
+}
+
+}  // namespace udppump::detail

@@ -1,0 +1,80 @@
+#pragma once
+
+// Files, shared memory, and the Unix sockets by which pools take over. As sys.hpp: each returns what the call returns,
+// or -errno, and EINTR is decided here.
+
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sys/sys.hpp"
+
+namespace udppump::sys {
+
+inline int open(const char* path, int flags, mode_t mode = 0) noexcept {
+  return repeat([&] { return ::open(path, flags | O_CLOEXEC, mode); });
+}
+inline int status(int fd, struct stat& about) noexcept {
+  return once([&] { return ::fstat(fd, &about); });
+}
+inline int status(const char* path, struct stat& about) noexcept {
+  return once([&] { return ::stat(path, &about); });
+}
+/// Of a symbolic link itself.
+inline int link_status(const char* path, struct stat& about) noexcept {
+  return once([&] { return ::lstat(path, &about); });
+}
+inline int may_execute(const char* path) noexcept {
+  return once([&] { return ::access(path, X_OK); });
+}
+inline ssize_t read_link(const char* path, char* to, std::size_t size) noexcept {
+  return once([&] { return ::readlink(path, to, size); });
+}
+inline int set_mode(const char* path, mode_t mode) noexcept {
+  return once([&] { return ::chmod(path, mode); });
+}
+inline int set_owner(const char* path, uid_t user, gid_t group) noexcept {
+  return once([&] { return ::chown(path, user, group); });
+}
+inline int set_owner(int fd, uid_t user, gid_t group) noexcept {
+  return once([&] { return ::fchown(fd, user, group); });
+}
+
+inline int memory_file(const char* name) noexcept {
+  return once([&] { return ::memfd_create(name, MFD_CLOEXEC); });
+}
+inline int truncate(int fd, std::size_t size) noexcept {
+  return repeat([&] { return ::ftruncate(fd, static_cast<off_t>(size)); });
+}
+/// Memory that is the file's, or null and -errno.
+struct mapping {
+  void* at;
+  int error;
+};
+inline mapping map_file(int fd, std::size_t size, int protection) noexcept {
+  void* const at = ::mmap(nullptr, size, protection, MAP_SHARED, fd, 0);
+  return at == MAP_FAILED ? mapping{nullptr, -errno} : mapping{at, 0};
+}
+
+inline int watch_files() noexcept {
+  return once([&] { return ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC); });
+}
+inline int watch_file(int watch, const char* path, std::uint32_t events) noexcept {
+  return once([&] { return ::inotify_add_watch(watch, path, events); });
+}
+
+inline int listen(int fd, int backlog) noexcept {
+  return once([&] { return ::listen(fd, backlog); });
+}
+inline int accept(int fd) noexcept {
+  return repeat([&] { return ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); });
+}
+/// Of Unix sockets; closed on exec.
+inline int socket_pair(int type, int ends[2]) noexcept {
+  return once([&] { return ::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends); });
+}
+
+}  // namespace udppump::sys
