@@ -66,6 +66,15 @@ TEST(comparison, one_worker_is_never_faster_than_the_ideal_on_what_it_really_did
   }
 }
 
+TEST(comparison, a_run_whose_requests_left_late_is_not_valid) {
+  auto options = small();
+  options.repetitions = 1;
+  options.queues = {queue_kind::shared};
+  EXPECT_EQ(compare(options).valid_repetitions(), 1u);
+  options.lag_limit = 0;
+  EXPECT_EQ(compare(options).valid_repetitions(), 0u);
+}
+
 TEST(comparison, an_interrupt_leaves_whole_repetitions) {
   auto options = small();
   options.repetitions = 100;
@@ -156,7 +165,7 @@ TEST(comparison, repetitions_that_are_not_valid_are_left_out_whole) {
 
 TEST(comparison, a_queue_that_lost_too_much_has_no_percentile) {
   auto compared = made_up(1, [](queue_kind, unsigned) { return 1ms; });
-  compared.runs[1].work.result.counts = {.sent = 110, .answered = 100, .lost = 10};
+  compared.runs[1].work.result.counts = {.sent = 107, .unsent = 3, .answered = 100, .lost = 7};
   EXPECT_TRUE(std::isinf(compared.runs[1].work.latency(99)));
   EXPECT_EQ(compared.missing(queue_kind::sharded), 10u);
   EXPECT_THAT(to_sentence(compared), HasSubstr("and not within any time by sharded, which left more than one in 100"));

@@ -158,7 +158,10 @@ TEST(load_run, the_warmup_is_sent_but_not_counted) {
   const auto counted = std::ranges::count_if(result.records, [](const auto& each) { return each.intended >= 250ms; });
   EXPECT_EQ(result.counts.sent, static_cast<std::uint64_t>(counted));
   EXPECT_EQ(result.latency.count(), result.counts.sent);
+  EXPECT_EQ(result.lag.count(), result.counts.sent);
   EXPECT_LT(result.counts.sent, server.received());
+  const nanoseconds last_sent = result.records.back().intended + result.records.back().lag;
+  EXPECT_EQ(result.measured, std::max(500ms + 0ns, last_sent) - 250ms);
 }
 
 TEST(load_run, flows_take_several_source_addresses_in_turn) {
@@ -246,7 +249,26 @@ TEST(load_run, a_target_that_goes_away_leaves_losses_and_icmp_errors) {
   EXPECT_TRUE(gone);
   EXPECT_GT(result.counts.answered, 0u);
   EXPECT_GT(result.counts.lost, 0u);
+  EXPECT_EQ(result.counts.unsent, 0u);  // an ICMP error is of the request before, and this one is sent again
   EXPECT_GT(result.icmp_errors, 0u);
+}
+
+TEST(load_run, an_answer_counts_from_when_it_came_and_not_from_when_it_was_read) {
+  const mangling_server server{{}};
+  auto options = to(server.local());
+  options.plan.rate = 500;
+  const auto slow_reader = [](const load_progress&) { std::this_thread::sleep_for(100ms); };
+  const auto result = run_load(options, work_requests{1}, {.every = 1ms, .report = slow_reader});
+  EXPECT_EQ(result.counts.answered, server.received());
+  EXPECT_LT(result.latency.percentile(50), 25ms);  // most of them waited longer here
+}
+
+TEST(load_run, what_could_not_be_sent_waited_longest) {
+  load_result result;
+  for (int i = 0; i < 98; ++i) result.latency.add(1ms);
+  EXPECT_LT(result.percentile(99), unanswered);
+  result.counts.unsent = 2;
+  EXPECT_EQ(result.percentile(99), unanswered);
 }
 
 TEST(load_run, progress_is_reported_and_an_interrupt_ends_it_early) {
@@ -314,6 +336,8 @@ TEST(load_run, the_lag_is_a_share_of_what_was_measured) {
     result.lag.add(i < 98 ? 0ns : 500ns);
   }
   EXPECT_EQ(result.lag_share(), 0.25);  // of the 99th percentiles
+  EXPECT_EQ(invalidity(result, 0.25), "");
+  EXPECT_THAT(invalidity(result, 0.2), HasSubstr("25% of the latency's"));
 }
 
 }  // namespace

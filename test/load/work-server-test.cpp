@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <fstream>
 #include <numeric>
 #include <set>
@@ -38,6 +39,7 @@ void expect_served(const work_options& options, const char* waiter) {
   EXPECT_EQ(result.counts.duplicates, 0u);
   const auto served = server.served();
   EXPECT_EQ(served.size(), options.workers);
+  EXPECT_GT(std::ranges::count_if(served, [](std::uint64_t each) { return each > 0; }), 1);
   EXPECT_EQ(std::accumulate(served.begin(), served.end(), std::uint64_t{0}), result.counts.sent);
   EXPECT_GT(server.context_switches(), 0u);
   std::vector<std::uint64_t> by_worker(options.workers);
