@@ -86,6 +86,65 @@ TEST_P(pump_when, receiving_is_refused_for_a_while_it_tries_again_without_a_spin
   }
 }
 
+TEST_P(pump_when, receiving_is_refused_seven_times_it_goes_on_at_once_and_forgets_them_with_each_success) {
+  int received = 0;
+  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  settle(pump);
+  for (int round = 1; round <= 3; ++round) {
+    ASSERT_FALSE(client.send("waits"));
+    const fault::injection refused{{.call = "recvfrom", .error = ENOBUFS, .times = 7, .fd = socket.fd()}};
+    ASSERT_TRUE(readable(pump.wake_fd(), patience));
+    ASSERT_FALSE(pump.dispatch());
+    EXPECT_EQ(received, round) << "paused";
+    EXPECT_EQ(refused.hits(), 7);
+    settle(pump);
+  }
+}
+
+TEST_P(pump_when, receiving_is_refused_an_empty_queue_ends_the_series_too) {
+  int received = 0;
+  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  {
+    const fault::injection refused{{.call = "recvfrom", .error = ENOBUFS, .times = 7, .fd = socket.fd()}};
+    settle(pump);  // seven refusals, and then nothing is there
+    ASSERT_EQ(refused.hits(), 7);
+  }
+  ASSERT_FALSE(client.send("waits"));
+  const fault::injection refused{{.call = "recvfrom", .error = ENOBUFS, .times = 1, .fd = socket.fd()}};
+  ASSERT_TRUE(readable(pump.wake_fd(), patience));
+  ASSERT_FALSE(pump.dispatch());
+  EXPECT_EQ(received, 1) << "paused";
+}
+
+TEST_P(pump_when, there_is_no_memory_to_receive_it_pauses_at_once) {
+  int received = 0;
+  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  settle(pump);
+  ASSERT_FALSE(client.send("waits"));
+  const fault::injection refused{{.call = "recvfrom", .error = ENOMEM, .times = 1, .fd = socket.fd()}};
+  ASSERT_TRUE(readable(pump.wake_fd(), patience));
+  ASSERT_FALSE(pump.dispatch());
+  EXPECT_EQ(refused.hits(), 1);
+  EXPECT_EQ(received, 0) << "no pause";
+  EXPECT_TRUE(serve_until(pump, [&] { return received == 1; }));
+}
+
+TEST_P(pump_when, datagrams_come_while_their_wake_up_is_cleared_none_waits_without_one) {
+  for (const int sent : {1, 3}) {
+    int received = 0;
+    pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam(), .budget_datagrams = 1}};
+    settle(pump);
+    const fault::injection race{{.call = "read", .times = 1, .fd = pump.wake_fd(), .meanwhile = [&] {
+                                   for (int number = 0; number < sent; ++number) ASSERT_FALSE(client.send("x"));
+                                   ASSERT_TRUE(readable(pump.wake_fd(), patience));
+                                 }}};
+    ASSERT_FALSE(pump.dispatch());
+    ASSERT_EQ(race.hits(), 1);
+    EXPECT_TRUE(received == sent || readable(pump.wake_fd())) << received << " of " << sent;
+    EXPECT_TRUE(serve_until(pump, [&] { return received == sent; }));
+  }
+}
+
 TEST_P(pump_when, receiving_is_refused_run_goes_on_too) {
   int received = 0;
   pump pump{socket,

@@ -145,6 +145,7 @@ TEST_P(pump_under, a_datagram_over_the_limit_is_cut_and_says_how_long_it_was) { 
     EXPECT_EQ(sizes[0], (std::pair<std::size_t, std::size_t>{100, 100}));
     EXPECT_EQ(sizes[1], (std::pair<std::size_t, std::size_t>{100, 9000}));
     EXPECT_EQ(pump.stats().truncated, 1u);
+    EXPECT_EQ(pump.stats().bytes, 200u);  // what was cut off is not counted
   }
 }
 

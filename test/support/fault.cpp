@@ -52,6 +52,10 @@ std::optional<rule> rule_for(const char* call, int fd) {
 /// The error to fail with; 0 to let the call through.
 int error_for(const char* call, int fd) {
   const auto found = rule_for(call, fd);
+  if (found && found->meanwhile) {
+    found->meanwhile();
+    return 0;
+  }
   return found ? found->error : 0;
 }
 

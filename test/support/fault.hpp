@@ -1,6 +1,7 @@
 #pragma once
 
 #include <climits>
+#include <functional>
 #include <string>
 
 namespace fault {
@@ -17,6 +18,8 @@ struct rule {
   int fd = -1;
   /// sendmmsg alone: it does not fail, but sends at most so many datagrams, and says so.
   unsigned at_most = 0;
+  /// The call does not fail, but this happens first, on its thread.
+  std::function<void()> meanwhile = {};
 };
 
 /// While it lives, calls made by the library (or the test itself) fail as the rule says. Any thread.
