@@ -92,10 +92,10 @@ void drain_by_pump(udppump::worker& self, stopwatch& watch) {
 }
 
 void drain_by_worker(udppump::worker& self, stopwatch& watch) {
-  udppump::pump* only = nullptr;
-  udppump::pump member{self.pumps(), self.sockets()[0], [&](udppump::datagram&) {
-                         if (!watch.count()) only->stop();
-                       }};
+  udppump::grouped_pump* only = nullptr;
+  udppump::grouped_pump member = self.pumps().add(self.sockets()[0], [&](udppump::datagram&) {
+    if (!watch.count()) only->stop();
+  });
   only = &member;
   static_cast<void>(self.pumps().run());
 }

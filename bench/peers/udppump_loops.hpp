@@ -6,6 +6,7 @@
 #include <span>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "peers/libevent_loop.hpp"
 #include "peers/message.hpp"
@@ -35,7 +36,8 @@ class udppump_run {
               [this](udppump::datagram& received) {
                 if (!handler_(received)) pump_.stop();
               },
-              {.waiter = waiter}} {}
+              {},
+              waiter} {}
 
   void serve() { throw_if(pump_.run(), "pump::run"); }
 
@@ -54,7 +56,8 @@ class udppump_dispatch {
       : handler_{std::move(handler)},
         pump_{sockets.front(),
               [this](udppump::datagram& received) { going_ = handler_(received) && going_; },
-              {.waiter = waiter}} {}
+              {},
+              waiter} {}
 
   void serve() {
     going_ = true;
@@ -82,7 +85,7 @@ class udppump_on_libevent {
       if (!handler_(received)) event_base_loopbreak(base_.get());
     };
     for (auto& socket : sockets) {
-      auto& pump = pumps_.emplace_back(socket, on_datagram, udppump::pump_options{.waiter = waiter});
+      auto& pump = pumps_.emplace_back(socket, on_datagram, udppump::pump_options{}, waiter);
       watches_.emplace_back(base_.get(), pump);
     }
   }
@@ -107,7 +110,7 @@ class udppump_group_on_libevent {
     const auto on_datagram = [this](udppump::datagram& received) {
       if (!handler_(received)) event_base_loopbreak(base_.get());
     };
-    for (auto& socket : sockets) pumps_.emplace_back(group_, socket, on_datagram);
+    for (auto& socket : sockets) pumps_.push_back(group_.add(socket, on_datagram));
     watch_.emplace(base_.get(), group_);
   }
 
@@ -117,7 +120,7 @@ class udppump_group_on_libevent {
   base_ptr base_{event_base_new()};
   Handler handler_;
   udppump::pump_group group_;
-  std::deque<udppump::pump> pumps_;
+  std::vector<udppump::grouped_pump> pumps_;
   std::optional<udppump::libevent_watch> watch_;
 };
 

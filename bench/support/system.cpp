@@ -85,7 +85,7 @@ void give_up_after(std::chrono::seconds limit) {
 std::optional<std::string> why_unavailable(udppump::waiter_kind kind) {
   try {
     auto socket = udppump::datagram_socket::bind(udppump::address::parse("127.0.0.1:0"));
-    udppump::pump pump{socket, [](udppump::datagram&) {}, {.waiter = kind}};
+    udppump::pump pump{socket, [](udppump::datagram&) {}, {}, kind};
     const auto report = pump.waiter();
     return report.kind == kind ? std::nullopt : std::optional{report.fallback};
   } catch (const std::system_error& error) {

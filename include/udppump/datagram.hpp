@@ -46,7 +46,6 @@ class UDPPUMP_EXPORT reply_path {
 class UDPPUMP_EXPORT ticket {
  public:
   ticket() noexcept = default;
-  explicit ticket(std::shared_ptr<detail::flight> flight) noexcept;
   ticket(ticket&&) noexcept = default;
   ticket& operator=(ticket&& other) noexcept;
   ~ticket() { release(); }
@@ -56,6 +55,8 @@ class UDPPUMP_EXPORT ticket {
   explicit operator bool() const noexcept { return flight_ != nullptr; }
 
  private:
+  friend struct datagram;
+  explicit ticket(std::shared_ptr<detail::flight> flight) noexcept;
   std::shared_ptr<detail::flight> flight_;
 };
 

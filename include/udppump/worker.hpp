@@ -8,8 +8,9 @@
 
 #include "udppump/datagram_socket.hpp"
 #include "udppump/export.hpp"
-#include "udppump/pump.hpp"
+#include "udppump/handler.hpp"
 #include "udppump/pump_group.hpp"
+#include "udppump/pump_options.hpp"
 
 namespace udppump {
 
@@ -30,7 +31,7 @@ class UDPPUMP_EXPORT worker {
   /// The pool's sockets, the same for all workers, in the order of pool_options::bind. Outlive the body.
   std::span<datagram_socket> sockets() const noexcept { return sockets_; }
 
-  /// For a body with an event loop of its own: make pumps in this group, and watch the group. The pool counts on the
+  /// For a body with an event loop of its own: put pumps into this group, and watch the group. The pool counts on the
   /// worker from the group's first turn on. When the worker is told to stop, each pump has a last turn and stops; then
   /// on_stop is called. Pumps outside of the group serve as well, but the pool cannot see what they do, stop them, wake
   /// them, or keep their datagrams; such a body says ready() by itself.
@@ -42,7 +43,7 @@ class UDPPUMP_EXPORT worker {
   void ready() noexcept;
   /// For a body without one: serves all sockets until the worker is told to stop and the tickets that are out have come
   /// back. Returns as pump_group::run(). Throws what the handler throws.
-  std::error_code serve(handler on_datagram, const pump_options& options = {});
+  [[nodiscard]] std::error_code serve(handler on_datagram, const pump_options& options = {});
 
   /// Whether the worker was told to stop. Any thread.
   bool stopping() const noexcept;

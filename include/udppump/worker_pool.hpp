@@ -152,13 +152,13 @@ class UDPPUMP_EXPORT worker_pool {
 
   /// Workers that feed every datagram to `on_datagram`. In the threads model it is called by all threads at once.
   /// Returns a pool_result, for main() to return. Throws std::system_error where the first workers cannot be started.
-  int serve(std::function<void(datagram&)> on_datagram, const pump_options& options = {});
+  [[nodiscard]] int serve(handler on_datagram, const pump_options& options = {});
   /// Workers that run `body`, which makes what it needs and serves until it is told to stop.
-  int run(std::function<void(worker&)> body);
+  [[nodiscard]] int run(std::function<void(worker&)> body);
   /// Workers that are copies of a program in any language. It finds the first socket as descriptor 0 (inetd's "dgram
   /// wait"), and all from descriptor 3 on (LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES: sd_listen_fds(3)). Told to stop, it
   /// gets SIGTERM.
-  int run(const worker_program& program, const program_options& options = {});
+  [[nodiscard]] int run(const worker_program& program, const program_options& options = {});
 
   /// As SIGTERM and SIGHUP to the parent. Any thread, signal handlers, and the workers.
   void request_stop() noexcept;

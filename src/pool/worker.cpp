@@ -1,5 +1,6 @@
 #include "udppump/worker.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 #include <vector>
@@ -37,18 +38,12 @@ void worker::ready() noexcept { link_->serving(); }
 void worker::on_stop(std::function<void()> call) { link_->on_stop = std::move(call); }
 
 std::error_code worker::serve(handler on_datagram, const pump_options& options) {
-  std::vector<std::unique_ptr<pump>> pumps;
-  for (datagram_socket& socket : sockets_) {
-    pumps.push_back(std::make_unique<pump>(
-        pumps_, socket, [&on_datagram](datagram& received) { on_datagram(received); }, options));
-  }
+  std::vector<grouped_pump> pumps;
+  for (datagram_socket& socket : sockets_) pumps.push_back(pumps_.add(socket, on_datagram, options));
   const std::error_code error = pumps_.run();
   // What is held is finished; the parent has the patience, and ends it with SIGKILL.
   const auto busy = [&pumps] {
-    for (const auto& one : pumps) {
-      if (one->in_flight() != 0) return true;
-    }
-    return false;
+    return std::ranges::any_of(pumps, [](const grouped_pump& each) { return each.in_flight() != 0; });
   };
   while (!error && busy()) std::this_thread::sleep_for(std::chrono::milliseconds{1});
   return error;

@@ -7,12 +7,9 @@ namespace udppump {
 worker_pool::worker_pool(pool_options options) : core_{detail::pool_core::make(std::move(options))} {}
 worker_pool::~worker_pool() = default;
 
-int worker_pool::serve(std::function<void(datagram&)> on_datagram, const pump_options& options) {
-  const handler check{on_datagram};  // an empty function is refused here and not in each worker
+int worker_pool::serve(handler on_datagram, const pump_options& options) {
   return run([&on_datagram, &options](worker& self) {
-    if (const auto error = self.serve([&on_datagram](datagram& received) { on_datagram(received); }, options)) {
-      throw std::system_error{error, "serving"};
-    }
+    if (const auto error = self.serve(on_datagram, options)) throw std::system_error{error, "serving"};
   });
 }
 

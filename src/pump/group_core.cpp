@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <exception>
+#include <stdexcept>
 #include <utility>
 
 #include "pump/thread_end.hpp"
+#include "sys/failure.hpp"
 #include "wait/wait_set.hpp"
 
 namespace udppump::detail {
@@ -58,6 +60,14 @@ group_core::~group_core() {
 }
 
 std::shared_ptr<member> group_core::add(datagram_socket& socket, handler on_datagram, pump_options options) {
+  check(options);
+  if (socket.fd() < 0) detail::fail(EBADF, "pump: the socket was moved from or released");
+  if (const auto& link = errands_.link(); link && link->keeps_datagrams()) {
+    if (socket.control().segments) {
+      throw std::invalid_argument{"pump: receive_offload takes many datagrams at once; redeliver can keep one"};
+    }
+    options.receive_limit = std::min(options.receive_limit, link->payload_limit());
+  }
   if (guard_.is_elsewhere()) {
     throw std::system_error{make_error_code(errc::wrong_thread),
                             "pump: a group that is served takes no pump from elsewhere"};

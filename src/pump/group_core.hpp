@@ -15,6 +15,9 @@
 
 namespace udppump::detail {
 
+/// Throws std::invalid_argument for an option out of range.
+void check(const pump_options& options);
+
 /// The loop of the pumps of one thread: one waiter, one wake_signal, one receive buffer. It arms, gathers what fired,
 /// and gives each ready pump a turn.
 class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core> {
@@ -32,6 +35,7 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
   waiter_report waiter() const { return {chosen_.waiter->kind(), chosen_.fallback}; }
   std::size_t size() const noexcept { return pumps_.size(); }
 
+  /// Throws std::invalid_argument for an option out of range, or a second pump on the socket.
   std::shared_ptr<member> add(datagram_socket& socket, handler on_datagram, pump_options options);
   /// Takes it off its socket and out of the group. Idempotent.
   void remove(member& leaving) noexcept;

@@ -11,7 +11,10 @@
 #include "pump/worker_link.hpp"
 #include "socket/control_message.hpp"
 #include "sys/fork_mark.hpp"
-#include "udppump/pump.hpp"
+#include "udppump/error.hpp"
+#include "udppump/handler.hpp"
+#include "udppump/pump_options.hpp"
+#include "udppump/pump_stats.hpp"
 
 namespace udppump::detail {
 

@@ -1,10 +1,31 @@
 #include "udppump/pump_group.hpp"
 
 #include <stdexcept>
+#include <utility>
 
 #include "pump/group_core.hpp"
 
 namespace udppump {
+
+grouped_pump& grouped_pump::operator=(grouped_pump&& other) noexcept {
+  if (this == &other) return *this;
+  stop();
+  group_ = std::move(other.group_);
+  member_ = std::move(other.member_);
+  return *this;
+}
+
+void grouped_pump::stop() noexcept {
+  if (member_) group_->remove(*member_);
+}
+
+void grouped_pump::request_stop() noexcept {
+  if (member_) group_->request_stop(*member_);
+}
+
+bool grouped_pump::stopped() const noexcept { return !member_ || member_->pump.over(); }
+pump_stats grouped_pump::stats() const { return member_ ? member_->pump.stats() : pump_stats{}; }
+std::size_t grouped_pump::in_flight() const noexcept { return member_ ? member_->pump.in_flight() : 0; }
 
 pump_group::pump_group(pump_group_options options) {
   if (options.budget_time.count() <= 0) throw std::invalid_argument{"pump_group_options::budget_time must be above 0"};
@@ -15,10 +36,14 @@ pump_group::pump_group(std::shared_ptr<detail::group_core> core) noexcept : core
 
 pump_group::~pump_group() = default;
 
+grouped_pump pump_group::add(datagram_socket& socket, handler on_datagram, pump_options options) {
+  return {core_, core_->add(socket, std::move(on_datagram), std::move(options))};
+}
+
 int pump_group::wake_fd() const noexcept { return core_->signal()->fd(); }
 
 std::error_code pump_group::dispatch() {
-  const auto group = core_;
+  const auto group = core_;  // a handler may destroy this group, once its pumps are gone
   return group->dispatch();
 }
 

@@ -22,7 +22,7 @@ std::string refusal_of(pool_options options) {
   try {
     worker_pool pool{std::move(options)};
     pool.request_stop();
-    pool.serve([](datagram&) {});
+    static_cast<void>(pool.serve([](datagram&) {}));
   } catch (const std::system_error& refused) {
     return refused.what();
   }

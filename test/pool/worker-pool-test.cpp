@@ -192,10 +192,10 @@ TEST_P(pool_under, a_wake_up_given_to_a_worker_whose_loop_is_busy_is_repaired) {
                                bool over = false;
                                bool busy = false;
                                self.on_stop([&over] { over = true; });
-                               pump serve{self.pumps(), self.sockets()[0], [&busy](datagram& received) {
-                                            busy = received.text() == "be busy";
-                                            echo(received);
-                                          }};
+                               grouped_pump serve = self.pumps().add(self.sockets()[0], [&busy](datagram& received) {
+                                 busy = received.text() == "be busy";
+                                 echo(received);
+                               });
                                while (!over) {
                                  if (readable(self.pumps().wake_fd(), 10s)) {
                                    static_cast<void>(self.pumps().dispatch());
@@ -269,7 +269,7 @@ TEST_P(pool_under, tickets_that_are_out_come_back_before_a_worker_ends) {
 TEST_P(pool_under, a_worker_with_an_event_loop_of_its_own_is_told_when_to_end_it) {
   auto pool = pool_process{options(), [](worker_pool& made) {
                              return made.run([](worker& self) {
-                               pump serve{self.pumps(), self.sockets()[0], echo};
+                               grouped_pump serve = self.pumps().add(self.sockets()[0], echo);
                                bool over = false;
                                self.on_stop([&over] { over = true; });
                                while (!over) {
@@ -516,7 +516,7 @@ TEST_P(pool_of, a_crash_loop_ends_the_pool_and_says_why) {
 TEST_P(pool_of, a_worker_that_does_not_stop_is_ended_after_the_deadline) {
   auto pool = pool_process{{.workers = 2, .model = GetParam(), .stop_timeout = 300ms}, [](worker_pool& made) {
                              return made.run([](worker& self) {
-                               pump serve{self.pumps(), self.sockets()[0], echo};
+                               grouped_pump serve = self.pumps().add(self.sockets()[0], echo);
                                for (;;) {
                                  static_cast<void>(readable(self.pumps().wake_fd(), 1s));
                                  if (!self.stopping()) static_cast<void>(self.pumps().dispatch());

@@ -37,7 +37,7 @@ struct board {
 /// The body of a forked worker with an event loop of its own: serves until the board says end.
 template <class Handler>
 int work(datagram_socket& socket, waiter_kind kind, board& told, std::size_t self, Handler handle) {
-  pump pump{socket, handle, {.waiter = kind}};
+  pump pump{socket, handle, {}, kind};
   while (!told.end) {
     settle(pump);
     told.armed[self] = true;
@@ -144,7 +144,7 @@ TEST_P(workers_under, threads_with_a_pump_each_share_a_socket_too) {
           EXPECT_FALSE(one.reply("answer"));
           ++served;
         },
-        pump_options{.waiter = GetParam()}));
+        pump_options{}, GetParam()));
   }
   std::vector<std::thread> running;
   for (auto& pump : pumps) running.emplace_back([&pump] { EXPECT_FALSE(pump->run()); });

@@ -400,7 +400,7 @@ TEST(ticket, of_a_datagram_that_no_pump_made_is_empty) {
   const datagram made;
   const ticket none = made.hold();
   EXPECT_FALSE(none);
-  EXPECT_FALSE(ticket{nullptr});
+  EXPECT_FALSE(ticket{});
 }
 
 // --- what a datagram tells of itself ---------------------------------------------------------------------------------

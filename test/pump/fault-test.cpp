@@ -39,7 +39,8 @@ TEST_P(pump_when, every_call_is_interrupted_by_signals_nothing_is_lost) {
                   EXPECT_FALSE(one.reply("answer"));
                   if (++received == 10) pump.stop();
                 },
-                {.waiter = GetParam()}};
+                {},
+                GetParam()};
       for (int sent = 0; sent < 5; ++sent) ASSERT_FALSE(client.send_to("x", each->local()));
       ASSERT_TRUE(serve_until(pump, [&] { return received == 5; })) << call;
       settle(pump);
@@ -59,9 +60,10 @@ TEST_P(pump_when, receiving_is_refused_for_a_while_it_tries_again_without_a_spin
   for (const int error : {ENOMEM, ENOBUFS, EIO}) {
     std::vector<std::error_code> errors;
     int received = 0;
-    pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam(), .on_error = [&](const receive_error& e) {
-                                                         errors.push_back(e.code);
-                                                       }}};
+    pump pump{socket,
+              [&](datagram&) { ++received; },
+              {.on_error = [&](const receive_error& e) { errors.push_back(e.code); }},
+              GetParam()};
     settle(pump);
     int dispatches = 0;
     {
@@ -88,7 +90,7 @@ TEST_P(pump_when, receiving_is_refused_for_a_while_it_tries_again_without_a_spin
 
 TEST_P(pump_when, receiving_is_refused_seven_times_it_goes_on_at_once_and_forgets_them_with_each_success) {
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   settle(pump);
   for (int round = 1; round <= 3; ++round) {
     ASSERT_FALSE(client.send("waits"));
@@ -103,7 +105,7 @@ TEST_P(pump_when, receiving_is_refused_seven_times_it_goes_on_at_once_and_forget
 
 TEST_P(pump_when, receiving_is_refused_an_empty_queue_ends_the_series_too) {
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   {
     const fault::injection refused{{.call = "recvfrom", .error = ENOBUFS, .times = 7, .fd = socket.fd()}};
     settle(pump);  // seven refusals, and then nothing is there
@@ -118,7 +120,7 @@ TEST_P(pump_when, receiving_is_refused_an_empty_queue_ends_the_series_too) {
 
 TEST_P(pump_when, there_is_no_memory_to_receive_it_pauses_at_once) {
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   settle(pump);
   ASSERT_FALSE(client.send("waits"));
   const fault::injection refused{{.call = "recvfrom", .error = ENOMEM, .times = 1, .fd = socket.fd()}};
@@ -132,7 +134,7 @@ TEST_P(pump_when, there_is_no_memory_to_receive_it_pauses_at_once) {
 TEST_P(pump_when, datagrams_come_while_their_wake_up_is_cleared_none_waits_without_one) {
   for (const int sent : {1, 3}) {
     int received = 0;
-    pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam(), .budget_datagrams = 1}};
+    pump pump{socket, [&](datagram&) { ++received; }, {.budget_datagrams = 1}, GetParam()};
     settle(pump);
     const fault::injection race{{.call = "read", .times = 1, .fd = pump.wake_fd(), .meanwhile = [&] {
                                    for (int number = 0; number < sent; ++number) ASSERT_FALSE(client.send("x"));
@@ -152,7 +154,8 @@ TEST_P(pump_when, receiving_is_refused_run_goes_on_too) {
               ++received;
               pump.stop();
             },
-            {.waiter = GetParam()}};
+            {},
+            GetParam()};
   const fault::injection refused{{.call = "recvfrom", .error = ENOMEM, .times = 3, .fd = socket.fd()}};
   ASSERT_FALSE(client.send("waits"));
   EXPECT_FALSE(pump.run());
@@ -163,9 +166,10 @@ TEST_P(pump_when, receiving_is_refused_run_goes_on_too) {
 TEST_P(pump_when, the_descriptor_turns_out_to_be_no_socket_it_ends_once) {
   for (const int error : {EBADF, ENOTSOCK, ENOTCONN, EINVAL}) {
     int fatal = 0;
-    pump pump{socket, [](datagram&) {}, {.waiter = GetParam(), .on_error = [&](const receive_error& e) {
-                                           fatal += e.what == receive_error::kind::fatal;
-                                         }}};
+    pump pump{socket,
+              [](datagram&) {},
+              {.on_error = [&](const receive_error& e) { fatal += e.what == receive_error::kind::fatal; }},
+              GetParam()};
     const fault::injection gone{{.call = "recvfrom", .error = error, .fd = socket.fd()}};
     EXPECT_EQ(pump.dispatch().value(), error);
     EXPECT_EQ(pump.run().value(), error);
@@ -178,7 +182,7 @@ TEST_P(pump_when, a_reply_is_refused_the_handler_is_told_and_it_is_counted) {  /
   for (const int error : {EPERM, ENOBUFS, EMSGSIZE, EAGAIN, ENOMEM}) {
     const std::uint64_t before = socket.send_errors();
     std::error_code told;
-    pump pump{socket, [&](datagram& one) { told = one.reply("answer"); }, {.waiter = GetParam()}};
+    pump pump{socket, [&](datagram& one) { told = one.reply("answer"); }, {}, GetParam()};
     const fault::injection refused{{.call = "sendmsg", .error = error, .fd = socket.fd()}};
     ASSERT_FALSE(client.send("question"));
     ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 1; }));
@@ -191,7 +195,7 @@ TEST_P(pump_when, a_reply_is_refused_the_handler_is_told_and_it_is_counted) {  /
 
 TEST_P(pump_when, the_socket_cannot_be_waited_for_it_ends_with_the_reason) {
   if (GetParam() != waiter_kind::thread) GTEST_SKIP() << "arming is a system call of its own with epoll only";
-  pump pump{socket, [](datagram&) {}, {.waiter = GetParam()}};
+  pump pump{socket, [](datagram&) {}, {}, GetParam()};
   const fault::injection refused{{.call = "epoll_ctl", .error = EPERM, .fd = socket.fd()}};
   EXPECT_EQ(pump.dispatch(), std::errc::operation_not_permitted);
   EXPECT_TRUE(pump.stopped());
@@ -200,7 +204,7 @@ TEST_P(pump_when, the_socket_cannot_be_waited_for_it_ends_with_the_reason) {
 TEST_P(pump_when, there_is_no_memory_to_wait_it_tries_again_without_a_spin) {
   if (GetParam() != waiter_kind::thread) GTEST_SKIP() << "arming is a system call of its own with epoll only";
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   const fault::injection refused{{.call = "epoll_ctl", .error = ENOMEM, .times = 3, .fd = socket.fd()}};
   settle(pump);
   EXPECT_FALSE(readable(pump.wake_fd()));
@@ -227,7 +231,7 @@ TEST_P(pump_when, two_hundred_bad_checksums_arrive_it_stays_quiet) {  // P11
   const int raw = ::socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
   if (raw < 0) GTEST_SKIP() << "a raw socket needs CAP_NET_RAW";
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   settle(pump);
   const std::uint16_t port = socket.local().port();
   // Long enough for the kernel to leave the checksum to whoever receives or polls; a shorter one is checked at once.
@@ -255,7 +259,8 @@ TEST_P(pump_when, the_ring_has_no_memory_for_a_while_it_goes_on) {
               [&](datagram&) {
                 if (++received == 2) pump.stop();
               },
-              {.waiter = GetParam()}};
+              {},
+              GetParam()};
     const fault::injection refused{{.call = call, .error = EAGAIN, .times = 5}};
     settle(pump);
     ASSERT_FALSE(client.send("x"));
@@ -270,7 +275,7 @@ TEST_P(pump_when, the_ring_has_no_memory_for_a_while_it_goes_on) {
 TEST_P(pump_when, even_waiting_is_refused_it_does_not_spin) {
   const char* const call = GetParam() == waiter_kind::thread ? "epoll_wait" : "poll";
   if (GetParam() == waiter_kind::uring) GTEST_SKIP() << "has no thread";
-  pump pump{socket, [](datagram&) {}, {.waiter = GetParam()}};
+  pump pump{socket, [](datagram&) {}, {}, GetParam()};
   ASSERT_FALSE(pump.dispatch());
   const fault::injection refused{{.call = call, .error = ENOMEM}};
   ASSERT_FALSE(client.send("wakes the thread up"));

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <udppump/pump.hpp>
+#include <udppump/pump_group.hpp>
 
 #include "support/process.hpp"
 #include "support/serve.hpp"
@@ -36,9 +37,8 @@ UDPPUMP_UNDER_EVERY_WAITER(forked_under);
 TEST_P(forked_under, a_pump_from_before_the_fork_says_so_in_the_child_once_and_the_parents_goes_on) {
   int errors = 0;
   std::error_code told;
-  pump pump{socket, [](datagram&) {}, {.waiter = GetParam(), .on_error = [&](const receive_error& e) {
-                                         ++errors, told = e.code;
-                                       }}};
+  pump pump{
+      socket, [](datagram&) {}, {.on_error = [&](const receive_error& e) { ++errors, told = e.code; }}, GetParam()};
   settle(pump);
   child_process child{[&] {
     const bool refused = pump.dispatch() == errc::made_before_fork && pump.run() == errc::made_before_fork &&
@@ -52,7 +52,7 @@ TEST_P(forked_under, a_pump_from_before_the_fork_says_so_in_the_child_once_and_t
 
 TEST_P(forked_under, stopping_or_destroying_it_in_the_child_leaves_the_parents_alone) {
   auto pump = std::make_unique<udppump::pump>(
-      socket, [](datagram&) {}, pump_options{.waiter = GetParam()});
+      socket, [](datagram&) {}, pump_options{}, GetParam());
   settle(*pump);
   child_process stops{[&] {
     pump->stop();
@@ -71,8 +71,7 @@ TEST_P(forked_under, stopping_or_destroying_it_in_the_child_leaves_the_parents_a
 TEST_P(forked_under, after_fork_makes_it_usable_in_the_child_with_a_wake_fd_of_its_own) {
   std::string text;
   std::optional<ticket> held;
-  pump pump{
-      socket, [&](datagram& one) { text = one.text(), held = one.hold(); }, {.waiter = GetParam(), .max_in_flight = 1}};
+  pump pump{socket, [&](datagram& one) { text = one.text(), held = one.hold(); }, {.max_in_flight = 1}, GetParam()};
   settle(pump);
   ASSERT_TRUE(serves(pump, "with a ticket out"));
   ASSERT_EQ(pump.in_flight(), 1u);
@@ -102,7 +101,8 @@ TEST_P(forked_under, a_fork_inside_the_handler_leaves_the_child_without_the_pare
             [&](datagram&) {
               if (made < 0) made = ::fork();
             },
-            {.waiter = GetParam()}};
+            {},
+            GetParam()};
   settle(pump);
   ASSERT_FALSE(client.send("fork now"));
   ASSERT_TRUE(readable(pump.wake_fd(), patience));
@@ -126,7 +126,8 @@ TEST_P(forked_under, a_fork_inside_the_handler_leaves_what_is_queued_to_the_pare
               if (made == 0) ++*in_the_child;
               if (++received == 1) made = ::fork();
             },
-            {.waiter = GetParam()}};
+            {},
+            GetParam()};
   for (int sent = 0; sent < 5; ++sent) ASSERT_FALSE(client.send("x"));
   const auto result = pump.dispatch();
   if (made == 0) ::_exit(result == errc::made_before_fork ? 0 : 1);
@@ -153,7 +154,8 @@ TEST_P(forked_under, after_fork_inside_the_handler_lets_the_child_serve_on) {
                   ++*served;
                   pump.stop();
                 },
-                {.waiter = GetParam()}};
+                {},
+                GetParam()};
       const bool worked = in_run ? !pump.run() : serve_until(pump, [&] { return pump.stopped(); });
       if (made > 0) ::waitpid(made, nullptr, 0);
       return worked ? 0 : 1;
@@ -172,8 +174,8 @@ TEST_P(forked_under, a_group_is_renewed_as_a_whole) {
   datagram_socket second_socket = bound();
   pump_group group{{.waiter = GetParam()}};
   int first_served = 0, second_served = 0;
-  pump first{group, socket, [&](datagram&) { ++first_served; }};
-  pump second{group, second_socket, [&](datagram&) { ++second_served; }};
+  grouped_pump first = group.add(socket, [&](datagram&) { ++first_served; });
+  grouped_pump second = group.add(second_socket, [&](datagram&) { ++second_served; });
   settle(group);
   child_process child{[&] {
     if (group.dispatch() != errc::made_before_fork) return 1;
@@ -195,7 +197,8 @@ TEST_P(forked_under, what_waits_when_a_worker_ends_is_served_by_the_next) {  // 
                 ++*served;
                 pump.stop();
               },
-              {.waiter = GetParam()}};
+              {},
+              GetParam()};
     return pump.run().value();
   }};
   for (int sent = 0; sent < 40; ++sent) ASSERT_FALSE(client.send("x"));
@@ -205,7 +208,8 @@ TEST_P(forked_under, what_waits_when_a_worker_ends_is_served_by_the_next) {  // 
               [&](datagram&) {
                 if (++*served == 40) pump.stop();
               },
-              {.waiter = GetParam()}};
+              {},
+              GetParam()};
     return pump.run().value();
   }};
   EXPECT_EQ(second.join(), 0);
@@ -214,7 +218,7 @@ TEST_P(forked_under, what_waits_when_a_worker_ends_is_served_by_the_next) {  // 
 
 TEST_P(forked_under, options_of_the_shared_socket_stay_what_they_were) {  // P15
   child_process child{[&] {
-    pump pump{socket, [&](datagram&) { pump.stop(); }, {.waiter = GetParam()}};
+    pump pump{socket, [&](datagram&) { pump.stop(); }, {}, GetParam()};
     return pump.run().value();
   }};
   ASSERT_FALSE(client.send("x"));

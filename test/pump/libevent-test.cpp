@@ -7,6 +7,7 @@
 #include <string>
 #include <udppump/libevent.hpp>
 #include <udppump/pump.hpp>
+#include <udppump/pump_group.hpp>
 
 #include "support/process.hpp"
 #include "support/serve.hpp"
@@ -46,7 +47,8 @@ TEST_P(libevent_under, the_loop_serves_the_pump) {
             [&](datagram&) {
               if (++received == 3) event_base_loopbreak(base);
             },
-            {.waiter = GetParam()}};
+            {},
+            GetParam()};
   const libevent_watch watch{base, pump};
   for (int sent = 0; sent < 3; ++sent) send("x");
   EXPECT_EQ(event_base_dispatch(base), 0);
@@ -56,9 +58,7 @@ TEST_P(libevent_under, the_loop_serves_the_pump) {
 
 TEST_P(libevent_under, loopbreak_in_the_handler_leaves_the_rest_for_the_next_loop) {
   int received = 0;
-  pump pump{socket,
-            [&](datagram&) { ++received, event_base_loopbreak(base); },
-            {.waiter = GetParam(), .budget_datagrams = 1}};
+  pump pump{socket, [&](datagram&) { ++received, event_base_loopbreak(base); }, {.budget_datagrams = 1}, GetParam()};
   const libevent_watch watch{base, pump};
   for (int sent = 0; sent < 3; ++sent) send("x");
   for (int expected = 1; expected <= 3; ++expected) {
@@ -69,7 +69,7 @@ TEST_P(libevent_under, loopbreak_in_the_handler_leaves_the_rest_for_the_next_loo
 TEST_P(libevent_under, a_watch_may_be_destroyed_in_the_handler) {
   int received = 0;
   std::optional<libevent_watch> watch;
-  pump pump{socket, [&](datagram&) { ++received, watch.reset(); }, {.waiter = GetParam(), .budget_datagrams = 1}};
+  pump pump{socket, [&](datagram&) { ++received, watch.reset(); }, {.budget_datagrams = 1}, GetParam()};
   watch.emplace(base, pump);
   send("x"), send("x");
   EXPECT_EQ(event_base_dispatch(base), 1) << "with the watch goes the last event";
@@ -81,7 +81,7 @@ TEST_P(libevent_under, watch_and_pump_may_be_destroyed_in_the_handler) {  // P7
   std::optional<libevent_watch> watch;
   std::unique_ptr<pump> pump;
   pump = std::make_unique<udppump::pump>(
-      socket, [&](datagram&) { ++received, watch.reset(), pump.reset(); }, pump_options{.waiter = GetParam()});
+      socket, [&](datagram&) { ++received, watch.reset(), pump.reset(); }, pump_options{}, GetParam());
   watch.emplace(base, *pump);
   send("x"), send("x");
   EXPECT_EQ(event_base_dispatch(base), 1);
@@ -97,7 +97,8 @@ TEST_P(libevent_under, timers_and_other_sockets_get_their_turn_under_a_flood) {
               ++received;
               send("and another");  // the queue never empties
             },
-            {.waiter = GetParam(), .budget_datagrams = 8}};
+            {.budget_datagrams = 8},
+            GetParam()};
   const libevent_watch watch{base, pump};
   struct context {
     event_base* base;
@@ -123,8 +124,8 @@ TEST_P(libevent_under, a_watch_of_higher_priority_is_served_first) {
   event_base_priority_init(base, 3);
   datagram_socket urgent_socket = bound();
   std::string order;
-  pump ordinary{socket, [&](datagram&) { order += 'o'; }, {.waiter = GetParam()}};
-  pump urgent{urgent_socket, [&](datagram&) { order += 'u'; }, {.waiter = GetParam()}};
+  pump ordinary{socket, [&](datagram&) { order += 'o'; }, {}, GetParam()};
+  pump urgent{urgent_socket, [&](datagram&) { order += 'u'; }, {}, GetParam()};
   const libevent_watch ordinary_watch{base, ordinary, {.priority = 2}};
   const libevent_watch urgent_watch{base, urgent, {.priority = 0}};
   send("x");
@@ -140,7 +141,8 @@ TEST_P(libevent_under, an_exception_breaks_the_loop_and_is_thrown_again_outside_
             [&](datagram&) {
               if (++received == 1) throw std::runtime_error{"out of the handler"};
             },
-            {.waiter = GetParam()}};
+            {},
+            GetParam()};
   libevent_watch watch{base, pump};
   send("x"), send("x");
   EXPECT_EQ(event_base_dispatch(base), 0);
@@ -151,7 +153,7 @@ TEST_P(libevent_under, an_exception_breaks_the_loop_and_is_thrown_again_outside_
 }
 
 TEST_P(libevent_under, a_pump_that_fails_goes_off_the_loop) {  // P27
-  pump pump{socket, [](datagram&) {}, {.waiter = GetParam()}};
+  pump pump{socket, [](datagram&) {}, {}, GetParam()};
   const libevent_watch watch{base, pump};
   ::close(socket.release());
   EXPECT_EQ(event_base_dispatch(base), 1) << "no events are left";
@@ -160,7 +162,7 @@ TEST_P(libevent_under, a_pump_that_fails_goes_off_the_loop) {  // P27
 
 TEST_P(libevent_under, a_forked_child_reinitialises_the_base_and_makes_a_new_watch) {
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   std::optional<libevent_watch> watch;
   watch.emplace(base, pump);
   send("before");
@@ -180,7 +182,7 @@ TEST_P(libevent_under, a_forked_child_reinitialises_the_base_and_makes_a_new_wat
 
 TEST_P(libevent_under, a_forgetful_child_finds_its_watch_off_the_loop_and_the_parent_serves_on) {
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   const libevent_watch watch{base, pump};
   send("before");
   ASSERT_TRUE(loop_until([&] { return received == 1; }));
@@ -205,8 +207,9 @@ TEST_P(libevent_under, while_one_handler_runs_the_other_sockets_datagram_waits) 
                EXPECT_FALSE(client.send_to("x", second_socket.local()));
                order += "[first]";
              },
-             {.waiter = GetParam()}};
-  pump second{second_socket, [&](datagram&) { order += "[second]"; }, {.waiter = GetParam()}};
+             {},
+             GetParam()};
+  pump second{second_socket, [&](datagram&) { order += "[second]"; }, {}, GetParam()};
   const libevent_watch first_watch{base, first}, second_watch{base, second};
   send("x");
   ASSERT_TRUE(loop_until([&] { return second.stats().received == 1; }));
@@ -217,8 +220,8 @@ TEST_P(libevent_under, a_group_is_watched_like_a_pump) {
   pump_group group{{.waiter = GetParam()}};
   int received = 0;
   datagram_socket second_socket = bound();
-  pump first{group, socket, [&](datagram&) { ++received; }};
-  pump second{group, second_socket, [&](datagram&) { ++received; }};
+  grouped_pump first = group.add(socket, [&](datagram&) { ++received; });
+  grouped_pump second = group.add(second_socket, [&](datagram&) { ++received; });
   const libevent_watch watch{base, group};
   send("x");
   ASSERT_FALSE(client.send_to("x", second_socket.local()));

@@ -25,10 +25,6 @@ namespace {
 
 class pump_under : public every_waiter {
  protected:
-  pump_options options(pump_options chosen = {}) const {
-    chosen.waiter = GetParam();
-    return chosen;
-  }
   void send(std::string_view text) const { ASSERT_FALSE(client.send(text)); }
   void send_numbers(int count) const {
     for (int number = 0; number < count; ++number) send(std::to_string(number));
@@ -47,7 +43,8 @@ UDPPUMP_UNDER_EVERY_WAITER(pump_under);
 
 TEST_P(pump_under, a_datagram_comes_with_its_sender_and_payload) {
   std::string text, from;
-  pump pump{socket, [&](datagram& received) { text = received.text(), from = received.from.to_string(); }, options()};
+  pump pump{
+      socket, [&](datagram& received) { text = received.text(), from = received.from.to_string(); }, {}, GetParam()};
   send("hello");
   ASSERT_TRUE(serve_until(pump, [&] { return !text.empty(); }));
   EXPECT_EQ(text, "hello");
@@ -58,7 +55,7 @@ TEST_P(pump_under, a_datagram_comes_with_its_sender_and_payload) {
 }
 
 TEST_P(pump_under, wake_fd_is_readable_from_the_start_and_quiet_once_nothing_is_there) {
-  pump pump{socket, [](datagram&) {}, options()};
+  pump pump{socket, [](datagram&) {}, {}, GetParam()};
   EXPECT_TRUE(readable(pump.wake_fd()));
   settle(pump);
   EXPECT_FALSE(readable(pump.wake_fd(), 20ms));
@@ -71,7 +68,7 @@ TEST_P(pump_under, wake_fd_is_readable_from_the_start_and_quiet_once_nothing_is_
 
 TEST_P(pump_under, spaced_datagrams_cost_one_wake_up_each_and_none_is_empty) {
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received; }, options()};
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   settle(pump);
   for (int sent = 1; sent <= 50; ++sent) {
     send("one at a time");
@@ -88,14 +85,15 @@ TEST_P(pump_under, nothing_is_taken_before_the_handler_is_free_for_it) {
             [&](datagram& received) {
               if (received.text() == "0") seen_in_the_kernel = receive_by_hand();
             },
-            options()};
+            {},
+            GetParam()};
   send_numbers(3);
   ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 2; }));
   EXPECT_EQ(seen_in_the_kernel, "1");
 }
 
 TEST_P(pump_under, a_budget_of_datagrams_ends_the_dispatch_and_leaves_wake_fd_readable) {
-  pump pump{socket, [](datagram&) {}, options({.budget_datagrams = 4, .budget_time = 10s})};
+  pump pump{socket, [](datagram&) {}, {.budget_datagrams = 4, .budget_time = 10s}, GetParam()};
   send_numbers(10);
   ASSERT_FALSE(pump.dispatch());
   EXPECT_EQ(pump.stats().received, 4u);
@@ -109,7 +107,7 @@ TEST_P(pump_under, a_budget_of_datagrams_ends_the_dispatch_and_leaves_wake_fd_re
 }
 
 TEST_P(pump_under, a_budget_of_time_is_checked_after_each_datagram) {
-  pump pump{socket, [](datagram&) { std::this_thread::sleep_for(2ms); }, options({.budget_time = 1ms})};
+  pump pump{socket, [](datagram&) { std::this_thread::sleep_for(2ms); }, {.budget_time = 1ms}, GetParam()};
   send_numbers(3);
   ASSERT_FALSE(pump.dispatch());
   EXPECT_EQ(pump.stats().received, 1u);
@@ -119,8 +117,10 @@ TEST_P(pump_under, a_budget_of_time_is_checked_after_each_datagram) {
 
 TEST_P(pump_under, empty_datagrams_are_delivered_and_cost_budget) {  // P12
   std::size_t empty = 0;
-  pump pump{socket, [&](datagram& received) { empty += received.payload.empty() && !received.from.is_none(); },
-            options({.budget_datagrams = 5, .budget_time = 10s})};
+  pump pump{socket,
+            [&](datagram& received) { empty += received.payload.empty() && !received.from.is_none(); },
+            {.budget_datagrams = 5, .budget_time = 10s},
+            GetParam()};
   for (int sent = 0; sent < 12; ++sent) send("");
   ASSERT_FALSE(pump.dispatch());
   EXPECT_EQ(empty, 5u);
@@ -138,7 +138,8 @@ TEST_P(pump_under, a_datagram_over_the_limit_is_cut_and_says_how_long_it_was) { 
                 EXPECT_EQ(received.truncated(), received.real_size > 100);
                 EXPECT_EQ(received.receive_time.has_value(), with_control_data);
               },
-              options({.receive_limit = 100})};
+              {.receive_limit = 100},
+              GetParam()};
     ASSERT_FALSE(client.send_to(std::string(100, 'x'), here.local()));
     ASSERT_FALSE(client.send_to(std::string(9000, 'x'), here.local()));
     ASSERT_TRUE(serve_until(pump, [&] { return sizes.size() == 2; }));
@@ -152,7 +153,7 @@ TEST_P(pump_under, a_datagram_over_the_limit_is_cut_and_says_how_long_it_was) { 
 TEST_P(pump_under, the_largest_datagram_comes_whole) {
   const std::string large(65'507, 'L');
   std::string text;
-  pump pump{socket, [&](datagram& received) { text = received.text(); }, options()};
+  pump pump{socket, [&](datagram& received) { text = received.text(); }, {}, GetParam()};
   send(large);
   ASSERT_TRUE(serve_until(pump, [&] { return !text.empty(); }));
   EXPECT_TRUE(text == large);
@@ -160,7 +161,7 @@ TEST_P(pump_under, the_largest_datagram_comes_whole) {
 
 TEST_P(pump_under, stop_inside_the_handler_delivers_nothing_more_and_leaves_the_rest_in_the_kernel) {  // P6
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received, pump.stop(); }, options()};
+  pump pump{socket, [&](datagram&) { ++received, pump.stop(); }, {}, GetParam()};
   send_numbers(3);
   ASSERT_FALSE(pump.dispatch());
   ASSERT_FALSE(pump.dispatch());
@@ -173,7 +174,7 @@ TEST_P(pump_under, stop_inside_the_handler_delivers_nothing_more_and_leaves_the_
 
 TEST_P(pump_under, after_stop_no_handler_starts_and_stopping_again_does_nothing) {
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received; }, options()};
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   settle(pump);
   send("too late");
   ASSERT_TRUE(readable(pump.wake_fd(), patience));
@@ -187,8 +188,8 @@ TEST_P(pump_under, after_stop_no_handler_starts_and_stopping_again_does_nothing)
 
 TEST_P(pump_under, a_stopped_pump_takes_no_wake_up_from_the_others) {
   int first = 0, second = 0;
-  pump stopped{socket, [&](datagram&) { ++first; }, options()};
-  pump other{socket, [&](datagram&) { ++second; }, options()};
+  pump stopped{socket, [&](datagram&) { ++first; }, {}, GetParam()};
+  pump other{socket, [&](datagram&) { ++second; }, {}, GetParam()};
   settle(stopped);  // armed first, so the kernel would wake it first
   settle(other);
   stopped.stop();
@@ -201,8 +202,8 @@ TEST_P(pump_under, a_destroyed_pump_takes_no_wake_up_from_the_others) {  // P23
   int received = 0;
   for (int round = 0; round < 20; ++round) {
     auto destroyed = std::make_unique<pump>(
-        socket, [](datagram&) { ADD_FAILURE() << "destroyed"; }, options());
-    pump other{socket, [&](datagram&) { ++received; }, options()};
+        socket, [](datagram&) { ADD_FAILURE() << "destroyed"; }, pump_options{}, GetParam());
+    pump other{socket, [&](datagram&) { ++received; }, {}, GetParam()};
     settle(*destroyed);
     settle(other);
     destroyed.reset();
@@ -213,7 +214,7 @@ TEST_P(pump_under, a_destroyed_pump_takes_no_wake_up_from_the_others) {  // P23
 
 TEST_P(pump_under, stop_comes_back_when_another_took_the_datagram_that_the_wake_up_was_for) {
   for (int round = 0; round < 50; ++round) {
-    pump pump{socket, [](datagram&) { ADD_FAILURE() << "stopped"; }, options()};
+    pump pump{socket, [](datagram&) { ADD_FAILURE() << "stopped"; }, {}, GetParam()};
     settle(pump);
     send("taken by another");
     ASSERT_TRUE(readable(pump.wake_fd(), patience));
@@ -224,14 +225,15 @@ TEST_P(pump_under, stop_comes_back_when_another_took_the_datagram_that_the_wake_
 
 TEST_P(pump_under, a_busy_pump_takes_no_wake_up_from_an_idle_one) {
   bool idle_served = false;
-  pump idle{socket, [&](datagram&) { idle_served = true; }, options()};
+  pump idle{socket, [&](datagram&) { idle_served = true; }, {}, GetParam()};
   pump busy{socket,
             [&](datagram&) {
               settle(idle);
               send("second");  // the busy one must not be woken for this
               EXPECT_TRUE(serve_until(idle, [&] { return idle_served; }));
             },
-            options()};
+            {},
+            GetParam()};
   settle(busy);
   send("first");
   ASSERT_TRUE(serve_until(busy, [&] { return busy.stats().received == 1; }));
@@ -251,7 +253,7 @@ TEST_P(pump_under, a_pump_may_be_destroyed_in_its_own_handler) {  // P7
         EXPECT_EQ(one.text(), "0");
         EXPECT_FALSE(one.reply("still here"));
       },
-      options());
+      pump_options{}, GetParam());
   send_numbers(2);
   ASSERT_FALSE(pump->dispatch());
   EXPECT_EQ(received, 1);
@@ -266,7 +268,8 @@ TEST_P(pump_under, run_ends_with_stop_in_the_handler) {
             [&](datagram&) {
               if (++received == 3) pump.stop();
             },
-            options()};
+            {},
+            GetParam()};
   send_numbers(5);
   EXPECT_FALSE(pump.run());
   EXPECT_EQ(received, 3);
@@ -275,7 +278,7 @@ TEST_P(pump_under, run_ends_with_stop_in_the_handler) {
 
 TEST_P(pump_under, run_ends_with_request_stop_from_another_thread) {
   std::atomic<bool> served{false};
-  pump pump{socket, [&](datagram&) { served = true; }, options()};
+  pump pump{socket, [&](datagram&) { served = true; }, {}, GetParam()};
   std::thread other{[&] {
     send("hello");
     EXPECT_TRUE(eventually([&] { return served.load(); }));
@@ -287,10 +290,10 @@ TEST_P(pump_under, run_ends_with_request_stop_from_another_thread) {
 }
 
 TEST_P(pump_under, request_stop_before_run_or_dispatch_is_not_forgotten) {
-  pump runs{socket, [](datagram&) {}, options()};
+  pump runs{socket, [](datagram&) {}, {}, GetParam()};
   runs.request_stop();
   EXPECT_FALSE(runs.run());
-  pump dispatches{socket, [](datagram&) {}, options()};
+  pump dispatches{socket, [](datagram&) {}, {}, GetParam()};
   settle(dispatches);
   dispatches.request_stop();
   EXPECT_TRUE(readable(dispatches.wake_fd(), patience));
@@ -301,7 +304,7 @@ TEST_P(pump_under, request_stop_before_run_or_dispatch_is_not_forgotten) {
 
 TEST_P(pump_under, a_pump_that_is_asked_to_stop_first_serves_what_it_was_woken_for) {
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received; }, options()};
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   settle(pump);
   send("woken for this");
   ASSERT_TRUE(readable(pump.wake_fd(), patience));
@@ -317,7 +320,7 @@ TEST_P(pump_under, a_pump_that_is_asked_to_stop_first_serves_what_it_was_woken_f
 pump* stopped_by_signal = nullptr;
 
 TEST_P(pump_under, request_stop_works_in_a_signal_handler) {
-  pump pump{socket, [](datagram&) {}, options()};
+  pump pump{socket, [](datagram&) {}, {}, GetParam()};
   stopped_by_signal = &pump;
   struct sigaction action {};
   action.sa_handler = [](int) { stopped_by_signal->request_stop(); };
@@ -339,7 +342,8 @@ TEST_P(pump_under, a_pump_is_made_on_one_thread_and_served_on_another) {
             [&](datagram&) {
               if (++received == 2) pump.stop();
             },
-            options()};
+            {},
+            GetParam()};
   const int wake_fd = pump.wake_fd();
   std::thread other{[&] { EXPECT_FALSE(pump.run()); }};
   send_numbers(2);
@@ -351,17 +355,17 @@ TEST_P(pump_under, a_pump_is_made_on_one_thread_and_served_on_another) {
 TEST_P(pump_under, a_pump_whose_thread_has_ended_is_destroyed_elsewhere_and_leaves_no_waiter) {
   int received = 0;
   {
-    pump pump{socket, [](datagram&) { ADD_FAILURE() << "ended"; }, options()};
+    pump pump{socket, [](datagram&) { ADD_FAILURE() << "ended"; }, {}, GetParam()};
     std::thread{[&] { settle(pump); }}.join();
   }
-  pump other{socket, [&](datagram&) { ++received; }, options()};
+  pump other{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   settle(other);
   send("hello");
   EXPECT_TRUE(serve_until(other, [&] { return received == 1; }));
 }
 
 TEST_P(pump_under, a_second_thread_is_refused) {
-  pump pump{socket, [](datagram&) {}, options()};
+  pump pump{socket, [](datagram&) {}, {}, GetParam()};
   settle(pump);
   std::thread{[&] {
     EXPECT_EQ(pump.dispatch(), errc::wrong_thread);
@@ -372,7 +376,7 @@ TEST_P(pump_under, a_second_thread_is_refused) {
 
 TEST_P(pump_under, dispatch_inside_the_handler_is_refused) {
   std::error_code dispatched, ran;
-  pump pump{socket, [&](datagram&) { dispatched = pump.dispatch(), ran = pump.run(); }, options()};
+  pump pump{socket, [&](datagram&) { dispatched = pump.dispatch(), ran = pump.run(); }, {}, GetParam()};
   send("hello");
   ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 1; }));
   EXPECT_EQ(dispatched, errc::reentrant);
@@ -386,7 +390,8 @@ TEST_P(pump_under, run_and_an_event_loop_may_take_turns) {
               ++received;
               if (one.text() == "throw") throw std::runtime_error{"out of run"};
             },
-            options()};
+            {},
+            GetParam()};
   for (int round = 0; round < 3; ++round) {
     send("dispatch");
     ASSERT_TRUE(serve_until(pump, [&] { return received == 2 * round + 1; }));
@@ -399,7 +404,7 @@ TEST_P(pump_under, run_and_an_event_loop_may_take_turns) {
 
 TEST_P(pump_under, tickets_bound_the_work_in_flight_and_leave_the_rest_to_others) {
   std::vector<ticket> tickets;
-  pump pump{socket, [&](datagram& received) { tickets.push_back(received.hold()); }, options({.max_in_flight = 2})};
+  pump pump{socket, [&](datagram& received) { tickets.push_back(received.hold()); }, {.max_in_flight = 2}, GetParam()};
   send_numbers(4);
   ASSERT_TRUE(serve_until(pump, [&] { return tickets.size() == 2; }));
   settle(pump);
@@ -417,12 +422,12 @@ TEST_P(pump_under, tickets_bound_the_work_in_flight_and_leave_the_rest_to_others
 TEST_P(pump_under, a_full_pump_takes_no_wake_up_from_the_others) {
   ticket held;
   int second = 0;
-  pump full{socket, [&](datagram& received) { held = received.hold(); }, options({.max_in_flight = 1})};
+  pump full{socket, [&](datagram& received) { held = received.hold(); }, {.max_in_flight = 1}, GetParam()};
   settle(full);
   send("first");
   ASSERT_TRUE(serve_until(full, [&] { return static_cast<bool>(held); }));
   settle(full);
-  pump other{socket, [&](datagram&) { ++second; }, options()};
+  pump other{socket, [&](datagram&) { ++second; }, {}, GetParam()};
   settle(other);
   send("second");
   EXPECT_TRUE(serve_until(other, [&] { return second == 1; }));
@@ -439,7 +444,8 @@ TEST_P(pump_under, tickets_released_on_another_thread_keep_run_going) {
                 held.release();
               });
             },
-            options({.max_in_flight = 1})};
+            {.max_in_flight = 1},
+            GetParam()};
   send_numbers(20);
   EXPECT_FALSE(pump.run());
   for (auto& worker : workers) worker.join();
@@ -449,7 +455,7 @@ TEST_P(pump_under, tickets_released_on_another_thread_keep_run_going) {
 TEST_P(pump_under, a_ticket_may_outlive_its_pump) {
   ticket held;
   {
-    pump pump{socket, [&](datagram& received) { held = received.hold(); }, options({.max_in_flight = 1})};
+    pump pump{socket, [&](datagram& received) { held = received.hold(); }, {.max_in_flight = 1}, GetParam()};
     send("hello");
     ASSERT_TRUE(serve_until(pump, [&] { return static_cast<bool>(held); }));
   }
@@ -463,7 +469,8 @@ TEST_P(pump_under, an_exception_leaves_dispatch_and_the_next_datagram_is_served)
             [&](datagram&) {
               if (++received == 1) throw std::runtime_error{"the first fails"};
             },
-            options()};
+            {},
+            GetParam()};
   send_numbers(2);
   EXPECT_THROW(static_cast<void>(pump.dispatch()), std::runtime_error);
   EXPECT_TRUE(readable(pump.wake_fd()));
@@ -478,13 +485,15 @@ TEST_P(pump_under, on_exception_gets_what_the_handler_throws_and_the_pump_goes_o
             [&](datagram&) {
               if (++received == 1) throw std::runtime_error{"the first fails"};
             },
-            options({.on_exception = [&](std::exception_ptr what) {
-              try {
-                std::rethrow_exception(what);
-              } catch (const std::exception& error) {
-                thrown = error.what();
-              }
-            }})};
+            {.on_exception =
+                 [&](std::exception_ptr what) {
+                   try {
+                     std::rethrow_exception(what);
+                   } catch (const std::exception& error) {
+                     thrown = error.what();
+                   }
+                 }},
+            GetParam()};
   send_numbers(2);
   ASSERT_TRUE(serve_until(pump, [&] { return received == 2; }));
   EXPECT_EQ(thrown, "the first fails");
@@ -493,7 +502,7 @@ TEST_P(pump_under, on_exception_gets_what_the_handler_throws_and_the_pump_goes_o
 TEST_P(pump_under, a_handler_may_own_what_cannot_be_copied) {
   auto owned = std::make_unique<int>(0);
   int* const count = owned.get();
-  pump pump{socket, [owned = std::move(owned)](datagram&) { ++*owned; }, options()};
+  pump pump{socket, [owned = std::move(owned)](datagram&) { ++*owned; }, {}, GetParam()};
   send("hello");
   EXPECT_TRUE(serve_until(pump, [&] { return *count == 1; }));
 }
@@ -504,7 +513,8 @@ TEST_P(pump_under, a_handler_may_change_the_payload_in_place) {
               for (auto& byte : received.payload) byte ^= std::byte{0x20};
               EXPECT_FALSE(received.reply(received.payload));
             },
-            options()};
+            {},
+            GetParam()};
   send("shout");
   ASSERT_TRUE(serve_until(pump, [&] { return readable(client.fd()); }));
   char answer[16];
@@ -514,8 +524,10 @@ TEST_P(pump_under, a_handler_may_change_the_payload_in_place) {
 
 TEST_P(pump_under, a_socket_closed_under_the_pump_is_told_once_and_does_not_spin) {  // P27
   std::vector<receive_error> errors;
-  pump pump{socket, [](datagram&) { ADD_FAILURE() << "closed"; },
-            options({.on_error = [&](const receive_error& error) { errors.push_back(error); }})};
+  pump pump{socket,
+            [](datagram&) { ADD_FAILURE() << "closed"; },
+            {.on_error = [&](const receive_error& error) { errors.push_back(error); }},
+            GetParam()};
   const int closed = socket.release();
   ::close(closed);
   EXPECT_EQ(pump.dispatch(), std::errc::bad_file_descriptor);
@@ -534,8 +546,10 @@ TEST_P(pump_under, a_socket_shut_down_by_another_is_told_once_and_does_not_spin)
   datagram_socket udp = datagram_socket::connect(socket.local());
   for (datagram_socket* shut : {&unix_pair, &udp}) {
     int fatal = 0;
-    pump pump{*shut, [](datagram&) {},
-              options({.on_error = [&](const receive_error& e) { fatal += e.what == receive_error::kind::fatal; }})};
+    pump pump{*shut,
+              [](datagram&) {},
+              {.on_error = [&](const receive_error& e) { fatal += e.what == receive_error::kind::fatal; }},
+              GetParam()};
     settle(pump);
     if (shut == &unix_pair) {
       ASSERT_FALSE(unix_peer.send(""));  // an empty datagram of an unnamed peer looks almost the same
@@ -558,8 +572,10 @@ TEST_P(pump_under, an_icmp_error_goes_to_on_error_with_its_peer_and_does_not_spi
   }
   std::vector<receive_error> errors;
   int received = 0;
-  pump pump{asker, [&](datagram&) { ++received; },
-            options({.on_error = [&](const receive_error& error) { errors.push_back(error); }})};
+  pump pump{asker,
+            [&](datagram&) { ++received; },
+            {.on_error = [&](const receive_error& error) { errors.push_back(error); }},
+            GetParam()};
   settle(pump);
   ASSERT_FALSE(asker.send_to("anybody there?", dead));
   ASSERT_TRUE(serve_until(pump, [&] {
@@ -592,9 +608,13 @@ TEST_P(pump_under, an_icmp_error_on_a_dual_stack_socket_names_its_ipv4_peer_as_i
     dead = gone.local();
   }
   std::vector<address> peers;
-  pump pump{asker, [](datagram&) {}, options({.on_error = [&](const receive_error& error) {
-              if (error.what == receive_error::kind::icmp) peers.push_back(error.peer);
-            }})};
+  pump pump{asker,
+            [](datagram&) {},
+            {.on_error =
+                 [&](const receive_error& error) {
+                   if (error.what == receive_error::kind::icmp) peers.push_back(error.peer);
+                 }},
+            GetParam()};
   settle(pump);
   ASSERT_FALSE(asker.send_to("anybody there?", dead));
   ASSERT_TRUE(serve_until(pump, [&] { return !peers.empty(); }));
@@ -609,8 +629,10 @@ TEST_P(pump_under, a_connected_sockets_refusal_is_an_error_and_not_a_datagram) {
   }
   datagram_socket asker = datagram_socket::connect(dead);
   std::vector<std::error_code> errors;
-  pump pump{asker, [](datagram&) { ADD_FAILURE() << "nobody answers"; },
-            options({.on_error = [&](const receive_error& error) { errors.push_back(error.code); }})};
+  pump pump{asker,
+            [](datagram&) { ADD_FAILURE() << "nobody answers"; },
+            {.on_error = [&](const receive_error& error) { errors.push_back(error.code); }},
+            GetParam()};
   settle(pump);
   ASSERT_FALSE(asker.send("hello"));
   ASSERT_TRUE(serve_until(pump, [&] { return !errors.empty(); }));
@@ -631,7 +653,8 @@ TEST_P(pump_under, joined_datagrams_are_split_by_their_stride) {  // P10
   }();
   if (!joined.control().segments) GTEST_SKIP() << "this kernel has no UDP_GRO";
   std::vector<std::string> texts;
-  pump pump{joined, [&](datagram& received) { texts.emplace_back(received.text()); }, options({.receive_limit = 1200})};
+  pump pump{
+      joined, [&](datagram& received) { texts.emplace_back(received.text()); }, {.receive_limit = 1200}, GetParam()};
   std::string burst;
   for (int segment = 0; segment < 50; ++segment) burst += std::string(1200, static_cast<char>('A' + segment));
   burst += "the last is shorter";
@@ -657,7 +680,8 @@ TEST_P(pump_under, stop_inside_a_joined_read_counts_what_it_discards) {
             [&](datagram&) {
               if (pump.stats().received == 3) pump.stop();
             },
-            options()};
+            {},
+            GetParam()};
   ASSERT_FALSE(client.send_to(std::string(10 * 100, 'x'), joined.local(), {.segment_size = 100}));
   ASSERT_TRUE(serve_until(pump, [&] { return pump.stopped(); }));
   char byte;
@@ -684,7 +708,8 @@ TEST_P(pump_under, a_dual_stack_socket_speaks_of_ipv4_as_ipv4) {  // P29
               from = received.from.to_string(), to = received.to.to_string();
               EXPECT_FALSE(received.reply("answer"));
             },
-            options()};
+            {},
+            GetParam()};
   const auto asker = datagram_socket::connect(address::parse("127.0.0.2:" + std::to_string(dual.local().port())));
   ASSERT_FALSE(asker.send("question"));
   ASSERT_TRUE(serve_until(pump, [&] { return readable(asker.fd()); }));
@@ -695,18 +720,18 @@ TEST_P(pump_under, a_dual_stack_socket_speaks_of_ipv4_as_ipv4) {  // P29
 TEST_P(pump_under, kernel_drops_are_counted_once) {  // P4
   datagram_socket small = bound({.receive_buffer = 4096});
   std::uint64_t received = 0;
-  pump pump{small, [&](datagram&) { ++received; }, options()};
+  pump pump{small, [&](datagram&) { ++received; }, {}, GetParam()};
   settle(pump);
   for (int sent = 0; sent < 500; ++sent) ASSERT_FALSE(client.send_to(std::string(500, 'x'), small.local()));
   ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().kernel_drops + received == 500; }));
   EXPECT_GT(pump.stats().kernel_drops, 0u);
   EXPECT_EQ(pump.stats().kernel_drops + received, 500u) << "asking again counts nothing twice";
-  udppump::pump later{small, [](datagram&) {}, options()};
+  udppump::pump later{small, [](datagram&) {}, {}, GetParam()};
   EXPECT_EQ(later.stats().kernel_drops, 0u) << "counted from the pump's making on";
 }
 
 TEST_P(pump_under, time_in_the_handler_is_measured) {
-  pump pump{socket, [](datagram&) { std::this_thread::sleep_for(3ms); }, options({.budget_time = 1s})};
+  pump pump{socket, [](datagram&) { std::this_thread::sleep_for(3ms); }, {.budget_time = 1s}, GetParam()};
   send_numbers(5);
   ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 5; }));
   EXPECT_GE(pump.stats().handler_time, 14ms);  // the cost of receiving is taken off
@@ -718,7 +743,7 @@ TEST_P(pump_under, an_unnamed_unix_peer_has_no_address_and_no_answer) {  // P9
   datagram_socket here = datagram_socket::adopt(pair[0]);
   const datagram_socket there = datagram_socket::adopt(pair[1]);
   bool none = false;
-  pump pump{here, [&](datagram& received) { none = received.from.is_none(); }, options()};
+  pump pump{here, [&](datagram& received) { none = received.from.is_none(); }, {}, GetParam()};
   ASSERT_FALSE(there.send("hello"));
   ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 1; }));
   EXPECT_TRUE(none);
@@ -726,14 +751,14 @@ TEST_P(pump_under, an_unnamed_unix_peer_has_no_address_and_no_answer) {  // P9
 
 TEST_P(pump_under, bad_options_are_refused_and_nothing_is_left_open) {
   const std::size_t before = open_descriptors();
-  const auto make = [&](pump_options chosen) { pump{socket, [](datagram&) {}, options(std::move(chosen))}; };
+  const auto make = [&](pump_options chosen) { pump{socket, [](datagram&) {}, std::move(chosen), GetParam()}; };
   EXPECT_THROW(make({.receive_limit = 0}), std::invalid_argument);
   EXPECT_THROW(make({.receive_limit = std::size_t{1} << 40}), std::invalid_argument);
   EXPECT_THROW(make({.budget_datagrams = 0}), std::invalid_argument);
   EXPECT_THROW(make({.budget_time = 0ns}), std::invalid_argument);
   EXPECT_THROW(make({.budget_time = -1ns}), std::invalid_argument);
   datagram_socket moved = std::move(client);
-  EXPECT_THROW((pump{client, [](datagram&) {}, options()}), std::system_error);
+  EXPECT_THROW((pump{client, [](datagram&) {}, {}, GetParam()}), std::system_error);
   client = std::move(moved);
   EXPECT_EQ(open_descriptors(), before);
 }
@@ -742,7 +767,7 @@ TEST_P(pump_under, nothing_is_left_behind) {
   const std::size_t descriptors = open_descriptors();
   const std::size_t running = threads();
   for (int round = 0; round < 10; ++round) {
-    pump pump{socket, [](datagram&) {}, options()};
+    pump pump{socket, [](datagram&) {}, {}, GetParam()};
     settle(pump);
     send("hello");
     ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 1; }));
@@ -757,9 +782,10 @@ TEST_P(pump_under, control_data_that_does_not_fit_is_noticed_and_descriptors_sen
   datagram_socket here = datagram_socket::adopt(pair[0], {.receive_time = true});
   const datagram_socket there = datagram_socket::adopt(pair[1]);
   int cut = 0;
-  pump pump{
-      here, [](datagram&) {},
-      options({.on_error = [&](const receive_error& e) { cut += e.what == receive_error::kind::control_truncated; }})};
+  pump pump{here,
+            [](datagram&) {},
+            {.on_error = [&](const receive_error& e) { cut += e.what == receive_error::kind::control_truncated; }},
+            GetParam()};
   settle(pump);
   const std::size_t before = open_descriptors();
   std::uint64_t sent = 0;
@@ -799,20 +825,21 @@ TEST_P(pump_under, what_a_handler_writes_into_a_datagram_is_gone_in_the_next) {
               one.codepoint = ecn::ce;
               ++received;
             },
-            options()};
+            {},
+            GetParam()};
   send_numbers(3);
   ASSERT_TRUE(serve_until(pump, [&] { return received == 3; }));
 }
 
 TEST_P(pump_under, a_budget_without_limit_is_no_overflow) {
-  pump pump{socket, [](datagram&) {}, options({.budget_time = std::chrono::nanoseconds::max()})};
+  pump pump{socket, [](datagram&) {}, {.budget_time = std::chrono::nanoseconds::max()}, GetParam()};
   send_numbers(3);
   ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 3; }));
 }
 
 TEST_P(pump_under, an_empty_handler_is_refused) {
-  EXPECT_THROW((pump{socket, std::function<void(datagram&)>{}, options()}), std::invalid_argument);
-  EXPECT_THROW((pump{socket, static_cast<void (*)(datagram&)>(nullptr), options()}), std::invalid_argument);
+  EXPECT_THROW((pump{socket, std::function<void(datagram&)>{}, {}, GetParam()}), std::invalid_argument);
+  EXPECT_THROW((pump{socket, static_cast<void (*)(datagram&)>(nullptr), {}, GetParam()}), std::invalid_argument);
   static_assert(!std::is_constructible_v<handler, std::error_code (*)(datagram&)>, "a result would be lost");
 }
 
@@ -821,11 +848,14 @@ TEST_P(pump_under, on_error_may_destroy_pump_and_socket) {
   std::unique_ptr<pump> pump;
   int errors = 0;
   pump = std::make_unique<udppump::pump>(
-      *gone, [](datagram&) {}, options({.on_error = [&](const receive_error&) {
-        ++errors;
-        pump.reset();
-        gone.reset();
-      }}));
+      *gone, [](datagram&) {},
+      pump_options{.on_error =
+                       [&](const receive_error&) {
+                         ++errors;
+                         pump.reset();
+                         gone.reset();
+                       }},
+      GetParam());
   const fault::injection refused{{.call = "recvfrom", .error = EIO, .fd = gone->fd()}};
   EXPECT_FALSE(pump->dispatch());
   EXPECT_EQ(errors, 1);
@@ -833,7 +863,7 @@ TEST_P(pump_under, on_error_may_destroy_pump_and_socket) {
 
 TEST_P(pump_under, a_pump_whose_thread_has_ended_serves_on_no_other) {
   for (int round = 0; round < 5; ++round) {
-    pump pump{socket, [](datagram&) {}, options()};
+    pump pump{socket, [](datagram&) {}, {}, GetParam()};
     std::thread{[&] { settle(pump); }}.join();
     // Most likely the same thread id again.
     std::thread{[&] { EXPECT_EQ(pump.dispatch(), errc::wrong_thread); }}.join();
@@ -843,8 +873,10 @@ TEST_P(pump_under, a_pump_whose_thread_has_ended_serves_on_no_other) {
 TEST_P(pump_under, a_socket_closed_while_the_pump_waits_ends_it_at_the_next_wake_up) {  // P27
   if (GetParam() == waiter_kind::thread) GTEST_SKIP() << "epoll forgets a closed descriptor, and never tells";
   int fatal = 0;
-  pump pump{socket, [](datagram&) { ADD_FAILURE() << "closed"; },
-            options({.on_error = [&](const receive_error& e) { fatal += e.what == receive_error::kind::fatal; }})};
+  pump pump{socket,
+            [](datagram&) { ADD_FAILURE() << "closed"; },
+            {.on_error = [&](const receive_error& e) { fatal += e.what == receive_error::kind::fatal; }},
+            GetParam()};
   settle(pump);
   ::close(socket.release());
   send("the kernel still has the socket, for the waiter's sake");
@@ -854,7 +886,7 @@ TEST_P(pump_under, a_socket_closed_while_the_pump_waits_ends_it_at_the_next_wake
 
 TEST_P(pump_under, a_stopped_pumps_port_is_free_at_once) {
   const address local = socket.local();
-  pump pump{socket, [](datagram&) {}, options()};
+  pump pump{socket, [](datagram&) {}, {}, GetParam()};
   settle(pump);
   pump.stop();
   ::close(socket.release());
@@ -862,7 +894,7 @@ TEST_P(pump_under, a_stopped_pumps_port_is_free_at_once) {
 }
 
 TEST_P(pump_under, never_sets_o_nonblock_on_the_socket) {  // P15
-  pump pump{socket, [](datagram&) {}, options()};
+  pump pump{socket, [](datagram&) {}, {}, GetParam()};
   settle(pump);
   EXPECT_EQ(::fcntl(socket.fd(), F_GETFL) & O_NONBLOCK, 0);
 }

@@ -42,7 +42,8 @@ TEST_P(seed, a_pump_is_made_of_a_socket_a_callback_and_arguments) {
   std::string got;
   pump pump{socket,
             [&, args](datagram& received) { got = std::string{received.text()} + args[0] + args[1], end_loop(); },
-            {.waiter = GetParam()}};
+            {},
+            GetParam()};
   const libevent_watch watch{base, pump};
   ASSERT_FALSE(client.send("zero"));
   loop();
@@ -52,7 +53,7 @@ TEST_P(seed, a_pump_is_made_of_a_socket_a_callback_and_arguments) {
 // $pump->add()
 TEST_P(seed, nothing_is_received_before_the_pump_is_added_to_the_loop) {
   int received = 0;
-  pump pump{socket, [&](datagram&) { ++received, end_loop(); }, {.waiter = GetParam()}};
+  pump pump{socket, [&](datagram&) { ++received, end_loop(); }, {}, GetParam()};
   ASSERT_FALSE(client.send("waits"));
   EXPECT_EQ(event_base_loop(base, EVLOOP_NONBLOCK), 1) << "no events";
   EXPECT_EQ(received, 0);
@@ -63,7 +64,7 @@ TEST_P(seed, nothing_is_received_before_the_pump_is_added_to_the_loop) {
 
 // $pump->fh()
 TEST_P(seed, the_pump_gives_the_socket_back_that_it_was_given) {
-  const pump pump{socket, [](datagram&) {}, {.waiter = GetParam()}};
+  const pump pump{socket, [](datagram&) {}, {}, GetParam()};
   EXPECT_EQ(&pump.socket(), &socket);
 }
 
@@ -90,7 +91,8 @@ TEST_P(seed, the_callback_gets_sender_body_and_length_and_errors_go_elsewhere) {
               [&](datagram& received) {
                 from = received.from, body = received.text(), length = received.real_size, end_loop();
               },
-              {.waiter = GetParam()}};
+              {},
+              GetParam()};
     const libevent_watch watch{base, pump};
     ASSERT_FALSE(there.send(std::string(5000, 'b')));  // the seed cut at 4096, and an IPv6 sender at 16 bytes
     loop();
@@ -102,7 +104,8 @@ TEST_P(seed, the_callback_gets_sender_body_and_length_and_errors_go_elsewhere) {
   std::error_code error;
   pump pump{asker,
             [](datagram&) { ADD_FAILURE() << "an error is no datagram"; },
-            {.waiter = GetParam(), .on_error = [&](const receive_error& told) { error = told.code, end_loop(); }}};
+            {.on_error = [&](const receive_error& told) { error = told.code, end_loop(); }},
+            GetParam()};
   const libevent_watch watch{base, pump};
   ASSERT_FALSE(asker.send("anybody?"));
   loop();
@@ -112,7 +115,7 @@ TEST_P(seed, the_callback_gets_sender_body_and_length_and_errors_go_elsewhere) {
 // event_mainloop()
 TEST_P(seed, libevents_own_loop_runs_unchanged_beside_other_events) {
   int received = 0, ticks = 0;
-  pump pump{socket, [&](datagram&) { ++received; }, {.waiter = GetParam()}};
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   const libevent_watch watch{base, pump};
   struct context {
     event_base* base;
@@ -145,7 +148,7 @@ TEST_P(seed, forked_children_with_a_pump_each_serve_one_port) {
   for (int child = 0; child < children; ++child) {
     workers.emplace_back([&] {
       event_base* const own = event_base_new();
-      pump pump{socket, [&](datagram& one) { served->fetch_add(one.reply("answer") ? 0 : 1); }, {.waiter = GetParam()}};
+      pump pump{socket, [&](datagram& one) { served->fetch_add(one.reply("answer") ? 0 : 1); }, {}, GetParam()};
       {
         const libevent_watch watch{own, pump};
         while (!*end) {
@@ -195,7 +198,8 @@ TEST_P(seed, a_busy_worker_takes_no_datagram_and_an_idle_one_does) {
                   pump.stop();  // the other "end" is for the other worker
                   event_base_loopbreak(own);
                 },
-                {.waiter = GetParam()}};
+                {},
+                GetParam()};
       const libevent_watch watch{own, pump};
       event_base_dispatch(own);
       ::_exit(0);
@@ -224,7 +228,8 @@ TEST_P(seed, unix_datagram_sockets_work) {
               from = received.from.to_string();
               EXPECT_FALSE(received.reply("answer"));
             },
-            {.waiter = GetParam()}};
+            {},
+            GetParam()};
   ASSERT_FALSE(there.send_to("question", here.local()));
   ASSERT_TRUE(serve_until(pump, [&] { return !from.empty(); }));
   EXPECT_EQ(from, name + "-client");
@@ -237,7 +242,7 @@ TEST_P(seed, socketpairs_work) {
   datagram_socket here = datagram_socket::adopt(pair[0]);
   const datagram_socket there = datagram_socket::adopt(pair[1]);
   std::string text;
-  pump pump{here, [&](datagram& received) { text = received.text(); }, {.waiter = GetParam()}};
+  pump pump{here, [&](datagram& received) { text = received.text(); }, {}, GetParam()};
   ASSERT_FALSE(there.send("through the pair"));
   ASSERT_TRUE(serve_until(pump, [&] { return !text.empty(); }));
   EXPECT_EQ(text, "through the pair");
@@ -253,7 +258,8 @@ TEST_P(seed, netlink_sockets_work) {
               answered = received.payload.size() >= sizeof(nlmsghdr);
               EXPECT_EQ(received.from.to_string(), "netlink:0");  // the kernel
             },
-            {.waiter = GetParam()}};
+            {},
+            GetParam()};
   struct {
     nlmsghdr header;
     rtgenmsg body;
@@ -274,7 +280,7 @@ TEST_P(seed, raw_sockets_work) {
   if (raw < 0) GTEST_SKIP() << "a raw socket needs CAP_NET_RAW";
   datagram_socket here = datagram_socket::adopt(raw);
   std::string payload;
-  pump pump{here, [&](datagram& received) { payload = received.text().substr(20); }, {.waiter = GetParam()}};
+  pump pump{here, [&](datagram& received) { payload = received.text().substr(20); }, {}, GetParam()};
   ASSERT_FALSE(here.send_to("raw bytes", address::parse("127.0.0.1:0")));
   ASSERT_TRUE(serve_until(pump, [&] { return !payload.empty(); }));
   EXPECT_EQ(payload, "raw bytes");
@@ -282,7 +288,7 @@ TEST_P(seed, raw_sockets_work) {
 
 // cannot be removed (a caveat)
 TEST_P(seed, a_pump_can_be_removed) {
-  pump pump{socket, [&](datagram&) { pump.stop(), end_loop(); }, {.waiter = GetParam()}};
+  pump pump{socket, [&](datagram&) { pump.stop(), end_loop(); }, {}, GetParam()};
   const libevent_watch watch{base, pump};
   ASSERT_FALSE(client.send("first"));
   ASSERT_FALSE(client.send("second"));

@@ -58,7 +58,7 @@ class standing_by : public every_waiter {
             ++note->served;
           }
         };
-        pump pump{socket, handle, {.waiter = GetParam(), .stand_by = stand_by}};
+        pump pump{socket, handle, {.stand_by = stand_by}, GetParam()};
         self = &pump;
         return pump.run() ? 1 : 0;
       });
@@ -145,8 +145,8 @@ TEST_P(standing_by, nobody_looks_for_datagrams_when_the_flood_is_over) {
 }
 
 TEST_P(standing_by, bad_times_are_refused) {
-  EXPECT_THROW((pump{socket, [](datagram&) {}, {.waiter = GetParam(), .stand_by = -1us}}), std::invalid_argument);
-  EXPECT_THROW((pump{socket, [](datagram&) {}, {.waiter = GetParam(), .stand_by = 2s}}), std::invalid_argument);
+  EXPECT_THROW((pump{socket, [](datagram&) {}, {.stand_by = -1us}, GetParam()}), std::invalid_argument);
+  EXPECT_THROW((pump{socket, [](datagram&) {}, {.stand_by = 2s}, GetParam()}), std::invalid_argument);
 }
 
 using detail::leader_note;

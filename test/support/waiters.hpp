@@ -4,7 +4,7 @@
 
 #include <string>
 #include <system_error>
-#include <udppump/pump.hpp>
+#include <udppump/pump_group.hpp>
 
 /// Base of tests that run under every waiter; one that this machine does not have skips with the reason.
 class every_waiter : public testing::TestWithParam<udppump::waiter_kind> {

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <udppump/pump.hpp>
+#include <udppump/pump_group.hpp>
 
 #include "support/fault.hpp"
 #include "support/process.hpp"
@@ -50,7 +51,8 @@ waiter_report serve_with(waiter_kind kind) {
             [&](datagram&) {
               if (++received == 2) pump.stop();
             },
-            {.waiter = kind}};
+            {},
+            kind};
   settle(pump);
   EXPECT_FALSE(socket.send_to("one", socket.local()));
   EXPECT_TRUE(serve_until(pump, [&] { return received == 1; }));
@@ -171,9 +173,10 @@ TEST(waiter, a_ring_that_was_insisted_on_ends_the_pump_when_it_refuses_to_work) 
   if (!has(waiter_kind::uring)) GTEST_SKIP() << message_of(waiter_kind::uring);
   datagram_socket socket = bound();
   int fatal = 0;
-  pump pump{socket, [](datagram&) {}, {.waiter = waiter_kind::uring, .on_error = [&](const receive_error& error) {
-                                         fatal += error.what == receive_error::kind::fatal;
-                                       }}};
+  pump pump{socket,
+            [](datagram&) {},
+            {.on_error = [&](const receive_error& error) { fatal += error.what == receive_error::kind::fatal; }},
+            waiter_kind::uring};
   const fault::injection refused{{.call = "io_uring_submit_and_get_events", .error = EPERM}};
   EXPECT_EQ(pump.dispatch(), std::errc::operation_not_permitted);
   EXPECT_EQ(pump.dispatch(), std::errc::operation_not_permitted);

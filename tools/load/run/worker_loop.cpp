@@ -28,7 +28,7 @@ void serve_by_pump(datagram_socket& socket, waiter_kind waiter, work_service& se
     if (answer) static_cast<void>(received.reply(*answer));  // a client that is gone is its own affair
     count(counts, answer.has_value());
   };
-  pump pump{socket, work, {.waiter = waiter}};
+  pump pump{socket, work, {}, waiter};
   ready(to_string(pump.waiter().kind));
   if (const auto error = pump.run()) throw std::system_error{error, "pump"};
 }

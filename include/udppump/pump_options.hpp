@@ -1,0 +1,57 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <system_error>
+
+#include "udppump/address.hpp"
+
+namespace udppump {
+
+/// What went wrong while receiving; goes to pump_options::on_error, never to the handler.
+struct receive_error {
+  enum class kind {
+    /// The receiving call failed; the pump goes on.
+    receive,
+    /// An ICMP error (or another of the socket's error queue); `peer` is the address that the failed datagram
+    /// was sent to.
+    icmp,
+    /// The control data of a datagram did not fit (MSG_CTRUNC); its address or time may be missing. The datagram itself
+    /// is delivered.
+    control_truncated,
+    /// The pump cannot go on and calls nothing any more: the descriptor was closed under it, the socket was shut down,
+    /// or
+    /// the pump was made before a fork.
+    fatal,
+  };
+  kind what;
+  std::error_code code;
+  address peer;
+};
+
+struct pump_options {
+  /// Largest payload delivered whole, in bytes; longer ones are cut and say so. 65,535 is more than UDP can carry.
+  std::size_t receive_limit = 65'535;
+  /// A dispatch gives the loop its turn back after this many datagrams, at least 1...
+  std::size_t budget_datagrams = 64;
+  /// ...or after this much time, whatever comes first; checked after each datagram, or after each fourth as long as the
+  /// handler takes less than ten microseconds. In a group these two end the pump's turn.
+  std::chrono::nanoseconds budget_time = std::chrono::milliseconds{1};
+  /// For how long this pump leaves its socket alone when recent handlers took less than some ten microseconds and
+  /// another worker on the same socket has just emptied the queue and waits: the other is done before this one would be
+  /// awake. Then it looks at the socket by itself. So a datagram that the other cannot take, because a handler is
+  /// suddenly long, waits no longer than this. Workers know of each other if they are threads, or were forked after the
+  /// socket was made; if they are not, or this is 0, a pump always waits for its socket. At most a second.
+  std::chrono::microseconds stand_by = std::chrono::milliseconds{2};
+  /// While this many tickets are out, the pump takes no datagram: they are left to other workers. 0: no limit.
+  std::size_t max_in_flight = 0;
+  /// Called on the pump's thread. Without it, errors are only counted in stats().
+  std::function<void(const receive_error&)> on_error = {};
+  /// Called with what a handler (or on_error) throws; the next datagram is then served. Without it, the exception
+  /// leaves dispatch() or run(), which may be called again and go on with the next datagram.
+  std::function<void(std::exception_ptr)> on_exception = {};
+};
+
+}  // namespace udppump

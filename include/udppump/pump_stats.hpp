@@ -1,0 +1,42 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <system_error>
+#include <vector>
+
+namespace udppump {
+
+/// Counted since the pump was made.
+struct pump_stats {
+  /// Datagrams given to the handler, and their payload's bytes.
+  std::uint64_t received = 0, bytes = 0;
+  /// Datagrams that were longer than receive_limit; datagrams whose control data was cut.
+  std::uint64_t truncated = 0, control_truncated = 0;
+  /// Taken from the kernel by one read with others (receive_offload), then not handled because the handler called
+  /// stop() or threw without on_exception.
+  std::uint64_t discarded = 0;
+  struct error_count {
+    std::error_code code;
+    std::uint64_t count;
+  };
+  /// Receive and ICMP errors by kind.
+  std::vector<error_count> errors;
+  /// Sends that failed, over the whole socket in this process.
+  std::uint64_t send_errors = 0;
+  /// Datagrams the kernel dropped at this socket since the pump was made: no room, or a bad checksum (SO_MEMINFO,
+  /// Linux 4.12). The count is the socket's: every worker on it sees the same.
+  std::uint64_t kernel_drops = 0;
+  /// Times the waiter woke the pump; those of them that found nothing to receive; dispatches ended by the budget.
+  std::uint64_t wakeups = 0, empty_wakeups = 0, budget_yields = 0;
+  /// Times the pump left its socket to another worker (pump_options::stand_by).
+  std::uint64_t stood_by = 0;
+  /// Time spent in the handler: what a turn took less the cost of receiving, which is measured now and then. Right to a
+  /// fraction of a microsecond a datagram.
+  std::chrono::nanoseconds handler_time{0};
+  /// Tickets out now.
+  std::size_t in_flight = 0;
+};
+
+}  // namespace udppump
