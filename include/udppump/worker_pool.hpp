@@ -98,7 +98,8 @@ struct pool_options {
   /// worker.
   std::size_t redeliver_limit = 65'535;
 
-  /// Told to stop, workers finish what they hold; after this long they are killed. Threads cannot be: the process ends.
+  /// Told to stop, workers finish what they hold; after this long they are killed. A thread cannot be: run() then
+  /// returns pool_result::killed while it still runs, and the process should end without waiting for it.
   std::chrono::milliseconds stop_timeout = std::chrono::seconds{10};
   /// A new worker that serves nothing for so long after its start is given up.
   std::chrono::milliseconds start_timeout = std::chrono::seconds{30};

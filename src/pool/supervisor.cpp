@@ -1,13 +1,16 @@
 #include "pool/supervisor.hpp"
 
-#include <poll.h>
-
 #include <algorithm>
+#include <utility>
 
+#include "pool/duration_text.hpp"
+#include "pool/obituary.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
 
 namespace udppump::detail {
+
+using std::chrono::milliseconds;
 
 supervisor::supervisor(const supervised& parts)
     : parts_{parts},
@@ -16,131 +19,99 @@ supervisor::supervisor(const supervised& parts)
       log_{parts.log},
       signals_{parts.context.signal_mask},
       signal_fd_{sys::signal_descriptor(signals_.set())},
-      places_(parts.context.options.workers) {
-  if (!signal_fd_) fail(signal_fd_.fd(), "signalfd");
+      places_(options_.workers, place{.plan = restart_plan{options_.restart}}),
+      crew_{parts.context, parts.start, parts.ready_after} {
+  if (!signal_fd_) fail(signal_fd_.fd(), "signalfd: raise the descriptor limit (ulimit -n)");
   if (!options_.reload_on_change.empty()) files_.emplace(options_.reload_on_change);
   if (parts_.start.keeps_pages()) stranded_.emplace(board_, parts_.context.sockets.all());
 }
 
 int supervisor::run() {
+  const auto give_up_offers = [this] {
+    if (parts_.redelivers != nullptr) parts_.redelivers->give_up();
+  };
   try {
     for (std::size_t number = 0; number < places_.size(); ++number) start(number);
   } catch (const std::system_error&) {
     // Those that were started may hold something.
-    if (!members_.empty()) begin_stop("a worker could not be started", false);
-    while (!members_.empty()) go_round();
-    if (parts_.redelivers != nullptr) parts_.redelivers->give_up();
+    if (!crew_.empty()) begin_stop("a worker could not be started", false);
+    while (!crew_.empty()) go_round();
+    give_up_offers();
     throw;
   }
   if (parts_.service.watchdog_interval().count() > 0) watchdog_at_ = clock::now();
-  while (!stopping_ || !members_.empty()) go_round();
-  if (parts_.redelivers != nullptr) parts_.redelivers->give_up();
-  log_.notice("stopped", was_handed_over_ ? "ended; another process serves on" : "stopped");
+  while (!is_stopping() || !crew_.empty()) go_round();
+  give_up_offers();
+  log_.notice("stopped", handed_over_ ? "ended; another process serves on" : "stopped");
   return result_;
 }
 
 void supervisor::go_round() {
-  wait();
-  take_signals();
+  const wake_reasons woken = wait();
+  if (woken.arrival) stranded_->arrived(clock::now());
+  if (woken.file) {
+    if (const std::string file = files_->changed(); !file.empty() && !is_stopping()) {
+      log_.notice("file-changed", "\"" + file + "\" has changed");
+      begin_reload();
+    }
+  }
+  take_requests(woken.news);
+  if (woken.signal) take_signals();
   note_serving();
-  if (std::exchange(reap_due_, false)) reap();
-  if (std::exchange(take_over_due_, false) || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
-  if (!stopping_) restart();
+  if (woken.signal || woken.news) reap();
+  if (woken.take_over || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
+  if (!is_stopping()) start_those_due();
   continue_reload();
   enforce_deadlines();
   const auto now = clock::now();
-  if (stranded_ && !stopping_ && now >= stranded_->next()) stranded_->look(now);
+  if (stranded_ && !is_stopping() && now >= stranded_->next()) stranded_->look(now);
   if (now >= watchdog_at_) {
     parts_.service.feed_watchdog();
     watchdog_at_ = now + parts_.service.watchdog_interval();
   }
 }
 
-supervisor::member& supervisor::start(std::size_t number) {
-  auto& own = parts_.context.parents_own = parts_.takes_over.descriptors();
-  own.push_back(signal_fd_.fd());
-  if (files_) own.push_back(files_->fd());
-  auto made = std::make_unique<member>(member{.number = number, .page = board_.claim(number), .started = clock::now()});
-  try {
-    made->worker = parts_.start.start({number, made->page});
-  } catch (...) {
-    board_.release(made->page);
-    throw;
+wake_reasons supervisor::wait() {
+  wake_list list;
+  list.watch(signal_fd_.fd(), &wake_reasons::signal);
+  list.watch(board_.parent_signal(), &wake_reasons::news);
+  if (files_) list.watch(files_->fd(), &wake_reasons::file);
+  for (const int fd : parts_.takes_over.descriptors()) list.watch(fd, &wake_reasons::take_over);
+  if (stranded_ && !is_stopping()) {
+    for (const int fd : stranded_->wants_to_know()) list.watch(fd, &wake_reasons::arrival);
   }
-  made->deadline = made->started + (parts_.start.keeps_pages() ? options_.start_timeout : parts_.ready_after);
-  places_[number].start_at.reset();
-  members_.push_back(std::move(made));
-  return *members_.back();
+  return list.wait(next_event());
 }
 
 supervisor::clock::time_point supervisor::next_event() const {
-  auto next = std::min(watchdog_at_, parts_.takes_over.wakes_at());
-  if (stranded_ && !stopping_) next = std::min(next, stranded_->next());
+  auto next = std::min({watchdog_at_, parts_.takes_over.wakes_at(), crew_.next_deadline()});
+  if (is_stopping()) return next;
+  if (stranded_) next = std::min(next, stranded_->next());
   for (const place& one : places_) {
-    if (one.start_at && !stopping_) next = std::min(next, *one.start_at);
-  }
-  for (const auto& one : members_) {
-    if (!one->killed && (!one->serving || one->stopping)) next = std::min(next, one->deadline);
+    if (one.start_at) next = std::min(next, *one.start_at);
   }
   return next;
 }
 
-void supervisor::wait() {
-  std::vector<pollfd> set;
-  const auto watch = [&set](int fd) { set.push_back({.fd = fd, .events = POLLIN, .revents = 0}); };
-  watch(signal_fd_.fd());
-  watch(board_.parent_signal());
-  if (files_) watch(files_->fd());
-  const std::size_t first_successor = set.size();
-  for (const int fd : parts_.takes_over.descriptors()) watch(fd);
-  const std::size_t first_socket = set.size();
-  if (stranded_ && !stopping_) {
-    for (const int fd : stranded_->wants_to_know()) watch(fd);
-  }
-
-  const auto next = next_event();
-  int timeout = -1;
-  if (next != clock::time_point::max()) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - clock::now()).count();
-    timeout = static_cast<int>(std::clamp<long>(left, 0, 60'000));
-  }
-  if (sys::poll(set.data(), set.size(), timeout) <= 0) return;
-  const auto any_of = [&set](std::size_t first, std::size_t end) {
-    return std::any_of(set.begin() + static_cast<std::ptrdiff_t>(first), set.begin() + static_cast<std::ptrdiff_t>(end),
-                       [](const pollfd& one) { return one.revents != 0; });
-  };
-  signals_due_ = set[0].revents != 0;
-  take_over_due_ = any_of(first_successor, first_socket);
-  if (any_of(first_socket, set.size())) stranded_->arrived(clock::now());
-  if (set[1].revents != 0) {
-    std::uint64_t waste = 0;
-    static_cast<void>(sys::read(board_.parent_signal(), &waste, sizeof waste));
-    reap_due_ = true;  // a thread's end
-  }
-  if (files_ && set[2].revents != 0) {
-    if (const std::string file = files_->changed(); !file.empty() && !stopping_) {
-      log_.notice("file-changed", "\"" + file + "\" has changed");
-      begin_reload();
-    }
-  }
-}
-
-void supervisor::take_signals() {
+void supervisor::take_requests(bool notified) {
+  std::uint64_t waste = 0;
+  if (notified) static_cast<void>(sys::read(board_.parent_signal(), &waste, sizeof waste));
   const std::uint32_t wanted = board_.header().requests.exchange(0, std::memory_order_acquire);
   if ((wanted & request_stop) != 0) begin_stop("asked to stop", false);
   if ((wanted & request_reload) != 0) begin_reload();
-  if (!std::exchange(signals_due_, false)) return;
+}
+
+void supervisor::take_signals() {
   signalfd_siginfo came{};
   while (sys::read(signal_fd_.fd(), &came, sizeof came) == static_cast<ssize_t>(sizeof came)) {
     switch (came.ssi_signo) {
       case SIGCHLD:
-        reap_due_ = true;
-        break;
+        break;  // reap() follows
       case SIGHUP:
         begin_reload();
         break;
       case SIGUSR2:
-        if (!stopping_) parts_.takes_over.begin(parts_.context.signal_mask);
+        if (!is_stopping()) parts_.takes_over.begin(parts_.context.signal_mask);
         break;
       default:
         begin_stop(came.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM", false);
@@ -148,23 +119,22 @@ void supervisor::take_signals() {
   }
 }
 
+// --- workers that live and die ---------------------------------------------------------------------------------------
+
+crew::member& supervisor::start(std::size_t number) {
+  auto& own = parts_.context.parents_own = parts_.takes_over.descriptors();
+  own.push_back(signal_fd_.fd());
+  if (files_) own.push_back(files_->fd());
+  crew::member& started = crew_.start(number);
+  places_[number].start_at.reset();
+  return started;
+}
+
 void supervisor::note_serving() {
-  const auto now = clock::now();
-  bool more = false;
-  for (const auto& one : members_) {
-    if (one->serving) continue;
-    const page_state state = board_.page(one->page).state.load(std::memory_order_acquire);
-    one->serving = parts_.start.keeps_pages() ? state == page_state::serving || state == page_state::stopping
-                                              : now >= one->deadline;
-    more |= one->serving;
-    if (one->serving && !parts_.start.keeps_pages()) {
-      auto starting = page_state::starting;
-      board_.page(one->page).state.compare_exchange_strong(starting, page_state::serving);
-    }
-  }
-  if (more && was_whole_ && !stopping_ && !reload_) parts_.service.status(status());
-  if (was_whole_ || stopping_ || serving_count() < places_.size()) return;
-  was_whole_ = true;
+  const bool more = crew_.note_serving(clock::now());
+  if (more && phase_ == phase::serving && !reload_) parts_.service.status(status());
+  if (phase_ != phase::starting || crew_.serving() < places_.size()) return;
+  phase_ = phase::serving;
   std::string where;
   for (const datagram_socket& socket : parts_.context.sockets.all()) {
     where += (where.empty() ? "" : ", ") + socket.local().to_string();
@@ -172,26 +142,219 @@ void supervisor::note_serving() {
   log_.notice("serving",
               std::to_string(places_.size()) + (places_.size() == 1 ? " worker serves " : " workers serve ") + where,
               {{"workers", std::to_string(places_.size())}, {"sockets", where}});
-  // After the log, where a program may have written its id somewhere: then the pool before this one ends.
+  // After the log, as a program may write its id somewhere then, and the pool before this one ends now.
   parts_.takes_over.say_ready();
   parts_.service.ready(status());
 }
 
-/// The worker that has this number and is not about to go, if there is one.
-supervisor::member* supervisor::serving_as(std::size_t number) const noexcept {
-  for (const auto& one : members_) {
-    if (one->number == number && !one->stopping) return one.get();
-  }
-  return nullptr;
+void supervisor::reap() {
+  parts_.takes_over.reap();
+  while (const auto dead = crew_.take_ended()) bury(*dead);
 }
 
-std::size_t supervisor::serving_count() const noexcept {
-  return static_cast<std::size_t>(
-      std::count_if(members_.begin(), members_.end(), [](const auto& one) { return one->serving && !one->stopping; }));
+void supervisor::bury(const crew::dead_member& dead) {
+  const crew::member& who = *dead.who;
+  const auto now = clock::now();
+  auto [told, fields] = obituary_of(dead, crew_.page_of(who), now - who.started, parts_.start.keeps_pages());
+
+  const bool waits_for_another = parts_.redelivers != nullptr && parts_.redelivers->rescue(who.page);
+  if (waits_for_another) crew_.notify_all();
+  if (reload_ && reload_->new_one == &who) end_reload("the new worker died before it served");
+
+  const bool expected = who.stopping && (who.killed || !dead.end.by_signal || dead.end.code == SIGTERM);
+  if (expected) {
+    log_.info("worker-ended", told, std::move(fields));
+  } else if (is_stopping() || crew_.serving_as(who.number) != nullptr) {
+    log_.warning("worker-died", told, std::move(fields));
+  } else {
+    add(board_.header().restarts, 1);
+    const std::string then = plan_restart(dead, now, told);
+    log_.warning("worker-died", told + then, std::move(fields));
+    if (phase_ == phase::serving) parts_.service.status(status());
+  }
+  board_.release(who.page);
+  if (waits_for_another && is_stopping()) start_for_offers(who.number);
+}
+
+/// The others may be gone already: one more worker takes what its predecessor held, and ends.
+void supervisor::start_for_offers(std::size_t number) {
+  try {
+    crew_.ask_to_stop(start(number));
+  } catch (const std::system_error& refused) {
+    log_.error("start-failed", std::string{"a worker for what another held could not be started: "} + refused.what());
+  }
+}
+
+std::string supervisor::plan_restart(const crew::dead_member& dead, clock::time_point now, const std::string& told) {
+  place& here = places_[dead.who->number];
+  here.start_at = here.plan.after({.started = dead.who->started,
+                                   .ended = now,
+                                   .served = crew_.page_of(*dead.who).handled.load(std::memory_order_relaxed),
+                                   .hopeless = dead.end.hopeless && phase_ == phase::starting});
+  if (!here.start_at) {
+    give_up(dead, told);
+    return "; not started again";
+  }
+  const auto delay = *here.start_at - now;
+  return delay < milliseconds{1} ? "; another is started" : "; another is started in " + duration_text(delay);
+}
+
+void supervisor::give_up(const crew::dead_member& dead, const std::string& told) {
+  std::string often;
+  if (!dead.end.hopeless) {
+    often = "; " + std::to_string(places_[dead.who->number].plan.unserved_lives()) + " times in a row ";
+    often += parts_.start.keeps_pages()
+                 ? "without serving a datagram"
+                 : "within " + duration_text(options_.restart.healthy_after) +
+                       "; a program has the socket as its descriptor 0, and must receive from it until SIGTERM";
+  }
+  log_.error("crash-loop", "workers cannot be kept alive: " + told + often);
+  const bool is_programs_own = dead.end.hopeless && !dead.end.by_signal && dead.end.code > status_no_setup;
+  set_result(is_programs_own ? static_cast<pool_result>(dead.end.code) : pool_result::crash_loop);
+  begin_stop("a crash loop", false);
+}
+
+void supervisor::start_those_due() {
+  const auto now = clock::now();
+  for (std::size_t number = 0; number < places_.size(); ++number) {
+    place& here = places_[number];
+    if (!here.start_at || *here.start_at > now) continue;
+    if (crew_.serving_as(number) != nullptr) {
+      here.start_at.reset();  // a reload was quicker
+      continue;
+    }
+    try {
+      start(number);
+    } catch (const std::system_error& refused) {
+      const auto pause = std::max(options_.restart.longest_delay, milliseconds{100});
+      here.start_at = now + pause;
+      log_.error("start-failed", "worker " + std::to_string(number) + " could not be started: " + refused.what() +
+                                     "; trying again in " + duration_text(pause));
+    }
+  }
+}
+
+void supervisor::enforce_deadlines() {
+  while (crew::member* const late = crew_.late(clock::now())) {
+    const std::string who = name_of(*late, crew_.page_of(*late));
+    if (late->stopping) {
+      log_.warning("worker-killed", who + " did not stop in time and is killed; what it held is lost" +
+                                        (parts_.redelivers != nullptr ? " unless another takes it" : ""));
+      if (is_stopping()) set_result(pool_result::killed);
+    } else {
+      log_.error("worker-killed",
+                 who + " did not begin to serve within " + duration_text(options_.start_timeout) + " and is killed");
+    }
+    late->killed = true;  // in a reload, threads too: it goes on without them
+    if (late->worker->kill()) continue;
+    if (is_stopping()) {
+      log_.error("killed", who + " is a thread, and cannot be killed: the pool ends without it; end the process");
+      crew_.abandon(*late);
+    } else {
+      log_.warning("worker-left", who + " is a thread, and cannot be killed: it is left to finish");
+    }
+  }
+}
+
+// --- replacing all of them -------------------------------------------------------------------------------------------
+
+void supervisor::begin_reload() {
+  if (is_stopping()) return;
+  if (reload_) return reload_->steps.ask_again();
+  reload_ = running_reload{.steps = reload{places_.size()}, .began = clock::now()};
+  parts_.service.reloading("reloading");
+  log_.notice("reload-begun", "reloading: each worker is replaced, new before old");
+}
+
+reload::seen supervisor::look_at(std::size_t number) const {
+  reload::seen now{.is_manned = crew_.serving_as(number) != nullptr,
+                   .new_one_serves = reload_->new_one != nullptr && reload_->new_one->serving};
+  for (const auto& one : crew_.members()) {
+    if (one->number != number || one.get() == reload_->new_one) continue;
+    now.old_one_serves |= !one->stopping;
+    now.old_one_stops |= one->stopping && !one->killed;
+  }
+  return now;
+}
+
+void supervisor::continue_reload() {
+  while (reload_ && !is_stopping()) {
+    const std::size_t number = reload_->steps.number();
+    switch (reload_->steps.next(look_at(number))) {
+      case reload::step::start_new:
+        try {
+          reload_->new_one = &start(number);
+        } catch (const std::system_error& refused) {
+          end_reload(refused.what());
+        }
+        break;
+      case reload::step::stop_old:
+        for (const auto& one : crew_.members()) {
+          if (one->number == number && one.get() != reload_->new_one && !one->stopping) crew_.ask_to_stop(*one);
+        }
+        break;
+      case reload::step::go_on:
+        reload_->new_one = nullptr;
+        break;
+      case reload::step::wait:
+        return;
+      case reload::step::end:
+        return end_reload({});
+    }
+  }
+}
+
+/// An empty failure is a success.
+void supervisor::end_reload(const std::string& failure) {
+  const running_reload done = *reload_;
+  reload_.reset();
+  if (phase_ == phase::serving) parts_.service.ready(status());
+  if (failure.empty()) {
+    add(board_.header().reloads, 1);
+    log_.notice("reloaded", "reloaded " + std::to_string(places_.size()) + " workers in " +
+                                duration_text(clock::now() - done.began));
+  } else {
+    log_.error("reload-failed", "the reload was given up at worker " + std::to_string(done.steps.number()) + ": " +
+                                    failure + "; the workers that are left serve on");
+  }
+  if (done.steps.asked_again()) begin_reload();
+}
+
+// --- the end ---------------------------------------------------------------------------------------------------------
+
+void supervisor::begin_stop(const std::string& why, bool handed_over) {
+  if (is_stopping()) {
+    if (std::exchange(is_next_stop_ignored_, false)) return;
+    return crew_.end_patience(clock::now());  // asked once more: at once
+  }
+  phase_ = phase::stopping;
+  handed_over_ = is_next_stop_ignored_ = handed_over;
+  reload_.reset();
+  parts_.takes_over.close("the pool that has the sockets was told to stop");
+  if (!handed_over) parts_.service.stopping("stopping");
+  log_.notice("stopping", why + ": stopping; workers finish what they hold");
+  crew_.ask_all_to_stop();
+}
+
+void supervisor::heed_take_over() {
+  if (const std::string why = parts_.takes_over.hear_predecessor(); !why.empty() && !is_stopping()) {
+    log_.error("take-over-failed", "the pool that was to be taken over from says: " + why);
+    set_result(pool_result::crash_loop);
+    return begin_stop("the take-over has failed", false);
+  }
+  handed_sockets offered{.sockets = {}, .listener = parts_.takes_over.listener()};
+  for (std::size_t at = 0; at < parts_.context.sockets.size(); ++at) {
+    offered.sockets.push_back({parts_.context.sockets.all()[at].fd(), parts_.context.sockets.called()[at]});
+  }
+  const auto heir = parts_.takes_over.look(offered);
+  if (!heir || is_stopping()) return;
+  const std::string told = "pid " + std::to_string(*heir) + " has taken over";
+  parts_.service.main_process(*heir, told);
+  begin_stop(told, true);
 }
 
 std::string supervisor::status() const {
-  std::string text = std::to_string(serving_count()) + " of " + std::to_string(places_.size()) + " workers serve";
+  std::string text = std::to_string(crew_.serving()) + " of " + std::to_string(places_.size()) + " workers serve";
   if (const auto restarts = board_.header().restarts.load()) {
     text += ", " + std::to_string(restarts) + (restarts == 1 ? " restart" : " restarts");
   }

@@ -6,13 +6,17 @@
 #include <string>
 #include <vector>
 
+#include "pool/crew.hpp"
 #include "pool/file_watch.hpp"
 #include "pool/launcher.hpp"
 #include "pool/pool_log.hpp"
 #include "pool/redeliverer.hpp"
+#include "pool/reload.hpp"
+#include "pool/restart_plan.hpp"
 #include "pool/service_manager.hpp"
 #include "pool/stranded.hpp"
 #include "pool/take_over.hpp"
+#include "pool/wake_list.hpp"
 #include "pool/worker_signals.hpp"
 
 namespace udppump::detail {
@@ -34,57 +38,55 @@ class supervisor {
  public:
   explicit supervisor(const supervised& parts);
 
-  /// Returns what the process should exit with. Throws std::system_error where the first workers cannot be started.
+  /// Returns what the process should exit with. Throws std::system_error if the first workers cannot be started.
   int run();
 
  private:
   using clock = std::chrono::steady_clock;
-
-  /// One worker that was started and has not been seen to end.
-  struct member {
-    std::size_t number, page;
-    clock::time_point started;
-    bool serving = false, stopping = false, killed = false;
-    clock::time_point deadline = {};  // to serve, or to have stopped
-    std::unique_ptr<running_worker> worker = {};
+  enum class phase {
+    starting,  // up to when all workers served for the first time
+    serving,
+    stopping,
   };
   /// One of the workers there should be, by number.
   struct place {
+    restart_plan plan;
     std::optional<clock::time_point> start_at = {};
-    unsigned short_lives = 0, unserved_lives = 0;  // in a row
   };
-  struct reloading {
-    std::size_t next = 0;
-    member* incoming = nullptr;
+  struct running_reload {
+    reload steps;
     clock::time_point began;
-    bool again = false;
+    crew::member* new_one = nullptr;
   };
 
   void go_round();
-  member& start(std::size_t number);
-  void wait();
+  wake_reasons wait();
+  clock::time_point next_event() const;
   void take_signals();
+  void take_requests(bool notified);
+
+  crew::member& start(std::size_t number);
   void note_serving();
   void reap();
-  void bury(member& dead, const worker_end& end);
+  void bury(const crew::dead_member& dead);
   void start_for_offers(std::size_t number);
-  void plan_restart(const member& dead, const worker_end& end, const std::string& told);
-  void restart();
+  /// Says what happens next, for the log.
+  std::string plan_restart(const crew::dead_member& dead, clock::time_point now, const std::string& told);
+  void give_up(const crew::dead_member& dead, const std::string& told);
+  void start_those_due();
   void enforce_deadlines();
 
   void begin_reload();
   void continue_reload();
-  void end_reload(bool whole, const std::string& why);
+  reload::seen look_at(std::size_t number) const;
+  void end_reload(const std::string& failure);
 
   void begin_stop(const std::string& why, bool handed_over);
-  void ask_to_stop(member& one);
-  void end_with(int result) noexcept { result_ = result_ == 0 ? result : result_; }
   void heed_take_over();
+  void set_result(pool_result result) noexcept { result_ = result_ == 0 ? static_cast<int>(result) : result_; }
 
-  member* serving_as(std::size_t number) const noexcept;
-  std::size_t serving_count() const noexcept;
+  bool is_stopping() const noexcept { return phase_ == phase::stopping; }
   std::string status() const;
-  clock::time_point next_event() const;
 
   const supervised parts_;
   const pool_options& options_;
@@ -95,10 +97,11 @@ class supervisor {
   std::optional<file_watch> files_;
   std::optional<stranded_watch> stranded_;
   std::vector<place> places_;
-  std::vector<std::unique_ptr<member>> members_;
-  std::optional<reloading> reload_;
-  bool signals_due_ = false, take_over_due_ = false, reap_due_ = false;
-  bool stopping_ = false, handed_over_ = false, was_handed_over_ = false, was_whole_ = false;
+  crew crew_;
+  std::optional<running_reload> reload_;
+  phase phase_ = phase::starting;
+  bool handed_over_ = false;           // another process serves on
+  bool is_next_stop_ignored_ = false;  // it asks for what is under way
   clock::time_point watchdog_at_ = clock::time_point::max();
   int result_ = 0;
 };

@@ -27,8 +27,10 @@ take_over::take_over(own_command own, descriptor listener, std::string path, std
       patience_{patience},
       owns_path_{!before_ && !path_.empty()} {}
 
-take_over::~take_over() {
-  if (owns_path_) static_cast<void>(sys::unlink(path_.c_str()));
+take_over::~take_over() { remove_path(); }
+
+void take_over::remove_path() noexcept {
+  if (std::exchange(owns_path_, false)) static_cast<void>(sys::unlink(path_.c_str()));
 }
 
 void take_over::say_ready() noexcept {
@@ -50,6 +52,8 @@ std::string take_over::hear_predecessor() {
 
 void take_over::close(const std::string& why) noexcept {
   listener_.reset();
+  // Now rather than in the end: another pool may listen there by then.
+  remove_path();
   if (!after_) return;
   after_->refuse(why);
   after_.reset();

@@ -53,6 +53,7 @@ class take_over {
 
  private:
   [[noreturn]] void execute_own(int connection, const sigset_t& mask) const;
+  void remove_path() noexcept;
   void accept();
   void give_up_late_one();
 

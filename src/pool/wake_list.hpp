@@ -1,0 +1,33 @@
+#pragma once
+
+#include <poll.h>
+
+#include <chrono>
+#include <vector>
+
+namespace udppump::detail {
+
+/// Why the parent woke.
+struct wake_reasons {
+  bool signal = false;     // one of parents_signals()
+  bool news = false;       // a worker, or who asks for a stop or a reload, notified the parent
+  bool file = false;       // one of pool_options::reload_on_change
+  bool take_over = false;  // a predecessor or a successor says something
+  bool arrival = false;    // a datagram
+};
+
+/// The descriptors that the parent sleeps on, each with its reason.
+class wake_list {
+ public:
+  using clock = std::chrono::steady_clock;
+
+  void watch(int fd, bool wake_reasons::*reason);
+  /// Until one is readable, or until then.
+  wake_reasons wait(clock::time_point until);
+
+ private:
+  std::vector<pollfd> set_;
+  std::vector<bool wake_reasons::*> reasons_;
+};
+
+}  // namespace udppump::detail
