@@ -8,7 +8,9 @@ import argparse
 import ctypes
 import dataclasses
 import fnmatch
+import itertools
 import json
+import multiprocessing
 import os
 import pathlib
 import re
@@ -246,13 +248,14 @@ class Tree:
                 raise Wrong(f"cmake failed; see {log.name}")
 
     def make(self, targets, log, limit=BUILD_LIMIT):
-        """Whether it could be built."""
+        """Whether it could be built. The copies share what ccache has: they lie alike beside their builds."""
+        environment = {**os.environ, "CCACHE_BASEDIR": str(self.source.parents[1]), "CCACHE_NOHASHDIR": "1"}
         command = ["cmake", "--build", self.build, "--target", *targets]
         if "UDPPUMP_JOBS" in os.environ:
             command += ["--parallel", os.environ["UDPPUMP_JOBS"]]
         try:
             return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, timeout=limit,
-                                  check=False).returncode == 0
+                                  env=environment, check=False).returncode == 0
         except subprocess.TimeoutExpired:
             return False
 
@@ -290,8 +293,13 @@ def children():
     return found
 
 
+def become_reaper():
+    """What a test leaves behind becomes a child of this process (prctl(2))."""
+    pr_set_child_subreaper = 36
+    ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
 def end_strays():
-    """What a test left behind becomes a child of this process (PR_SET_CHILD_SUBREAPER), and ends here."""
     for _ in range(100):
         left = children()
         if not left:
@@ -375,7 +383,7 @@ def measure(tree, faults):
             done = Baseline({"*": took}) if code == 0 else Baseline(skipped={"*"})
         baselines[run.kind, run.name] = done
         print(f"{run.name}: passes without faults in {took:.1f} s", flush=True)
-    return baselines
+    return targets, baselines
 
 
 @dataclasses.dataclass
@@ -461,6 +469,49 @@ def judge(tree, fault, baselines):
     return Verdict(fault, outcome, noticed or fault.equivalent, time.monotonic() - began)
 
 
+def judge_in_copy(folder, targets, groups, baselines, verdicts):
+    """Takes groups of faults until there are no more; a process of its own, so that strays are its own children."""
+    become_reaper()
+    try:
+        tree = Tree(folder)
+        with open(tree.logs / "build.txt", "w", encoding="utf-8") as log:
+            tree.make(targets, log, limit=3600)
+        while True:
+            group = groups.get()
+            if group is None:
+                return
+            for fault in group:
+                verdicts.put(judge(tree, fault, baselines))
+    except Exception as wrong:  # whatever it is: somebody waits for a verdict
+        verdicts.put(wrong if isinstance(wrong, Wrong) else Wrong(repr(wrong)))
+
+
+def judge_all(work, tree, targets, faults, baselines, jobs):
+    """The verdicts, as they come. Faults of one file stay together: putting one in takes the one before it out."""
+    if jobs <= 1:
+        for fault in faults:
+            yield judge(tree, fault, baselines)
+        return
+    groups, verdicts = multiprocessing.Queue(), multiprocessing.Queue()
+    for _, group in itertools.groupby(faults, key=lambda fault: fault.file):
+        groups.put(list(group))
+    processes = []
+    for number in range(1, jobs + 1):
+        groups.put(None)
+        processes.append(multiprocessing.Process(
+            target=judge_in_copy, args=(work / str(number), targets, groups, baselines, verdicts)))
+        processes[-1].start()
+    for _ in faults:
+        verdict = verdicts.get()
+        if isinstance(verdict, Wrong):
+            for process in processes:
+                process.terminate()
+            raise verdict
+        yield verdict
+    for process in processes:
+        process.join()
+
+
 # --- what is printed -------------------------------------------------------------------------------------------------
 def table(verdicts):
     columns = ["folder", "faults", "noticed", "missed", "equivalent", "not run", "share"]
@@ -510,6 +561,7 @@ def main():
                         help="only look that every rule still applies and names tests that there are")
     parser.add_argument("--work", type=pathlib.Path, default=SOURCE / "build/mutants", metavar="DIR",
                         help="where the copy, its build and the logs are (default: build/mutants)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="so many faults at a time, each in its own copy")
     arguments = parser.parse_args()
 
     faults = all_rules()
@@ -528,21 +580,22 @@ def main():
         print(f"{len(faults)} faults can be put in")
         return 0
 
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     began = time.monotonic()
-    tree = Tree(arguments.work.resolve())
-    baseline = measure(tree, faults)
+    work = arguments.work.resolve()
+    become_reaper()
+    tree = Tree(work / "1")
+    targets, baselines = measure(tree, faults)
     verdicts = []
     try:
-        for at, fault in enumerate(faults, 1):
-            verdict = judge(tree, fault, baseline)
+        for verdict in judge_all(work, tree, targets, faults, baselines, arguments.jobs):
             verdicts.append(verdict)
-            print(f"{at:3}/{len(faults)} {verdict.outcome:10} {verdict.seconds:5.1f} s  "
-                  f"{fault.folder}/{fault.name}  {verdict.by if verdict.outcome == 'noticed' else ''}", flush=True)
+            print(f"{len(verdicts):3}/{len(faults)} {verdict.outcome:10} {verdict.seconds:5.1f} s  "
+                  f"{verdict.fault.folder}/{verdict.fault.name}  {verdict.by if verdict.outcome == 'noticed' else ''}",
+                  flush=True)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
     failed = report(verdicts)
-    print(f"after {(time.monotonic() - began) / 60:.0f} min; what was built and said: {tree.logs}")
+    print(f"after {(time.monotonic() - began) / 60:.0f} min; what was built and said: {work}/*/log")
     return 1 if failed or len(verdicts) < len(faults) else 0
 
 
