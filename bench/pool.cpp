@@ -119,7 +119,7 @@ udppump::pool_options quiet_pool(std::size_t workers, bool redeliver) {
 double drain_once(const contender& each) {
   const shared_result result;
   udppump::worker_pool pool{quiet_pool(1, each.redeliver)};
-  pool.run([&](udppump::worker& self) {
+  const int ended = pool.run([&](udppump::worker& self) {
     queue_filler filler{self.sockets()[0], payload, datagrams};
     const std::size_t count = filler.fill();
     stopwatch watch{.left = count, .start_at = count - std::min(warm_up, count / 2)};
@@ -127,6 +127,7 @@ double drain_once(const contender& each) {
     *result = watch.per_datagram();
     pool.request_stop();
   });
+  if (ended != 0) throw std::runtime_error{"the pool ended with " + std::to_string(ended)};
   return *result;
 }
 

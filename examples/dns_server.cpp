@@ -98,8 +98,7 @@ int run(const settings& chosen) {
   udppump::worker_pool pool{{.bind = chosen.bind,
                              .workers = chosen.workers,
                              .waiter = waiter.kind,
-                             .redeliver = udppump::redelivery{},
-                             .redeliver_limit = longest_query,
+                             .redeliver = udppump::redelivery{.largest = longest_query},
                              .log = [&told](const udppump::pool_event& event) { told.note(event); }}};
   told.watch(pool);
   const int result = pool.run([&chosen](udppump::worker& self) { answer_queries(self, chosen.zone); });

@@ -27,8 +27,11 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// Of exec, beside those that all subcommands share and what a pool ends with (pool_result).
-enum exec_code : int { exit_no_set_up = 3, exit_no_worker = 4, exit_not_executable = 126, exit_not_found = 127 };
+/// Of exec, beside those that all subcommands share (command.hpp) and what a pool ends with (pool_result).
+constexpr int exit_no_set_up = 3;
+constexpr int exit_no_worker = static_cast<int>(pool_result::crash_loop);
+constexpr int exit_not_executable = static_cast<int>(pool_result::not_executable);
+constexpr int exit_not_found = static_cast<int>(pool_result::not_found);
 
 constexpr char exit_codes[] = R"(Exit codes:
     0  stopped as told, or another process has taken over

@@ -75,7 +75,7 @@ void board::map(std::size_t size) {
   if (at == nullptr) {
     fail(error, "mmap of " + std::to_string(size) +
                     " bytes shared with the workers: ask for fewer workers, or a lower "
-                    "redelivery limit");
+                    "redeliver.largest");
   }
   header_ = static_cast<board_header*>(at);
   size_ = size;

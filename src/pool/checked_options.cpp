@@ -26,10 +26,13 @@ pool_options checked(pool_options options) {
   }
   const bool threads = options.model == worker_model::threads;
   if (threads && options.reexecute) refuse("reexecute requires processes, and model is threads; omit one of them");
-  if (options.redeliver && options.redeliver_limit == 0) refuse("redeliver_limit is 0; at least 1");
-  if (options.redeliver && options.redeliver_limit > 1 << 20) refuse("redeliver_limit is above 1 MiB");
+  if (options.redeliver && (options.redeliver->largest == 0 || options.redeliver->largest > 1 << 20)) {
+    refuse("redeliver.largest: " + std::to_string(options.redeliver->largest) + " is not between 1 and 1048576 bytes");
+  }
   if (options.redeliver && options.socket.receive_offload) {
-    refuse("redeliver and receive_offload exclude each other: a joined read holds many datagrams, and one can be kept");
+    refuse(
+        "redeliver and receive_offload exclude each other: a joined read holds many datagrams, and only one can be "
+        "kept; omit one of the two");
   }
   if (options.nice && (*options.nice < -20 || *options.nice > 19)) {
     refuse("nice: " + std::to_string(*options.nice) + " is not between -20 and 19");

@@ -34,7 +34,7 @@ pool_parent::pool_parent(pool_options options)
       sockets_{options_.socket} {
   const identity become{options_.become};
   open(become);
-  board_.emplace(2 * options_.workers, options_.redeliver ? options_.redeliver_limit : 0);
+  board_.emplace(2 * options_.workers, options_.redeliver ? options_.redeliver->largest : 0);
   if (options_.redeliver) {
     redelivers_.emplace(*options_.redeliver, *board_, sockets_.all(), log_);
     redelivers_->give_file_to(become.user(), become.group());

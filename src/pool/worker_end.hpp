@@ -3,13 +3,15 @@
 #include <string>
 
 #include "pump/worker_page.hpp"
+#include "udppump/worker_pool.hpp"
 
 namespace udppump::detail {
 
-/// Exit status of a worker whose body threw.
-constexpr int status_thrown = 1;
-/// Exit statuses of workers that did not get as far as their work; above what programs use, as env(1) has it.
-constexpr int status_no_setup = 125, status_not_executable = 126, status_not_found = 127;
+/// Exit statuses of workers; of those that did not get as far as their work, above what programs use, as env(1) has it.
+constexpr int status_thrown = static_cast<int>(pool_result::failed);
+constexpr int status_no_setup = static_cast<int>(pool_result::not_set_up);
+constexpr int status_not_executable = static_cast<int>(pool_result::not_executable);
+constexpr int status_not_found = static_cast<int>(pool_result::not_found);
 
 /// How a worker ended.
 struct worker_end {

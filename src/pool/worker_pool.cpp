@@ -8,13 +8,14 @@ worker_pool::worker_pool(pool_options options) : core_{detail::pool_core::make(s
 worker_pool::~worker_pool() = default;
 
 int worker_pool::serve(handler on_datagram, const pump_options& options) {
-  return run([&on_datagram, &options](worker& self) {
+  // Copies of a handler call the same function, which so outlives even a thread that is left behind.
+  return run([on_datagram = std::move(on_datagram), options](worker& self) {
     if (const auto error = self.serve(on_datagram, options)) throw std::system_error{error, "serving"};
   });
 }
 
 int worker_pool::run(std::function<void(worker&)> body) {
-  if (!body) throw std::invalid_argument{"worker_pool: the body is an empty function"};
+  if (!body) throw std::invalid_argument{"worker_pool: the body is an empty function; give one that serves"};
   return core_->run(std::move(body));
 }
 

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "udppump/datagram_socket.hpp"
+#include "udppump/waiter.hpp"
+
+namespace udppump {
+
+/// What a worker is. Processes keep each other's crashes apart; threads share the program's memory.
+enum class worker_model : std::uint8_t { processes, threads };
+
+/// Something the pool has to tell: a worker died, a reload began. One line for people, fields for machines.
+struct pool_event {
+  /// As syslog numbers them (syslog(3)).
+  enum class level : std::uint8_t { error = 3, warning = 4, notice = 5, info = 6 };
+  level severity = level::info;
+  /// Which kind of event, such as "worker-died": stable, in lower case.
+  std::string_view name;
+  /// For people: one line, which says all that the fields do.
+  std::string text;
+  std::vector<std::pair<std::string_view, std::string>> fields = {};
+};
+
+/// Whom the pool becomes once its sockets are bound; requires root.
+struct privileges {
+  /// Name or number; empty: stays who it is.
+  std::string user = {};
+  /// Name or number; empty: the user's own group.
+  std::string group = {};
+  /// Supplementary groups, names or numbers; nothing: those the user is a member of.
+  std::optional<std::vector<std::string>> groups = {};
+  /// PR_SET_NO_NEW_PRIVS: no program that a worker starts can gain any (prctl(2)).
+  bool no_new_privileges = false;
+};
+
+/// How workers that die are replaced.
+struct restart_policy {
+  /// A worker that lived so long, or finished so many datagrams, was well: it is replaced at once, except that two
+  /// starts are first_delay apart.
+  std::chrono::milliseconds healthy_after = std::chrono::seconds{1};
+  std::uint64_t healthy_after_datagrams = 100;
+  /// After shorter lives: the first wait, doubled with each further one in a row, up to the longest.
+  std::chrono::milliseconds first_delay = std::chrono::milliseconds{20};
+  std::chrono::milliseconds longest_delay = std::chrono::seconds{5};
+  /// A worker that died so many times in a row before it was well and without having served one datagram ends the pool.
+  unsigned crash_limit = 8;
+};
+
+/// A worker's datagram is kept in memory that outlives the worker. If the worker dies in the handler, the datagram is
+/// given to another. So a datagram is handled at least once, and again if a worker died after the answer and before its
+/// handler returned. Only while the handler runs: for what a ticket holds, nothing is kept.
+struct redelivery {
+  /// A datagram is given to another worker at most so many times. If that one dies of it too, the datagram is poisoned:
+  /// counted and dropped.
+  unsigned most = 2;
+  /// Largest payload in bytes that a worker's pumps can have; so much memory is kept twice for each of 2 x workers. At
+  /// most 1 MiB.
+  std::size_t largest = 65'535;
+  /// Poisoned datagrams are appended to this file, a line each: time, addresses, and the payload in hexadecimal. Empty:
+  /// they are only counted.
+  std::string poison_file = {};
+};
+
+/// RLIMIT_... of each worker (setrlimit(2)); in the threads model of the whole process.
+struct resource_limit {
+  int resource = 0;
+  std::uint64_t soft = 0;
+  std::uint64_t hard = 0;
+};
+
+/// No time may be negative; one above a year counts as a year.
+struct pool_options {
+  /// Where to listen: written addresses as address::parse() reads them, each with an optional name before it for
+  /// LISTEN_FDNAMES ("dns=:53"). What a service manager passed (sd_listen_fds(3)) comes first, and is enough.
+  std::vector<std::string> bind = {};
+  socket_options socket = {};
+  /// 0: one for each core this process may use (usable_cores()). At most 4096.
+  std::size_t workers = 0;
+  worker_model model = worker_model::processes;
+  waiter_kind waiter = waiter_kind::automatic;
+  privileges become = {};
+  restart_policy restart = {};
+  std::optional<redelivery> redeliver = {};
+
+  /// Workers that are told to stop finish what they hold; after this long they are killed. A thread cannot be: run()
+  /// then returns pool_result::killed while it still runs, and the process should end without waiting for it.
+  std::chrono::milliseconds stop_timeout = std::chrono::seconds{10};
+  /// A new worker that has not begun to serve so long after its start is killed.
+  std::chrono::milliseconds start_timeout = std::chrono::seconds{30};
+  /// Workers are new executions of this program's file rather than forks, so that a reload has new code: each comes by
+  /// main() to the same pool, which makes it a worker there. Processes only.
+  bool reexecute = false;
+  /// Files that start a reload when they are written or replaced.
+  std::vector<std::string> reload_on_change = {};
+  /// A Unix socket's path: a second start with the same path takes the sockets over from the first, which then ends.
+  /// Empty: only SIGUSR2 does that.
+  std::string take_over = {};
+
+  /// Worker i on the i-th of the cores this process may use.
+  bool pin = false;
+  /// Nice level of the workers, -20 to 19.
+  std::optional<int> nice = {};
+  std::vector<resource_limit> limits = {};
+
+  /// Called in the parent, on the thread of run(). Without it, events go to stderr as "udppump: TEXT".
+  std::function<void(const pool_event&)> log = {};
+};
+
+}  // namespace udppump
