@@ -74,8 +74,7 @@ void board::map(std::size_t size) {
   const auto [at, error] = sys::map_file(memory_.fd(), size, PROT_READ | PROT_WRITE);
   if (at == nullptr) {
     fail(error, "mmap of " + std::to_string(size) +
-                    " bytes shared with the workers: ask for fewer workers, or a lower "
-                    "redeliver.largest");
+                    " bytes shared with the workers: ask for fewer workers, or a lower redeliver.largest");
   }
   header_ = static_cast<board_header*>(at);
   size_ = size;
