@@ -95,6 +95,21 @@ TEST_P(forked_under, after_fork_makes_it_usable_in_the_child_with_a_wake_fd_of_i
   EXPECT_TRUE(serves(pump, "again"));
 }
 
+TEST_P(forked_under, after_a_fork_on_another_thread_that_thread_serves_in_the_child) {
+  std::string text;
+  pump pump{socket, [&](datagram& one) { text = one.text(); }, {}, GetParam()};
+  ASSERT_TRUE(serves(pump, "on this thread"));
+  std::thread{[&] {
+    child_process child{[&] {
+      pump.after_fork();
+      if (client.send("for the child") || !serve_until(pump, [&] { return text == "for the child"; })) return 1;
+      return 0;
+    }};
+    EXPECT_EQ(child.join(), 0);
+  }}.join();
+  EXPECT_TRUE(serves(pump, "on this thread again"));
+}
+
 TEST_P(forked_under, a_fork_inside_the_handler_leaves_the_child_without_the_parents_ring) {
   pid_t made = -1;
   pump pump{socket,

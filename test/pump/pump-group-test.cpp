@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/fault.hpp"
 #include "support/process.hpp"
 #include "support/serve.hpp"
 #include "support/waiters.hpp"
@@ -55,6 +57,50 @@ TEST_P(group_under, a_busy_pump_leaves_the_others_their_turn) {
   ASSERT_FALSE(quiet_socket.send_to("x", quiet_socket.local()));
   ASSERT_TRUE(serve_until(group, [&] { return order.size() == 10; }));
   EXPECT_EQ(order, "bbbqbbbbbb");
+}
+
+TEST_P(group_under, who_had_no_turn_comes_first_the_next_time) {
+  pump_group group{{.waiter = GetParam(), .budget_time = 1ms}};
+  datagram_socket busy_socket = bound(), quiet_socket = bound(), other_socket = bound();
+  std::string order;
+  grouped_pump busy = group.add(busy_socket, [&](datagram&) { order += 'b', std::this_thread::sleep_for(2ms); },
+                                {.budget_datagrams = 1});
+  grouped_pump quiet = group.add(quiet_socket, [&](datagram&) { order += 'q'; });
+  grouped_pump other = group.add(other_socket, [&](datagram&) { order += 'o'; });
+  for (int sent = 0; sent < 5; ++sent) ASSERT_FALSE(busy_socket.send_to("x", busy_socket.local()));
+  ASSERT_FALSE(quiet_socket.send_to("x", quiet_socket.local()));
+  ASSERT_FALSE(other_socket.send_to("x", other_socket.local()));
+  ASSERT_TRUE(serve_until(group, [&] { return order.size() == 7; }));
+  EXPECT_LE(order.find('q'), 2u) << order;  // one turn of each that is before it, and no more
+  EXPECT_LE(order.find('o'), 3u) << order;
+}
+
+TEST_P(group_under, pumps_that_pause_one_after_the_other_all_go_on) {
+  pump_group group{{.waiter = GetParam()}};
+  datagram_socket first_socket = bound(), second_socket = bound();
+  int received = 0;
+  grouped_pump first = group.add(first_socket, [&](datagram&) { ++received; });
+  grouped_pump second = group.add(second_socket, [&](datagram&) { ++received; });
+  settle(group);
+  for (datagram_socket* const socket : {&first_socket, &second_socket}) {
+    const fault::injection refused{{.call = "recvfrom", .error = ENOMEM, .times = 1, .fd = socket->fd()}};
+    ASSERT_FALSE(socket->send_to("x", socket->local()));
+    ASSERT_TRUE(serve_until(group, [&] { return refused.hits() == 1; }));
+    std::this_thread::sleep_for(10ms);  // the second pause begins within the first, and ends after it
+  }
+  EXPECT_TRUE(serve_until(group, [&] { return received == 2; }));
+}
+
+TEST_P(group_under, pumps_that_come_and_go_leave_no_memory_behind) {
+  pump_group group{{.waiter = GetParam()}};
+  datagram_socket socket = bound();
+  const auto come_and_go = [&](int times) {
+    for (int time = 0; time < times; ++time) static_cast<void>(group.add(socket, [](datagram&) {}));
+  };
+  come_and_go(100);
+  const auto before = ::mallinfo2().uordblks;
+  come_and_go(20'000);
+  EXPECT_LT(::mallinfo2().uordblks, before + 100'000);  // a sanitizer's allocator tells 0
 }
 
 TEST_P(group_under, the_groups_budget_of_time_ends_a_dispatch_between_pumps) {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -452,6 +453,32 @@ TEST_P(pump_under, tickets_released_on_another_thread_keep_run_going) {
   EXPECT_EQ(received, 20);
 }
 
+TEST_P(pump_under, run_sleeps_again_after_a_ticket_came_back) {
+  std::atomic<int> received{0};
+  std::mutex mutex;
+  std::vector<ticket> held;  // under mutex
+  pump pump{socket,
+            [&](datagram& one) {
+              const std::lock_guard lock{mutex};
+              held.push_back(one.hold());
+              ++received;
+            },
+            {.max_in_flight = 1},
+            GetParam()};
+  std::thread server{[&] { EXPECT_FALSE(pump.run()); }};
+  for (int number = 1; number <= 2; ++number) {
+    send("x");
+    EXPECT_TRUE(eventually([&] { return received == number; }));
+    const std::lock_guard lock{mutex};
+    held.clear();  // wakes run(), which was full
+  }
+  const auto before = cpu_time();
+  std::this_thread::sleep_for(200ms);
+  EXPECT_LT(cpu_time() - before, 50ms);
+  pump.request_stop();
+  server.join();
+}
+
 TEST_P(pump_under, a_ticket_may_outlive_its_pump) {
   ticket held;
   {
@@ -882,6 +909,20 @@ TEST_P(pump_under, a_socket_closed_while_the_pump_waits_ends_it_at_the_next_wake
   send("the kernel still has the socket, for the waiter's sake");
   EXPECT_TRUE(serve_until(pump, [&] { return fatal == 1; }));
   EXPECT_TRUE(pump.stopped());
+}
+
+TEST_P(pump_under, a_socket_closed_under_it_while_another_has_it_costs_no_time) {
+  pump pump{socket, [](datagram&) { ADD_FAILURE() << "closed"; }, {}, GetParam()};
+  settle(pump);
+  const int other = ::dup(socket.fd());
+  ::close(socket.release());
+  send("for whoever has it");
+  static_cast<void>(readable(pump.wake_fd(), 50ms));
+  static_cast<void>(pump.dispatch());
+  const auto before = cpu_time();
+  std::this_thread::sleep_for(200ms);
+  EXPECT_LT(cpu_time() - before, 50ms);
+  ::close(other);
 }
 
 TEST_P(pump_under, a_stopped_pumps_port_is_free_at_once) {

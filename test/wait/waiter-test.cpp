@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include <string>
@@ -197,6 +198,24 @@ TEST(waiter, nothing_that_fails_to_be_made_is_left_open) {
   }
   EXPECT_EQ(open_descriptors(), descriptors);
   EXPECT_TRUE(eventually([&] { return threads() == running; }));
+}
+
+TEST(waiter, its_thread_leaves_signals_to_the_program) {
+  for (const auto kind : {waiter_kind::thread, waiter_kind::poll}) {
+    if (!has(kind)) continue;
+    const std::size_t before = threads();
+    const pump_group group{{.waiter = kind}};
+    ASSERT_EQ(threads(), before + 1);
+    sigset_t set, old;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    ::pthread_sigmask(SIG_BLOCK, &set, &old);
+    EXPECT_FALSE(sigismember(&old, SIGUSR1)) << "blocked by making a waiter";
+    ::kill(::getpid(), SIGUSR1);  // a thread that does not block it would end the program
+    const timespec soon{.tv_sec = 20, .tv_nsec = 0};
+    EXPECT_EQ(::sigtimedwait(&set, nullptr, &soon), SIGUSR1);
+    ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  }
 }
 
 TEST(waiter, without_descriptors_the_error_names_the_limit) {
