@@ -55,6 +55,20 @@ bool is_gone(pid_t pid) {
   return !about || state == "Z";
 }
 
+/// Processor time of all of them, to a hundredth of a second each (proc(5)).
+std::chrono::milliseconds time_used_by(const std::vector<pid_t>& processes) {
+  long ticks = 0;
+  for (const pid_t one : processes) {
+    std::ifstream about{"/proc/" + std::to_string(one) + "/stat"};
+    std::string word;
+    for (int field = 1; field <= 13; ++field) about >> word;  // the name has no space in it here
+    long user = 0, system = 0;
+    about >> user >> system;
+    ticks += user + system;
+  }
+  return std::chrono::milliseconds{ticks * 1000 / ::sysconf(_SC_CLK_TCK)};
+}
+
 std::string temporary_path(const std::string& name) {
   return testing::TempDir() + "udppump-" + std::to_string(::getpid()) + "-" + name;
 }
@@ -177,6 +191,9 @@ TEST_P(pool_under, a_wake_up_given_to_a_stopped_worker_is_repaired) {
     for (int asked = 0; asked < 8; ++asked) repairs.ask(client, pool);
     ::kill(victim, SIGCONT);
   }
+  const auto before = time_used_by(pool.workers());
+  std::this_thread::sleep_for(300ms);
+  EXPECT_LT(time_used_by(pool.workers()) - before, 150ms) << "who was told to look goes on looking";
   EXPECT_EQ(pool.stop(), 0);
   if (repairs.count() == 0) {
     ASSERT_NE(GetParam(), waiter_kind::uring);
@@ -729,6 +746,14 @@ TEST(pool, pumps_outside_of_the_group_serve_when_the_worker_says_that_it_is_read
   const asking_client client{pool.address()};
   EXPECT_EQ(client.ask("x"), "x");
   EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST(pool, a_worker_that_does_not_begin_to_serve_is_killed_and_not_waited_for) {
+  auto pool =
+      pool_process{{.workers = 1, .restart = {.first_delay = 1ms, .crash_limit = 2}, .start_timeout = 100ms},
+                   [](worker_pool& made) { return made.run([](worker&) { std::this_thread::sleep_for(patience); }); }};
+  EXPECT_EQ(pool.join(), static_cast<int>(pool_result::crash_loop));
+  EXPECT_EQ(pool.count("did not begin to serve within 100 ms and is killed"), 2u) << pool.log();
 }
 
 TEST(pool, names_of_sockets_are_names) {
