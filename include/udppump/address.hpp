@@ -16,6 +16,10 @@
 
 namespace udppump {
 
+namespace detail {
+struct raw_address;
+}
+
 /// A socket address of any family: IPv4, IPv6 (with its scope), Unix (path, abstract, unnamed), any other that the
 /// kernel reports (netlink, packet), or none. A value: it copies, compares, hashes, and never allocates.
 ///
@@ -25,7 +29,7 @@ namespace udppump {
 /// (asks the resolver). Printed only: "unix:" (an unnamed Unix peer), "none", "netlink:PID", "family 17".
 /// In a Unix path or name any byte may be written \xNN (two hexadecimal digits). Printed so: what is not printable
 /// ASCII, the backslash, and an '@' that begins a path. A scope may be an interface's name or index; it prints as the
-/// name where there is one.
+/// name if there is one.
 class UDPPUMP_EXPORT address {
  public:
   /// No address; what an unnamed peer has.
@@ -36,9 +40,9 @@ class UDPPUMP_EXPORT address {
   static address parse(std::string_view text);
   /// All addresses of a written form, in the resolver's order, without repeats; never empty. Throws as parse() does.
   static std::vector<address> resolve(std::string_view text);
-  /// parse() without the resolver: nothing where the text is not a numeric or Unix address. Never blocks or throws.
+  /// parse() without the resolver: nothing if the text is not a numeric or Unix address. Never blocks or throws.
   static std::optional<address> parse_numeric(std::string_view text) noexcept;
-  /// Copies `size` bytes of a kernel's sockaddr; none where size is too small for a family or larger than
+  /// Copies `size` bytes of a kernel's sockaddr; none if size is too small for a family or larger than
   /// sockaddr_storage.
   static address from_sockaddr(const sockaddr* raw, socklen_t size) noexcept;
 
@@ -55,9 +59,9 @@ class UDPPUMP_EXPORT address {
 
   /// AF_INET, AF_INET6, AF_UNIX...; AF_UNSPEC for none.
   sa_family_t family() const noexcept { return size_ == 0 ? sa_family_t{AF_UNSPEC} : raw_.ss_family; }
-  /// In host byte order; 0 where the family has no ports.
+  /// In host byte order; 0 if the family has no ports.
   std::uint16_t port() const noexcept;
-  /// The same address with another port; unchanged where the family has no ports.
+  /// The same address with another port; unchanged if the family has no ports.
   address with_port(std::uint16_t port) const noexcept;
   /// The interface index of a link-local IPv6 address; 0 for none.
   std::uint32_t scope_id() const noexcept;
@@ -72,10 +76,7 @@ class UDPPUMP_EXPORT address {
   /// For system calls: the kernel's form and its size in bytes (0 for none). Valid as long as this object.
   const sockaddr* data() const noexcept { return reinterpret_cast<const sockaddr*>(&raw_); }
   socklen_t size() const noexcept { return size_; }
-  /// For system calls that fill in an address: room for sockaddr_storage; then resize() to what was filled.
-  sockaddr* buffer() noexcept { return reinterpret_cast<sockaddr*>(&raw_); }
   static constexpr socklen_t capacity = sizeof(sockaddr_storage);
-  void resize(socklen_t size) noexcept { size_ = size <= capacity ? size : 0; }
 
   std::string to_string() const;
 
@@ -86,6 +87,7 @@ class UDPPUMP_EXPORT address {
   std::size_t hash() const noexcept;
 
  private:
+  friend struct detail::raw_address;
   sockaddr_storage raw_{};
   socklen_t size_ = 0;
 };

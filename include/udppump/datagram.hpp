@@ -27,9 +27,9 @@ class UDPPUMP_EXPORT reply_path {
   const address& to() const noexcept { return to_; }
   const send_source& source() const noexcept { return source_; }
 
-  /// EDESTADDRREQ where the sender has no address (an unnamed Unix peer) and the socket is not connected; else as
+  /// EDESTADDRREQ if the sender has no address (an unnamed Unix peer) and the socket is not connected; else as
   /// datagram_socket::send_to(). `options.source` is replaced by this path's own.
-  [[nodiscard]] std::error_code send(bytes_view payload, send_options options = {}) const noexcept;
+  [[nodiscard]] std::error_code send(bytes_view payload, const send_options& options = {}) const noexcept;
   [[nodiscard]] std::error_code send(std::string_view payload, const send_options& options = {}) const noexcept {
     return send(as_bytes(payload), options);
   }

@@ -1,70 +1,21 @@
 #include "udppump/address.hpp"
 
-#include <arpa/inet.h>
-#include <linux/netlink.h>
-#include <net/if.h>
-#include <netdb.h>
 #include <netinet/in.h>
-#include <sys/un.h>
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
-#include <charconv>
 #include <cstring>
-#include <memory>
-#include <ostream>
-#include <system_error>
-#include <variant>
+
+#include "address/raw_address.hpp"
+#include "address/unix_name.hpp"
 
 namespace udppump {
+
+using detail::has_scope;
+using detail::raw_of;
+using detail::unix_kind;
+using detail::unix_name_of;
+
 namespace {
-
-// --- the kernel's form -----------------------------------------------------------------------------------------------
-
-/// To read it: what the kernel did not fill in is zero.
-template <typename Raw>
-Raw raw_of(const address& a) noexcept {
-  Raw raw{};
-  if (a.size() >= sizeof raw) {
-    std::memcpy(&raw, a.data(), sizeof raw);
-  } else {
-    std::memcpy(&raw, a.data(), a.size());
-  }
-  return raw;
-}
-
-template <typename Raw>
-address made_of(const Raw& raw, std::size_t size = sizeof(Raw)) noexcept {
-  return address::from_sockaddr(reinterpret_cast<const sockaddr*>(&raw), static_cast<socklen_t>(size));
-}
-
-/// Elsewhere the kernel ignores the scope id and reports 0 (net/ipv6.h: __ipv6_addr_needs_scope_id).
-bool has_scope(const in6_addr& ip) noexcept {
-  return IN6_IS_ADDR_LINKLOCAL(&ip) || IN6_IS_ADDR_MC_LINKLOCAL(&ip) || IN6_IS_ADDR_MC_NODELOCAL(&ip);
-}
-
-constexpr std::size_t path_offset = offsetof(sockaddr_un, sun_path);
-/// One byte of sun_path is the zero that ends a path or begins an abstract name (unix(7)).
-constexpr std::size_t unix_limit = sizeof(sockaddr_un::sun_path) - 1;
-static_assert(unix_limit == 107, "a message below says 107");
-
-enum class unix_kind : char { unnamed, path, abstract };
-
-/// `bytes` is valid as long as the address it was taken of.
-struct unix_name {
-  unix_kind kind;
-  std::string_view bytes;
-};
-
-unix_name unix_name_of(const address& a) noexcept {
-  if (a.size() <= path_offset) return {unix_kind::unnamed, {}};
-  const char* const begin = reinterpret_cast<const char*>(a.data()) + path_offset;
-  const std::size_t room = a.size() - path_offset;
-  if (*begin == '\0') return {unix_kind::abstract, {begin + 1, room - 1}};
-  // The terminating zero may or may not be counted in the size (unix(7), BUGS).
-  return {unix_kind::path, {begin, strnlen(begin, room)}};
-}
 
 /// The bytes that make an address itself, for order and hash: the family, then what counts in it. None has no bytes.
 class identity {
@@ -104,247 +55,7 @@ class identity {
   std::size_t size_ = 0;
 };
 
-// --- reading ---------------------------------------------------------------------------------------------------------
-
-/// A name for the resolver.
-struct named_host {
-  std::string_view host;
-  std::uint16_t port;
-};
-
-struct mistake {
-  const char* cause;
-  const char* cure;
-  int code = EINVAL;
-};
-
-using reading = std::variant<address, named_host, mistake>;
-
-bool all_digits(std::string_view text) noexcept { return text.find_first_not_of("0123456789") == text.npos; }
-
-/// Plain decimal: no sign, no space, no leading zero.
-template <typename Number>
-std::optional<Number> read_decimal(std::string_view text) noexcept {
-  if (text.empty() || !all_digits(text) || (text.size() > 1 && text.front() == '0')) return {};
-  Number number{};
-  const auto end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc{} || stop != end) return {};
-  return number;
-}
-
-/// inet_pton for a text that no zero ends.
-template <typename Ip>
-bool read_ip(int family, std::string_view text, Ip* ip) noexcept {
-  std::array<char, INET6_ADDRSTRLEN> copy{};
-  if (text.size() >= copy.size()) return false;
-  text.copy(copy.data(), text.size());
-  return inet_pton(family, copy.data(), ip) == 1;
-}
-
-/// Whether inet_aton, and so the resolver, would take it as IPv4: "10.1" as 10.0.0.1, "010.0.0.1" as 8.0.0.1.
-bool looks_like_ipv4(std::string_view host) noexcept {
-  auto last = host.substr(host.rfind('.') + 1);  // npos + 1 is 0: all of it
-  const bool hex = last.starts_with("0x") || last.starts_with("0X");
-  if (hex) last.remove_prefix(2);
-  return !last.empty() && last.find_first_not_of(hex ? "0123456789abcdefABCDEF" : "0123456789") == last.npos;
-}
-
-/// A number is always taken as an index, though an interface may have a number for a name.
-std::variant<std::uint32_t, mistake> read_scope(std::string_view text) noexcept {
-  constexpr mistake unknown{"no such interface after '%'", "write a name that \"ip link\" shows, or its number"};
-  if (text.empty()) return unknown;
-  if (all_digits(text)) {
-    if (const auto index = read_decimal<std::uint32_t>(text)) return *index;
-    return unknown;
-  }
-  std::array<char, IF_NAMESIZE> name{};
-  if (text.size() >= name.size()) return unknown;
-  text.copy(name.data(), text.size());
-  if (const unsigned index = if_nametoindex(name.data())) return index;
-  if (errno == ENODEV) return unknown;
-  // errno does not tell: where no descriptor is free, glibc leaves ENOENT (sysdeps/unix/sysv/linux/opensock.c).
-  return mistake{"the interface after '%' could not be looked up", "write its number instead", EAGAIN};
-}
-
-reading read_ipv6(std::string_view host, std::uint16_t port) noexcept {
-  const auto percent = host.find('%');
-  sockaddr_in6 raw{};
-  raw.sin6_family = AF_INET6;
-  raw.sin6_port = htons(port);
-  if (!read_ip(AF_INET6, host.substr(0, percent), &raw.sin6_addr)) {
-    return mistake{"no IPv6 address in the brackets",
-                   "write one as in [2001:db8::1]:53, and a name or IPv4 without brackets"};
-  }
-  if (percent != host.npos) {
-    if (!has_scope(raw.sin6_addr))
-      return mistake{"only a link-local address has a scope", "leave out '%' and what follows it"};
-    const auto scope = read_scope(host.substr(percent + 1));
-    if (const auto* wrong = std::get_if<mistake>(&scope)) return *wrong;
-    raw.sin6_scope_id = *std::get_if<std::uint32_t>(&scope);
-  }
-  return made_of(raw);
-}
-
-/// The byte that "\xNN" at the beginning of the text stands for.
-std::optional<char> read_escape(std::string_view text) noexcept {
-  if (text.size() < 4 || text[1] != 'x') return {};
-  unsigned byte = 0;
-  const auto [stop, error] = std::from_chars(text.data() + 2, text.data() + 4, byte, 16);
-  if (error != std::errc{} || stop != text.data() + 4) return {};
-  return static_cast<char>(byte);
-}
-
-reading read_unix(std::string_view written) noexcept {
-  if (written.empty()) return mistake{"no path or name", "write unix:PATH or unix:@NAME"};
-  const bool abstract = written.front() == '@';
-  if (abstract) written.remove_prefix(1);
-
-  sockaddr_un raw{};
-  raw.sun_family = AF_UNIX;
-  char* const name = raw.sun_path + (abstract ? 1 : 0);
-  std::size_t size = 0;
-  while (!written.empty()) {
-    const bool escape = written.front() == '\\';
-    const auto byte = escape ? read_escape(written) : written.front();
-    if (!byte)
-      return mistake{"a backslash without two hexadecimal digits as in \\x0a", "write \\x5c for the backslash itself"};
-    if (*byte == '\0' && !abstract)
-      return mistake{"a path holds no zero byte", "write unix:@NAME for an abstract name"};
-    if (size == unix_limit) return mistake{"longer than 107 bytes (unix(7))", "choose a shorter one"};
-    name[size++] = *byte;
-    written.remove_prefix(escape ? 4 : 1);
-  }
-  // With the zero that ends a path or begins an abstract name.
-  return made_of(raw, path_offset + size + 1);
-}
-
-constexpr const char* any_form = "write HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or unix:@NAME";
-
-reading read_text(std::string_view text) noexcept {
-  if (text.empty()) return mistake{"empty", any_form};
-  if (text.find('\0') != text.npos) return mistake{"holds a zero byte", "leave it out, or write \\x00 in unix:@NAME"};
-  if (text.starts_with("unix:")) return read_unix(text.substr(5));
-
-  const bool bracketed = text.front() == '[';
-  const auto end = bracketed ? text.rfind(']') : text.rfind(':');
-  if (end == text.npos) {
-    return bracketed ? mistake{"no ']'", "write [IPV6]:PORT"} : mistake{"no port", any_form};
-  }
-  const auto host = bracketed ? text.substr(1, end - 1) : text.substr(0, end);
-  auto rest = text.substr(bracketed ? end + 1 : end);
-  if (!bracketed && host.find(':') != host.npos) {
-    in6_addr ip;
-    const bool ipv6 = read_ip(AF_INET6, host.substr(0, host.find('%')), &ip) ||
-                      read_ip(AF_INET6, text.substr(0, text.find('%')), &ip);
-    return ipv6 ? mistake{"IPv6 without brackets", "write [IPV6]:PORT"} : mistake{"more than one ':'", any_form};
-  }
-  if (!rest.starts_with(':')) return mistake{"no port after ']'", "write [IPV6]:PORT"};
-  rest.remove_prefix(1);
-  const auto port = read_decimal<std::uint16_t>(rest);
-  if (!port) {
-    return mistake{"wrong port after the last ':'",
-                   "write a number from 0 to 65535, without sign, space or leading zero"};
-  }
-
-  if (bracketed) return read_ipv6(host, *port);
-  if (host.empty()) return read_ipv6("::", *port);
-  sockaddr_in raw{};
-  raw.sin_family = AF_INET;
-  raw.sin_port = htons(*port);
-  if (read_ip(AF_INET, host, &raw.sin_addr)) return made_of(raw);
-  if (looks_like_ipv4(host)) {
-    return mistake{"wrong IPv4 address", "write four numbers from 0 to 255, without leading zeros, as in 192.0.2.1:53"};
-  }
-  return named_host{host, *port};
-}
-
-// --- writing ---------------------------------------------------------------------------------------------------------
-
-/// All but printable ASCII and `reserved` as \xNN: a name that another process chose does not break up a log.
-std::string escaped(std::string_view bytes, std::string_view reserved = {}) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string out;
-  for (const char byte : bytes) {
-    if (byte >= ' ' && byte <= '~' && reserved.find(byte) == reserved.npos) {
-      out += byte;
-    } else {
-      const auto value = static_cast<unsigned char>(byte);
-      out.append({'\\', 'x', digits[value >> 4], digits[value & 15]});
-    }
-  }
-  return out;
-}
-
-std::string written_unix(const unix_name& name) {
-  switch (name.kind) {
-    case unix_kind::unnamed:
-      return "unix:";
-    case unix_kind::abstract:
-      return "unix:@" + escaped(name.bytes, "\\");
-    case unix_kind::path:
-      break;
-  }
-  // A path that begins with '@' would read as an abstract name.
-  if (name.bytes.starts_with('@')) return "unix:\\x40" + escaped(name.bytes.substr(1), "\\");
-  return "unix:" + escaped(name.bytes, "\\");
-}
-
-std::string written_scope(std::uint32_t index) {
-  if (index == 0) return {};
-  std::array<char, IF_NAMESIZE> name{};
-  const bool known = if_indextoname(index, name.data()) != nullptr;
-  // Not a name that would read as a number, or break up a log.
-  if (known && !all_digits(name.data()) && escaped(name.data()) == name.data()) return std::string{"%"} + name.data();
-  return std::string{"%"} + std::to_string(index);
-}
-
-[[noreturn]] void fail(std::string_view text, const std::string& cause, const char* cure, int code) {
-  const std::string message = "address \"" + escaped(text) + "\": " + cause + "; " + cure;
-  throw std::system_error{code, std::generic_category(), message};
-}
-
-std::vector<address> look_up(std::string_view text, const named_host& name) {
-  struct free_list {
-    void operator()(addrinfo* list) const noexcept { freeaddrinfo(list); }
-  };
-  const std::string host{name.host};
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_DGRAM;
-  addrinfo* first = nullptr;
-  if (const int error = getaddrinfo(host.c_str(), nullptr, &hints, &first); error != 0) {
-    const int code = error == EAI_SYSTEM ? errno : error == EAI_AGAIN ? EAGAIN : error == EAI_MEMORY ? ENOMEM : EINVAL;
-    // system_error itself appends what errno says.
-    const std::string why = error == EAI_SYSTEM ? "" : std::string{": "} + gai_strerror(error);
-    fail(text, "cannot resolve \"" + escaped(host) + "\"" + why,
-         "check the name and the resolver, or write a numeric address", code);
-  }
-  const std::unique_ptr<addrinfo, free_list> list{first};
-  std::vector<address> found;
-  for (const addrinfo* entry = list.get(); entry != nullptr; entry = entry->ai_next) {
-    const auto one = address::from_sockaddr(entry->ai_addr, entry->ai_addrlen).with_port(name.port);
-    if (std::find(found.begin(), found.end(), one) == found.end()) found.push_back(one);
-  }
-  return found;
-}
-
 }  // namespace
-
-address address::parse(std::string_view text) { return resolve(text).front(); }
-
-std::vector<address> address::resolve(std::string_view text) {
-  const auto got = read_text(text);
-  if (const auto* wrong = std::get_if<mistake>(&got)) fail(text, wrong->cause, wrong->cure, wrong->code);
-  if (const auto* name = std::get_if<named_host>(&got)) return look_up(text, *name);
-  return {std::get<address>(got)};
-}
-
-std::optional<address> address::parse_numeric(std::string_view text) noexcept {
-  const auto got = read_text(text);
-  if (const auto* a = std::get_if<address>(&got)) return *a;
-  return {};
-}
 
 address address::from_sockaddr(const sockaddr* raw, socklen_t size) noexcept {
   address a;
@@ -361,11 +72,10 @@ bool address::is_v4_mapped() const noexcept {
 }
 
 bool address::is_wildcard() const noexcept {
-  const address plain = unmapped();
-  if (plain.is_ipv4()) return raw_of<sockaddr_in>(plain).sin_addr.s_addr == htonl(INADDR_ANY);
-  if (!plain.is_ipv6()) return false;
-  const auto raw = raw_of<sockaddr_in6>(plain);
-  return IN6_IS_ADDR_UNSPECIFIED(&raw.sin6_addr);
+  if (is_ipv4() || is_v4_mapped()) return detail::ipv4_host(*this).s_addr == htonl(INADDR_ANY);
+  if (!is_ipv6()) return false;
+  const in6_addr host = detail::ipv6_host(*this);
+  return IN6_IS_ADDR_UNSPECIFIED(&host);
 }
 
 bool address::is_multicast() const noexcept {
@@ -385,12 +95,12 @@ address address::with_port(std::uint16_t port) const noexcept {
   if (is_ipv4()) {
     auto raw = raw_of<sockaddr_in>(*this);
     raw.sin_port = htons(port);
-    return made_of(raw);
+    return detail::address_of(raw);
   }
   if (is_ipv6()) {
     auto raw = raw_of<sockaddr_in6>(*this);
     raw.sin6_port = htons(port);
-    return made_of(raw);
+    return detail::address_of(raw);
   }
   return *this;
 }
@@ -408,55 +118,47 @@ std::string address::unix_path() const {
 }
 
 address address::unmapped() const noexcept {
-  if (!is_v4_mapped()) return *this;
-  const auto from = raw_of<sockaddr_in6>(*this);
-  sockaddr_in raw{};
-  raw.sin_family = AF_INET;
-  raw.sin_port = from.sin6_port;
-  std::memcpy(&raw.sin_addr, from.sin6_addr.s6_addr + 12, sizeof raw.sin_addr);
-  return made_of(raw);
+  return is_v4_mapped() ? detail::address_of(detail::raw_ipv4(detail::ipv4_host(*this), port())) : *this;
 }
 
 address address::mapped() const noexcept {
-  if (!is_ipv4()) return *this;
-  const auto from = raw_of<sockaddr_in>(*this);
-  sockaddr_in6 raw{};
-  raw.sin6_family = AF_INET6;
-  raw.sin6_port = from.sin_port;
-  raw.sin6_addr.s6_addr[10] = raw.sin6_addr.s6_addr[11] = 0xff;
-  std::memcpy(raw.sin6_addr.s6_addr + 12, &from.sin_addr, sizeof from.sin_addr);
-  return made_of(raw);
-}
-
-std::string address::to_string() const {
-  if (is_none()) return "none";
-  std::array<char, INET6_ADDRSTRLEN> ip{};
-  switch (family()) {
-    case AF_INET: {
-      const auto raw = raw_of<sockaddr_in>(*this);
-      inet_ntop(AF_INET, &raw.sin_addr, ip.data(), ip.size());
-      return std::string{ip.data()} + ":" + std::to_string(port());
-    }
-    case AF_INET6: {
-      const auto raw = raw_of<sockaddr_in6>(*this);
-      inet_ntop(AF_INET6, &raw.sin6_addr, ip.data(), ip.size());
-      return std::string{"["} + ip.data() + written_scope(scope_id()) + "]:" + std::to_string(port());
-    }
-    case AF_UNIX:
-      return written_unix(unix_name_of(*this));
-    case AF_NETLINK:
-      return "netlink:" + std::to_string(raw_of<sockaddr_nl>(*this).nl_pid);
-    default:
-      return "family " + std::to_string(family());
-  }
+  return is_ipv4() ? detail::address_of(detail::raw_ipv6(detail::ipv6_host(*this), 0, port())) : *this;
 }
 
 std::strong_ordering operator<=>(const address& a, const address& b) noexcept {
   return identity{a}.bytes() <=> identity{b}.bytes();
 }
 
-std::ostream& operator<<(std::ostream& out, const address& a) { return out << a.to_string(); }
-
 std::size_t address::hash() const noexcept { return std::hash<std::string_view>{}(identity{*this}.bytes()); }
+
+namespace detail {
+
+in_addr ipv4_host(const address& a) noexcept {
+  if (a.is_ipv4()) return raw_of<sockaddr_in>(a).sin_addr;
+  in_addr host{};
+  if (a.is_v4_mapped()) std::memcpy(&host, raw_of<sockaddr_in6>(a).sin6_addr.s6_addr + 12, sizeof host);
+  return host;
+}
+
+in6_addr ipv6_host(const address& a) noexcept {
+  if (a.is_ipv6()) return raw_of<sockaddr_in6>(a).sin6_addr;
+  in6_addr host{};
+  if (!a.is_ipv4()) return host;
+  const in_addr ipv4 = raw_of<sockaddr_in>(a).sin_addr;
+  host.s6_addr[10] = host.s6_addr[11] = 0xff;
+  std::memcpy(host.s6_addr + 12, &ipv4, sizeof ipv4);
+  return host;
+}
+
+unix_name unix_name_of(const address& a) noexcept {
+  if (a.size() <= unix_path_offset) return {unix_kind::unnamed, {}};
+  const char* const begin = reinterpret_cast<const char*>(a.data()) + unix_path_offset;
+  const std::size_t room = a.size() - unix_path_offset;
+  if (*begin == '\0') return {unix_kind::abstract, {begin + 1, room - 1}};
+  // The terminating zero may or may not be counted in the size (unix(7), BUGS).
+  return {unix_kind::path, {begin, strnlen(begin, room)}};
+}
+
+}  // namespace detail
 
 }  // namespace udppump

@@ -8,7 +8,7 @@
 #include "pump/kept_datagram.hpp"
 #include "pump/worker_link.hpp"
 #include "pump/worker_page.hpp"
-#include "sys/descriptor.hpp"
+#include "udppump/descriptor.hpp"
 
 namespace udppump::detail {
 

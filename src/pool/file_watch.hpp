@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "sys/descriptor.hpp"
+#include "udppump/descriptor.hpp"
 
 namespace udppump::detail {
 

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "sys/descriptor.hpp"
+#include "udppump/descriptor.hpp"
 
 namespace udppump::detail {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "socket/socket_name.hpp"
 #include "sys/failure.hpp"
 
 namespace udppump::detail {
@@ -16,8 +17,7 @@ bool is_blank(char one) noexcept { return static_cast<unsigned char>(one) <= ' '
 /// None if it cannot be told.
 address local_address(int fd) {
   address local;
-  socklen_t size = address::capacity;
-  if (sys::getsockname(fd, local.buffer(), &size) == 0) local.resize(size);
+  static_cast<void>(local_name(fd, local));
   return local;
 }
 

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "pool/board.hpp"
-#include "sys/descriptor.hpp"
+#include "udppump/descriptor.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_file.hpp"
 

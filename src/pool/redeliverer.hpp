@@ -6,7 +6,7 @@
 
 #include "pool/board.hpp"
 #include "pool/pool_log.hpp"
-#include "sys/descriptor.hpp"
+#include "udppump/descriptor.hpp"
 #include "udppump/datagram_socket.hpp"
 #include "udppump/worker_pool.hpp"
 

@@ -12,7 +12,7 @@
 #include "pool/pool_log.hpp"
 #include "pool/predecessor.hpp"
 #include "pool/successor.hpp"
-#include "sys/descriptor.hpp"
+#include "udppump/descriptor.hpp"
 
 namespace udppump::detail {
 

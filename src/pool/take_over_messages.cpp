@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "sys/failure.hpp"
+#include "sys/sys.hpp"
 
 namespace udppump::detail {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "pool/listening.hpp"
-#include "sys/descriptor.hpp"
+#include "udppump/descriptor.hpp"
 
 namespace udppump::detail {
 

@@ -8,13 +8,21 @@
 
 namespace udppump {
 
-std::error_code reply_path::send(bytes_view payload, send_options options) const noexcept {
-  if (socket_ == nullptr) return detail::code_of(EDESTADDRREQ);
-  options.source = source_;
-  const auto failed = socket_->send_to(payload, to_, options);
+namespace {
+
+std::error_code answer(const datagram_socket* socket, bytes_view payload, const address& to, const send_source& source,
+                       const send_options& options) noexcept {
+  if (socket == nullptr) return detail::code_of(EDESTADDRREQ);
+  const auto failed = socket->send_from(source, payload, to, options);
   // Without a destination an unconnected socket says ENOTCONN or EDESTADDRREQ, according to its family.
-  if (to_.is_none() && failed == std::errc::not_connected) return detail::code_of(EDESTADDRREQ);
+  if (to.is_none() && failed == std::errc::not_connected) return detail::code_of(EDESTADDRREQ);
   return failed;
+}
+
+}  // namespace
+
+std::error_code reply_path::send(bytes_view payload, const send_options& options) const noexcept {
+  return answer(socket_, payload, to_, source_, options);
 }
 
 ticket::ticket(std::shared_ptr<detail::flight> flight) noexcept : flight_{std::move(flight)} {
@@ -37,8 +45,8 @@ std::optional<std::chrono::nanoseconds> datagram::age() const noexcept {
   return std::max(std::chrono::nanoseconds{0}, std::chrono::system_clock::now() - *receive_time);
 }
 
-std::error_code datagram::reply(bytes_view answer, const send_options& options) const noexcept {
-  return reply_path().send(answer, options);
+std::error_code datagram::reply(bytes_view bytes, const send_options& options) const noexcept {
+  return answer(socket, bytes, from, source, options);
 }
 
 udppump::reply_path datagram::reply_path() const noexcept {

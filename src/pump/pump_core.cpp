@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "address/raw_address.hpp"
 #include "sys/failure.hpp"
-#include "sys/sys.hpp"
-
-#include <linux/sock_diag.h>
 
 namespace udppump::detail {
 
@@ -32,36 +30,19 @@ bool is_final(long error) noexcept {
   }
 }
 
-/// Datagrams dropped at the socket since it was made, modulo 2^32 (sock_diag(7); SO_MEMINFO, Linux 4.12).
-std::uint32_t drops_of([[maybe_unused]] const datagram_socket& socket) noexcept {
-  std::uint32_t memory[SK_MEMINFO_VARS] = {};
-  if (sys::getsockopt(socket.fd(), SOL_SOCKET, SO_MEMINFO, memory) >= 0) return memory[SK_MEMINFO_DROPS];
-  return 0;
-}
-
-/// What only control data fills in: another pump's turn, or a handler, may have left something there.
-void clear_control_data(datagram& scratch) noexcept {
-  scratch.to.resize(0);
-  scratch.source.local.resize(0);
-  scratch.source.interface_index = 0;
-  scratch.interface_index = 0;
-  scratch.receive_time = {};
-  scratch.codepoint = ecn::not_ect;
-}
-
 }  // namespace
 
 pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options options,
                      std::shared_ptr<wake_signal> signal, const fork_mark& home, std::shared_ptr<worker_link> link)
     : socket_{socket},
+      receiver_{socket},
       handler_{std::move(on_datagram)},
       options_{std::move(options)},
       home_{home},
       flight_{std::make_shared<flight>(options_.max_in_flight, std::move(signal))},
       link_{std::move(link)},
-      port_{socket.local().port()},
       stand_by_{socket.shared_line()},
-      drops_seen_{drops_of(socket)} {}
+      drops_seen_{receiver_.drops()} {}
 
 void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
   flight_ = std::make_shared<flight>(options_.max_in_flight, std::move(signal));
@@ -90,10 +71,10 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
   for (std::size_t taken = 0; taken < options_.budget_datagrams; ++taken) {
     if (flight_->full()) return turn_end::full;
     const std::span room{kept_ != nullptr ? kept_->payload() : buffer.data(), room_size};
-    const ssize_t size = receive(room, scratch);
-    if (size < 0) {
-      if (size != -EAGAIN) measured.leave_out();
-      const turn_end end = on_failed_receive(size);
+    const long failed = receive(room);
+    if (failed < 0) {
+      if (failed != -EAGAIN) measured.leave_out();
+      const turn_end end = on_failed_receive(failed);
       if (end != turn_end::more) return end;
       measured.go_on();
       continue;
@@ -101,7 +82,8 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
     woken_ = false;
     empty_in_a_row_ = refused_ = 0;
     measured.received(taken == 0);
-    deliver(room, static_cast<std::size_t>(size), scratch);
+    describe(scratch);
+    deliver(room, scratch);
     if (kept_ != nullptr) link_->finished(*kept_);
     if (standing_ != standing::in_service) return resume();
     if (measured.read_if_due() && measured.read_at() - start >= options_.budget_time) break;
@@ -110,72 +92,40 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
   return turn_end::more;
 }
 
-ssize_t pump_core::receive(std::span<std::byte> buffer, datagram& into) {
-  if (kept_ != nullptr) return receive_kept(into);
-  if (socket_.control().any()) return receive_with_control(buffer, into);
-  segment_size_ = 0;
-  control_cut_ = false;
-  socklen_t from_size = address::capacity;
-  // MSG_TRUNC: the real length comes back (recv(2); udp, unix, netlink, packet and raw). MSG_DONTWAIT and never
-  // O_NONBLOCK, which is shared with every process that has the socket.
-  const ssize_t size = sys::recvfrom(socket_.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC,
-                                     into.from.buffer(), &from_size);
-  if (size < 0) return size;
-  into.from.resize(from_size);
-  clear_control_data(into);
-  if (into.from.is_v4_mapped()) into.from = into.from.unmapped();
-  return size;
-}
-
-ssize_t pump_core::receive_with_control(std::span<std::byte> buffer, datagram& into) {
-  alignas(cmsghdr) std::byte control[control_capacity];
-  iovec part{buffer.data(), buffer.size()};
-  msghdr message{};
-  message.msg_name = into.from.buffer();
-  message.msg_namelen = address::capacity;
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  const ssize_t size = sys::recvmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
-  if (size < 0) return size;
-  note(message, parse_control(message), into);
-  return size;
-}
-
-ssize_t pump_core::receive_kept(datagram& into) {
+long pump_core::receive(std::span<std::byte> buffer) {
+  if (kept_ == nullptr) return receiver_.receive(buffer, came_);
   link_->receive_into(socket_.fd());
-  const int came = sys::recvmmsg_one(socket_.fd(), kept_->header, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
-  if (came < 0) return came;
-  note(kept_->header.msg_hdr, parse_control(kept_->header.msg_hdr), into);
-  return kept_->header.msg_len;
+  return receiver_.receive_into_slot(kept_->header, came_);
 }
 
-void pump_core::note(const msghdr& message, const received_control& told, datagram& into) {
-  into.from = address::from_sockaddr(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
-  if (into.from.is_v4_mapped()) into.from = into.from.unmapped();
-  into.to = told.to.with_port(port_);
-  into.source = told.source;
-  into.interface_index = told.interface_index;
-  into.receive_time = told.time;
-  into.codepoint = told.codepoint;
-  segment_size_ = told.segment_size;
-  control_cut_ = (message.msg_flags & MSG_CTRUNC) != 0;
+void pump_core::describe(datagram& into) const noexcept {
+  into.from = came_.from;
+  into.interface_index = came_.told.interface_index;
+  if (socket_.control().local_address) {
+    into.to = came_.told.to;
+    into.source = came_.told.source;
+  } else {  // another pump's turn, or a handler, may have left something there
+    raw_address::resize(into.to, 0);
+    raw_address::resize(into.source.local, 0);
+    into.source.interface_index = 0;
+  }
+  into.receive_time = came_.told.time;
+  into.codepoint = came_.told.codepoint;
 }
 
 turn_end pump_core::turn_with(kept_datagram& kept, datagram& scratch) {
   scratch.socket = &socket_;
   scratch.flight_ = &flight_;
-  msghdr message{};
-  message.msg_name = &kept.from;
-  message.msg_namelen = kept.header.msg_hdr.msg_namelen;
-  message.msg_control = kept.control;
-  message.msg_controllen = kept.header.msg_hdr.msg_controllen;
-  message.msg_flags = kept.header.msg_hdr.msg_flags;
-  note(message, parse_control_of_another(message), scratch);
+  const msghdr& header = kept.header.msg_hdr;
+  msghdr message = message_into(reinterpret_cast<sockaddr*>(&kept.from), kept.part,
+                                std::span{kept.control}.first(std::min(header.msg_controllen, sizeof kept.control)));
+  message.msg_namelen = header.msg_namelen;
+  message.msg_flags = header.msg_flags;
+  receiver_.read_slot(message, kept.header.msg_len, came_);
+  describe(scratch);
   meter::turn measured{meter_, clock::now(), link_};
   measured.received(true);
-  deliver({kept.payload(), receive_size()}, kept.header.msg_len, scratch);
+  deliver({kept.payload(), receive_size()}, scratch);
   if (link_) link_->finished(kept);
   return resume();
 }
@@ -185,12 +135,13 @@ std::size_t pump_core::receive_size() const noexcept {
   return socket_.control().segments ? std::max<std::size_t>(options_.receive_limit, 65'535) : options_.receive_limit;
 }
 
-void pump_core::deliver(std::span<std::byte> buffer, std::size_t size, datagram& received) {
-  if (segment_size_ == 0 && !control_cut_) {
+void pump_core::deliver(std::span<std::byte> buffer, datagram& received) {
+  const std::size_t size = came_.real_size, segment = came_.told.segment_size;
+  if (segment == 0 && !came_.control_cut) {
     deliver_one(buffer, size, received);
     return;
   }
-  const std::size_t stride = segment_size_ != 0 && segment_size_ < size ? segment_size_ : size;
+  const std::size_t stride = segment != 0 && segment < size ? segment : size;
 
   // What stop() or an exception cuts off of a joined read cannot go back to the kernel.
   struct remainder {
@@ -199,7 +150,7 @@ void pump_core::deliver(std::span<std::byte> buffer, std::size_t size, datagram&
     ~remainder() { stats.discarded += left; }
   } behind{size == 0 ? 1 : (size + stride - 1) / stride, stats_};
 
-  if (control_cut_) {
+  if (came_.control_cut) {
     ++stats_.control_truncated;
     report(receive_error::kind::control_truncated, code_of(ENOBUFS), received.from);
   }
@@ -248,10 +199,16 @@ turn_end pump_core::on_failed_receive(long error) {
     refused_ = 0;
     if (!std::exchange(woken_, false)) return emptied();
     ++stats_.empty_wakeups;
-    // Normal where others compete for the queue; but a socket that was shut down is readable for ever, and empty.
-    if (++empty_in_a_row_ % patience != 0 || !is_shut_down()) return emptied();
+    // Normal if others compete for the queue; but a socket that was shut down is readable for ever, and empty.
+    if (++empty_in_a_row_ % patience != 0 || !receiver_.is_shut_down()) return emptied();
     fail(code_of(ESHUTDOWN));
     return turn_end::over;
+  }
+  // The error queue has the same error with its peer, and only the queue tells; another worker may have told already.
+  if (socket_.control().icmp_errors && is_from_icmp(error)) {
+    ++refused_;  // before on_error, which may throw
+    drain_error_queue();
+    return resume();
   }
   if (is_final(error)) {
     fail(code_of(error));
@@ -259,8 +216,6 @@ turn_end pump_core::on_failed_receive(long error) {
   }
   refused_ = error == -ENOMEM ? patience : refused_ + 1;  // before on_error, which may throw
   report(receive_error::kind::receive, code_of(error));
-  if (standing_ != standing::in_service) return resume();  // the socket may be gone with the pump
-  if (socket_.control().icmp_errors) drain_error_queue();
   return resume();
 }
 
@@ -278,22 +233,9 @@ turn_end pump_core::resume() const noexcept {
 
 void pump_core::drain_error_queue() {
   for (int taken = 0; taken < most_queued_errors && standing_ == standing::in_service; ++taken) {
-    alignas(cmsghdr) std::byte control[control_capacity];
-    std::byte payload[1];  // of the datagram that failed; not wanted
-    address peer;
-    iovec part{payload, sizeof payload};
-    msghdr message{};
-    message.msg_name = peer.buffer();
-    message.msg_namelen = address::capacity;
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    if (sys::recvmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_ERRQUEUE) < 0) return;
-    peer.resize(message.msg_namelen);
-    // 0 is no error: a transmit time or a zero-copy notice that the program asked for by itself.
-    if (const int error = parse_queued_error(message))
-      report(receive_error::kind::icmp, code_of(error), peer.unmapped());
+    const auto error = receiver_.take_queued_error();
+    if (!error) return;
+    report(receive_error::kind::icmp, error->code, error->peer);
   }
 }
 
@@ -317,14 +259,8 @@ void pump_core::report(receive_error::kind what, std::error_code code, const add
   if (options_.on_error) call_out([&] { options_.on_error({what, code, peer}); });
 }
 
-/// By shutdown(SHUT_RD), which also other processes that share the socket can do (shutdown(2), poll(2)).
-bool pump_core::is_shut_down() const noexcept {
-  pollfd one{.fd = socket_.fd(), .events = POLLRDHUP, .revents = 0};
-  return sys::poll(&one, 1, 0) > 0 && (one.revents & POLLRDHUP) != 0;
-}
-
 pump_stats pump_core::stats() {
-  const std::uint32_t drops = drops_of(socket_);
+  const std::uint32_t drops = receiver_.drops();
   stats_.kernel_drops += static_cast<std::uint32_t>(drops - drops_seen_);  // modulo 2^32: survives the wrap
   drops_seen_ = drops;
   stats_.send_errors = socket_.send_errors();

@@ -9,7 +9,7 @@
 #include "pump/meter.hpp"
 #include "pump/stand_by.hpp"
 #include "pump/worker_link.hpp"
-#include "socket/control_message.hpp"
+#include "socket/receive.hpp"
 #include "sys/fork_mark.hpp"
 #include "udppump/error.hpp"
 #include "udppump/handler.hpp"
@@ -84,15 +84,12 @@ class pump_core {
   /// parents: this is the child of a fork, and after_fork() was not called.
   enum class standing : std::uint8_t { in_service, over, parents };
 
-  /// Bytes received, or -errno; fills the datagram in.
-  ssize_t receive(std::span<std::byte> buffer, datagram& into);
-  ssize_t receive_with_control(std::span<std::byte> buffer, datagram& into);
-  /// The same into memory that outlives this process.
-  ssize_t receive_kept(datagram& into);
-  /// What came along with a received message, and what was parsed of its control data.
-  void note(const msghdr& message, const received_control& told, datagram& into);
+  /// Takes a datagram, into memory that outlives this process if the pool keeps it: 0, or -errno.
+  long receive(std::span<std::byte> buffer);
+  /// Fills in what `came_` tells.
+  void describe(datagram& into) const noexcept;
   /// Calls the handler for what was received: once, or once a segment.
-  void deliver(std::span<std::byte> buffer, std::size_t size, datagram& received);
+  void deliver(std::span<std::byte> buffer, datagram& received);
   void deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& received);
   /// Calls the program; what it throws goes to on_exception. A fork is noticed here and nowhere else: the program can
   /// make one only while it is called.
@@ -104,9 +101,10 @@ class pump_core {
   turn_end emptied() noexcept;
   void drain_error_queue();
   void report(receive_error::kind what, std::error_code code, const address& peer = {});
-  bool is_shut_down() const noexcept;
 
   datagram_socket& socket_;
+  const receiver receiver_;
+  received came_;  // the last datagram
   handler handler_;
   pump_options options_;
   const fork_mark& home_;
@@ -119,11 +117,8 @@ class pump_core {
   standing standing_ = standing::in_service;
   bool woken_ = false;
   bool look_at_errors_ = false;
-  std::uint16_t port_ = 0;        // the socket's own
-  std::size_t segment_size_ = 0;  // of what was received last; 0: one datagram
-  bool control_cut_ = false;      // of what was received last
-  unsigned refused_ = 0;          // failed receives in a row
-  unsigned empty_in_a_row_ = 0;   // wake-ups that found nothing
+  unsigned refused_ = 0;         // failed receives in a row
+  unsigned empty_in_a_row_ = 0;  // wake-ups that found nothing
   stand_by stand_by_;
   std::uint32_t drops_seen_ = 0;
 };

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "socket/receive.hpp"
 #include "sys/wake_signal.hpp"
 
 namespace udppump::detail {
@@ -34,13 +35,7 @@ void worker_link::receive_into(int descriptor) noexcept {
                                           descriptors_.begin());
   own.deaths = 0;
   own.part = {own.payload(), share_.payload_limit};
-  own.header.msg_hdr = {};
-  own.header.msg_hdr.msg_name = &own.from;
-  own.header.msg_hdr.msg_namelen = sizeof own.from;
-  own.header.msg_hdr.msg_iov = &own.part;
-  own.header.msg_hdr.msg_iovlen = 1;
-  own.header.msg_hdr.msg_control = own.control;
-  own.header.msg_hdr.msg_controllen = sizeof own.control;
+  own.header.msg_hdr = message_into(reinterpret_cast<sockaddr*>(&own.from), own.part, own.control);
 }
 
 void worker_link::finished(kept_datagram& kept) noexcept {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <span>
 
+#include "address/raw_address.hpp"
 #include "sys/sys.hpp"
 
 #include <linux/errqueue.h>
@@ -47,24 +48,6 @@ std::optional<Value> value_of(const control_part& part) noexcept {
   return value;
 }
 
-address ipv4(const in_addr& host) noexcept {
-  sockaddr_in raw{};
-  raw.sin_family = AF_INET;
-  raw.sin_addr = host;
-  return address::from_sockaddr(reinterpret_cast<const sockaddr*>(&raw), sizeof raw);
-}
-
-address ipv6(const in6_addr& host, unsigned scope) noexcept {
-  sockaddr_in6 raw{};
-  raw.sin6_family = AF_INET6;
-  raw.sin6_addr = host;
-  // As the kernel does with the sender's (net/ipv6.h: __ipv6_addr_needs_scope_id).
-  if (IN6_IS_ADDR_LINKLOCAL(&host) || IN6_IS_ADDR_MC_LINKLOCAL(&host) || IN6_IS_ADDR_MC_NODELOCAL(&host)) {
-    raw.sin6_scope_id = scope;
-  }
-  return address::from_sockaddr(reinterpret_cast<const sockaddr*>(&raw), sizeof raw);
-}
-
 /// The traffic class comes as an int; IPv4's TOS as one byte (ip(7)).
 std::optional<int> traffic_class_of(const control_part& part) noexcept {
   if (const auto wide = value_of<int>(part)) return wide;
@@ -75,11 +58,12 @@ std::optional<int> traffic_class_of(const control_part& part) noexcept {
 void read_ipv4(const control_part& part, received_control& told) noexcept {
   if (part.type == IP_PKTINFO) {
     if (const auto info = value_of<in_pktinfo>(part)) {
-      told.to = ipv4(info->ipi_addr);
+      raw_address::assign(told.to, raw_ipv4(info->ipi_addr));
       told.interface_index = static_cast<unsigned>(info->ipi_ifindex);
-      // The address of this host to answer from: where a broadcast or a group was asked, the interface's own. A
+      // The address of this host to answer from: if a broadcast or a group was asked, the interface's own. A
       // dual-stack socket is told both ways, by IPV6_PKTINFO first and without that.
-      told.source = {.local = ipv4(info->ipi_spec_dst)};
+      raw_address::assign(told.source.local, raw_ipv4(info->ipi_spec_dst));
+      told.source.interface_index = 0;
     }
   } else if (part.type == IP_TOS) {
     if (const auto tos = traffic_class_of(part)) told.codepoint = static_cast<ecn>(*tos & 3);
@@ -89,7 +73,8 @@ void read_ipv4(const control_part& part, received_control& told) noexcept {
 void read_ipv6(const control_part& part, received_control& told) noexcept {
   if (part.type == IPV6_PKTINFO) {
     if (const auto info = value_of<in6_pktinfo>(part)) {
-      told.to = ipv6(info->ipi6_addr, info->ipi6_ifindex).unmapped();
+      raw_address::assign(told.to, raw_ipv6(info->ipi6_addr, info->ipi6_ifindex));
+      if (told.to.is_v4_mapped()) raw_address::assign(told.to, raw_ipv4(ipv4_host(told.to)));
       told.interface_index = info->ipi6_ifindex;
       if (told.to.is_multicast()) {
         told.source.interface_index = info->ipi6_ifindex;  // the kernel chooses an address of that interface
@@ -103,16 +88,28 @@ void read_ipv6(const control_part& part, received_control& told) noexcept {
   }
 }
 
-received_control parse(const msghdr& message, bool closes_descriptors) noexcept {
-  received_control told;
-  for_each_part(message, [&told, closes_descriptors](const control_part& part) {
+void clear(received_control& told) noexcept {
+  raw_address::resize(told.to, 0);
+  raw_address::resize(told.source.local, 0);
+  told.source.interface_index = told.interface_index = 0;
+  told.time = {};
+  told.codepoint = ecn::not_ect;
+  told.segment_size = 0;
+}
+
+}  // namespace
+
+void parse_control(const msghdr& message, received_by whom, received_control& told) noexcept {
+  clear(told);
+  for_each_part(message, [&told, whom](const control_part& part) {
     if (part.level == IPPROTO_IP) {
       read_ipv4(part, told);
     } else if (part.level == IPPROTO_IPV6) {
       read_ipv6(part, told);
     } else if (part.level == SOL_SOCKET && part.type == SCM_RIGHTS) {
       // Whoever may send to a Unix socket can pass descriptors, which are installed here by now: nobody wants them.
-      for (auto left = part.value; closes_descriptors && left.size() >= sizeof(int); left = left.subspan(sizeof(int))) {
+      if (whom != received_by::this_process) return;
+      for (auto left = part.value; left.size() >= sizeof(int); left = left.subspan(sizeof(int))) {
         int fd;
         std::memcpy(&fd, left.data(), sizeof fd);
         sys::close(fd);
@@ -126,13 +123,7 @@ received_control parse(const msghdr& message, bool closes_descriptors) noexcept 
       if (const auto size = value_of<int>(part); size && *size > 0) told.segment_size = static_cast<std::size_t>(*size);
     }
   });
-  return told;
 }
-
-}  // namespace
-
-received_control parse_control(const msghdr& message) noexcept { return parse(message, true); }
-received_control parse_control_of_another(const msghdr& message) noexcept { return parse(message, false); }
 
 int parse_queued_error(const msghdr& message) noexcept {
   int error = 0;
@@ -142,7 +133,8 @@ int parse_queued_error(const msghdr& message) noexcept {
     if (!is_error || error != 0) return;
     // A transmit time comes as ENOMSG (net/core/skbuff.c: __skb_complete_tx_timestamp), and is no error.
     const auto report = value_of<sock_extended_err>(part);
-    if (report && report->ee_origin != SO_EE_ORIGIN_TIMESTAMPING) error = static_cast<int>(report->ee_errno);
+    if (!report || report->ee_origin == SO_EE_ORIGIN_TIMESTAMPING || report->ee_origin == SO_EE_ORIGIN_LOCAL) return;
+    error = static_cast<int>(report->ee_errno);
   });
   return error;
 }
@@ -164,14 +156,12 @@ void control_builder::add_source(const send_source& source, int socket_family) n
   if (socket_family == AF_INET) {
     in_pktinfo info{};
     info.ipi_ifindex = static_cast<int>(source.interface_index);
-    const address local = source.local.unmapped();
-    if (local.is_ipv4()) info.ipi_spec_dst = reinterpret_cast<const sockaddr_in*>(local.data())->sin_addr;
+    info.ipi_spec_dst = ipv4_host(source.local);
     add(IPPROTO_IP, IP_PKTINFO, info);
   } else if (socket_family == AF_INET6) {
     in6_pktinfo info{};
     info.ipi6_ifindex = source.interface_index;
-    const address local = source.local.mapped();
-    if (local.is_ipv6()) info.ipi6_addr = reinterpret_cast<const sockaddr_in6*>(local.data())->sin6_addr;
+    info.ipi6_addr = ipv6_host(source.local);
     add(IPPROTO_IPV6, IPV6_PKTINFO, info);
   }
 }

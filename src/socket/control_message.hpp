@@ -19,26 +19,27 @@ constexpr std::size_t control_capacity = 256;
 
 /// What the kernel told about a datagram besides its payload.
 struct received_control {
-  /// The address that was asked, port 0; none where not told. IPv4 on an IPv6 socket comes as plain IPv4.
+  /// The address that was asked, port 0; none if not told. IPv4 on an IPv6 socket comes as plain IPv4.
   address to;
-  /// Where an answer should leave from: `to` where that is an address of this host; for multicast and broadcast the
+  /// Where an answer should leave from: `to` if that is an address of this host; for multicast and broadcast the
   /// interface's own (IPv4) or the kernel's choice (IPv6).
   send_source source;
   unsigned interface_index = 0;
   std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> time;
   ecn codepoint = ecn::not_ect;
-  /// Bytes of each datagram that UDP_GRO joined; 0 where nothing was.
+  /// Bytes of each datagram that UDP_GRO joined; 0 if it joined none.
   std::size_t segment_size = 0;
 };
 
-/// Reads the control data of a received message; unknown and malformed parts are passed over. Descriptors that a Unix
-/// peer sent along (SCM_RIGHTS) are closed: they are in this process by now, and nobody asked for them.
-received_control parse_control(const msghdr& message) noexcept;
-/// The same for a message that another process received, whose descriptors mean nothing here.
-received_control parse_control_of_another(const msghdr& message) noexcept;
+enum class received_by { this_process, another_process };
 
-/// An entry of the error queue (IP_RECVERR): what the kernel says went wrong with an earlier send. 0 where there is
-/// none.
+/// Reads the control data of a received message; unknown and malformed parts are passed over. Replaces all that `told`
+/// held. Descriptors that a Unix peer sent along (SCM_RIGHTS) to this process are closed: they are installed here by
+/// now, and nobody asked for them.
+void parse_control(const msghdr& message, received_by whom, received_control& told) noexcept;
+
+/// An entry of the error queue (IP_RECVERR): the errno that an ICMP message gave to an earlier send. 0 if there is
+/// none, and for what the call that sent was told itself (SO_EE_ORIGIN_LOCAL, such as EMSGSIZE).
 int parse_queued_error(const msghdr& message) noexcept;
 
 /// Builds the control data of a message to send.

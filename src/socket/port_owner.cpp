@@ -1,11 +1,15 @@
 #include "socket/port_owner.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <set>
 #include <sstream>
 #include <string_view>
+#include <vector>
+
+#include "address/raw_address.hpp"
 
 namespace udppump::detail {
 
@@ -13,10 +17,34 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Inodes of the UDP sockets on `port`: /proc/net/udp has "sl local_address rem_address st queues tr retrnsmt uid
-/// timeout inode", addresses as HEX:PORT.
-std::set<std::string> sockets_on(std::uint16_t port) {
-  std::set<std::string> found;
+struct bound_socket {
+  std::string link;  // "socket:[INODE]", as in a process' folder fd
+  address local;
+};
+
+/// "HEX:PORT" of /proc/net/udp: the host in words of 32 bits as they lie in memory, 1 for IPv4 and 4 for IPv6.
+address read_local(std::string_view text) noexcept {
+  const auto colon = text.find(':');
+  if (colon != 8 && colon != 32) return {};
+  std::uint32_t words[4] = {};
+  for (std::size_t word = 0; word * 8 < colon; ++word) {
+    std::from_chars(text.data() + word * 8, text.data() + word * 8 + 8, words[word], 16);
+  }
+  std::uint16_t port = 0;
+  std::from_chars(text.data() + colon + 1, text.data() + text.size(), port, 16);
+  if (colon == 8) {
+    in_addr host{};
+    std::memcpy(&host, words, sizeof host);
+    return address_of(raw_ipv4(host, port));
+  }
+  in6_addr host{};
+  std::memcpy(&host, words, sizeof host);
+  return address_of(raw_ipv6(host, 0, port)).unmapped();
+}
+
+/// UDP sockets on `port`: /proc/net/udp has "sl local_address rem_address st queues tr retrnsmt uid timeout inode".
+std::vector<bound_socket> sockets_on(std::uint16_t port) {
+  std::vector<bound_socket> found;
   for (const char* const table : {"/proc/self/net/udp", "/proc/self/net/udp6"}) {
     std::ifstream lines{table};
     std::string line;
@@ -26,39 +54,50 @@ std::set<std::string> sockets_on(std::uint16_t port) {
       std::string slot, local, inode;
       words >> slot >> local;
       for (int skipped = 0; skipped < 8; ++skipped) words >> inode;
-      const auto colon = local.find(':');
-      unsigned number = 0;
-      if (colon == std::string::npos) continue;
-      std::from_chars(local.data() + colon + 1, local.data() + local.size(), number, 16);
-      if (number == port) found.insert(std::string{"socket:["}.append(inode).append("]"));
+      const address bound = read_local(local);
+      if (!bound.is_none() && bound.port() == port) {
+        found.push_back({std::string{"socket:["}.append(inode).append("]"), bound});
+      }
     }
   }
   return found;
 }
 
-bool has_one_of(const fs::path& process, const std::set<std::string>& sockets) {
+/// Whether a socket bound to `other` is in the way of binding `local`, on the same port.
+bool collides(const address& local, const address& other) noexcept {
+  return local.is_wildcard() || other.is_wildcard() || local.unmapped().with_port(0) == other.with_port(0);
+}
+
+/// Which of the sockets a process has; the end for none.
+auto held_by(const fs::path& process, const std::vector<bound_socket>& sockets) {
   std::error_code refused;
   for (fs::directory_iterator at{process / "fd", refused}, end; !refused && at != end; at.increment(refused)) {
     std::error_code gone;
-    if (sockets.count(fs::read_symlink(at->path(), gone).string()) != 0) return true;
+    const std::string link = fs::read_symlink(at->path(), gone).string();
+    const auto held =
+        std::find_if(sockets.begin(), sockets.end(), [&](const bound_socket& each) { return each.link == link; });
+    if (held != sockets.end()) return held;
   }
-  return false;
+  return sockets.end();
 }
 
 }  // namespace
 
-std::string owner_of_port(const address& local) {
-  const auto sockets = sockets_on(local.port());
+port_owner owner_of_port(const address& local) {
+  auto sockets = sockets_on(local.port());
+  std::erase_if(sockets, [&local](const bound_socket& each) { return !collides(local, each.local); });
   if (sockets.empty()) return {};
   std::error_code refused;
   for (fs::directory_iterator at{"/proc", refused}, end; !refused && at != end; at.increment(refused)) {
     const std::string pid = at->path().filename().string();
-    if (pid.find_first_not_of("0123456789") != std::string::npos || !has_one_of(at->path(), sockets)) continue;
+    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    const auto held = held_by(at->path(), sockets);
+    if (held == sockets.end()) continue;
     std::string name;
     std::getline(std::ifstream{at->path() / "comm"}, name);
-    return name + " (pid " + pid + ")";
+    return {name + " (pid " + pid + ")", held->local};
   }
-  return {};
+  return {{}, sockets.front().local};
 }
 
 }  // namespace udppump::detail

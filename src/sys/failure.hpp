@@ -10,7 +10,15 @@ inline std::error_code code_of(long error) noexcept {
   return {static_cast<int>(error < 0 ? -error : error), std::generic_category()};
 }
 
-/// What set-up throws: "WHAT: reason" or, with a cure, "WHAT: CURE: reason".
+/// What helps against an errno whatever call it came from, such as "raise the limit ..."; for one that has no cure of
+/// its own, how to find out more.
+std::string cure_of(long error);
+
+/// What set-up throws: "WHAT: reason". For texts that say the cure, or need none.
 [[noreturn]] inline void fail(long error, const std::string& what) { throw std::system_error{code_of(error), what}; }
+/// The same with the cure that the errno itself tells: "WHAT; CURE: reason".
+[[noreturn]] inline void fail_with_cure(long error, const std::string& what) {
+  fail(error, what + "; " + cure_of(error));
+}
 
 }  // namespace udppump::detail

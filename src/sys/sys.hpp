@@ -5,6 +5,7 @@
 // Tests put faults below this seam by linking with --wrap=NAME (test/support/fault.hpp).
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -95,6 +96,10 @@ inline void* map_anonymous(std::size_t size, int sharing) noexcept {
   return memory == MAP_FAILED ? nullptr : memory;
 }
 inline void unmap(void* memory, std::size_t size) noexcept { static_cast<void>(::munmap(memory, size)); }
+/// 0 if there is none of that name, or if it cannot be looked up; errno tells which.
+inline unsigned interface_index(const char* name) noexcept { return ::if_nametoindex(name); }
+/// `name` has room for IF_NAMESIZE; false if there is no interface with this index.
+inline bool interface_name(unsigned index, char* name) noexcept { return ::if_indextoname(index, name) != nullptr; }
 inline int unlink(const char* path) noexcept {
   return once([&] { return ::unlink(path); });
 }

@@ -24,10 +24,13 @@
 #include <unordered_set>
 #include <vector>
 
+#include "address/raw_address.hpp"
+
 namespace {
 
 using namespace std::string_literals;
 using udppump::address;
+using udppump::detail::raw_address;
 
 /// Closes its descriptor.
 class descriptor {
@@ -65,8 +68,9 @@ class folder {
 address local_of(int fd) {
   address a;
   socklen_t size = address::capacity;
-  if (getsockname(fd, a.buffer(), &size) != 0) throw std::system_error{errno, std::generic_category(), "getsockname"};
-  a.resize(size);
+  if (getsockname(fd, raw_address::buffer(a), &size) != 0)
+    throw std::system_error{errno, std::generic_category(), "getsockname"};
+  raw_address::resize(a, size);
   return a;
 }
 
@@ -524,15 +528,15 @@ TEST(address, a_family_alone_is_an_address_of_zeros) {
 TEST(address, what_a_longer_address_left_in_the_buffer_does_not_count) {
   auto reused = address::parse("unix:/run/a-longer-name-than-the-next-one.sock");
   const auto next = address::parse("unix:@short");
-  std::memcpy(reused.buffer(), next.data(), next.size());
-  reused.resize(next.size());
+  std::memcpy(raw_address::buffer(reused), next.data(), next.size());
+  raw_address::resize(reused, next.size());
   expect_same(reused, next);
   EXPECT_EQ(reused.to_string(), "unix:@short");
-  reused.resize(sizeof(sa_family_t));
+  raw_address::resize(reused, sizeof(sa_family_t));
   expect_same(reused, unix_address(""));
-  reused.resize(0);
+  raw_address::resize(reused, 0);
   expect_same(reused, address{});
-  reused.resize(address::capacity + 1);
+  raw_address::resize(reused, address::capacity + 1);
   expect_same(reused, address{});
 }
 
@@ -707,8 +711,8 @@ TEST(address, unnamed_unix_peers_are_none_and_their_sockets_unnamed) {
   char byte = 0;
   address from;
   socklen_t size = address::capacity;
-  ASSERT_EQ(recvfrom(other.fd(), &byte, 1, 0, from.buffer(), &size), 1);
-  from.resize(size);
+  ASSERT_EQ(recvfrom(other.fd(), &byte, 1, 0, raw_address::buffer(from), &size), 1);
+  raw_address::resize(from, size);
   EXPECT_TRUE(from.is_none());
   EXPECT_EQ(from.to_string(), "none");
 }
@@ -743,8 +747,8 @@ TEST(address, an_ipv4_sender_on_a_dual_stack_socket_is_mapped_and_can_be_unmappe
   char byte = 0;
   address from;
   socklen_t size = address::capacity;
-  ASSERT_EQ(recvfrom(server.fd(), &byte, 1, 0, from.buffer(), &size), 1);
-  from.resize(size);
+  ASSERT_EQ(recvfrom(server.fd(), &byte, 1, 0, raw_address::buffer(from), &size), 1);
+  raw_address::resize(from, size);
   EXPECT_TRUE(from.is_v4_mapped());
   EXPECT_EQ(from.to_string(), "[::ffff:127.0.0.1]:" + std::to_string(local_of(client.fd()).port()));
   expect_same(from.unmapped(), local_of(client.fd()));

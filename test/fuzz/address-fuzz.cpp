@@ -10,6 +10,8 @@
 
 #include "udppump/address.hpp"
 
+#include "address/raw_address.hpp"
+
 namespace {
 
 using udppump::address;
@@ -47,9 +49,9 @@ void check_raw(const std::uint8_t* data, std::size_t size) {
 
   // The same bytes with something else behind them, as a buffer that was used before.
   address reused;
-  std::memset(reused.buffer(), 0xa5, address::capacity);
-  std::memcpy(reused.buffer(), a.data(), a.size());
-  reused.resize(a.size());
+  std::memset(udppump::detail::raw_address::buffer(reused), 0xa5, address::capacity);
+  std::memcpy(udppump::detail::raw_address::buffer(reused), a.data(), a.size());
+  udppump::detail::raw_address::resize(reused, a.size());
   check_same(a, reused);
   check(a.to_string() == reused.to_string());
   check(a.port() == reused.port() && a.scope_id() == reused.scope_id() && a.unix_path() == reused.unix_path());

@@ -23,7 +23,6 @@ namespace {
 
 using udppump::address;
 using udppump::detail::control_builder;
-using udppump::detail::parse_control;
 using udppump::detail::parse_queued_error;
 using udppump::detail::received_control;
 
@@ -39,6 +38,12 @@ std::uint8_t next(input& data) {
   const std::uint8_t first = data.front();
   data = data.subspan(1);
   return first;
+}
+
+received_control parse_control(const msghdr& message) {
+  received_control told;
+  udppump::detail::parse_control(message, udppump::detail::received_by::this_process, told);
+  return told;
 }
 
 bool is_host(const address& a) { return a.is_none() || ((a.is_ipv4() || a.is_ipv6()) && a.port() == 0); }

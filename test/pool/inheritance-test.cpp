@@ -6,7 +6,7 @@
 
 #include "pool/inheritance.hpp"
 #include "support/process.hpp"
-#include "sys/descriptor.hpp"
+#include "udppump/descriptor.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
 

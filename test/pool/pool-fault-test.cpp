@@ -8,6 +8,7 @@
 
 #include "support/fault.hpp"
 #include "support/pool_process.hpp"
+#include "support/sockets.hpp"
 
 using namespace udppump;
 using namespace std::chrono_literals;
@@ -78,9 +79,7 @@ TEST(pool_when, receiving_into_kept_memory_is_interrupted_or_fails_for_a_while_n
     const auto client = datagram_socket::connect(pool.address());
     for (int asked = 0; asked < 50; ++asked) {
       ASSERT_FALSE(client.send("x"));
-      ASSERT_TRUE(readable(client.fd(), patience)) << error;
-      char answer[8];
-      ASSERT_EQ(::recv(client.fd(), answer, sizeof answer, 0), 1);
+      ASSERT_EQ(received(client), "x") << error;
     }
     EXPECT_EQ(pool.stop(), 0) << pool.log();
   }

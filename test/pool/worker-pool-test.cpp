@@ -9,6 +9,7 @@
 
 #include "support/pool_process.hpp"
 #include "support/serve.hpp"
+#include "support/sockets.hpp"
 #include "support/steady_load.hpp"
 #include "support/waiters.hpp"
 
@@ -32,12 +33,9 @@ class asking_client {
  public:
   explicit asking_client(const address& server) : socket_{datagram_socket::connect(server)} {}
   void send(std::string_view text) const { EXPECT_FALSE(socket_.send(text)); }
-  /// What comes within the time; empty where nothing does.
+  /// What comes within the time; empty if nothing does.
   std::string receive(std::chrono::milliseconds within = patience) const {
-    if (!readable(socket_.fd(), within)) return {};
-    char text[2048];
-    const ssize_t size = ::recv(socket_.fd(), text, sizeof text, 0);
-    return {text, size > 0 ? static_cast<std::size_t>(size) : 0};
+    return received(socket_, within).value_or("");
   }
   std::string ask(std::string_view text) const {
     send(text);
@@ -381,15 +379,11 @@ class reuse_port_group {
       port_->store(socket.local().port());
       ++*ready_;
       while (!over) {
-        if (!readable(socket.fd(), 10ms)) continue;
         std::byte bytes[64];
-        sockaddr_storage from{};
-        socklen_t size = sizeof from;
-        const ssize_t came =
-            ::recvfrom(socket.fd(), bytes, sizeof bytes, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &size);
-        if (came < 0) continue;
+        const auto came = socket.receive(bytes, 10ms);
+        if (!came) continue;
         std::this_thread::sleep_for(500us);
-        ::sendto(socket.fd(), bytes, static_cast<std::size_t>(came), 0, reinterpret_cast<sockaddr*>(&from), size);
+        static_cast<void>(socket.send_to(came.payload, came.from));
       }
     })};
     EXPECT_TRUE(eventually([&] { return ready_->load() > ready; }));

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "support/fault.hpp"
-#include "support/serve.hpp"
+#include "support/sockets.hpp"
 
 namespace {
 
@@ -34,34 +34,6 @@ using udppump::pump_options;
 using udppump::reply_path;
 using udppump::setting;
 using udppump::ticket;
-
-/// Whether there is IPv6 here; many containers are without.
-bool has_ipv6() {
-  static const bool has = [] {
-    try {
-      static_cast<void>(bound({}, "[::1]:0"));
-      return true;
-    } catch (const std::system_error&) {
-      return false;
-    }
-  }();
-  return has;
-}
-
-/// Of these places to bind to, those that this machine has.
-std::vector<const char*> available(std::vector<const char*> places) {
-  if (!has_ipv6()) std::erase_if(places, [](const char* place) { return *place == '['; });
-  return places;
-}
-
-/// The next datagram's payload; nothing where none comes in time.
-std::optional<std::string> received(const datagram_socket& socket, std::chrono::milliseconds within = patience) {
-  if (!readable(socket.fd(), within)) return {};
-  std::array<char, 2000> buffer{};
-  const ssize_t size = ::recv(socket.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (size < 0) return {};
-  return std::string{buffer.data(), static_cast<std::size_t>(size)};
-}
 
 /// Has a pump hand one datagram of the socket to `handle`. False where none comes in time.
 template <class Handler>

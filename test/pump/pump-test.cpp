@@ -17,6 +17,7 @@
 #include "support/fault.hpp"
 #include "support/process.hpp"
 #include "support/serve.hpp"
+#include "support/sockets.hpp"
 #include "support/waiters.hpp"
 
 using namespace udppump;
@@ -31,11 +32,7 @@ class pump_under : public every_waiter {
     for (int number = 0; number < count; ++number) send(std::to_string(number));
   }
   /// What a plain receiver finds in the socket.
-  std::string receive_by_hand() const {
-    char text[64];
-    const ssize_t size = ::recv(socket.fd(), text, sizeof text, MSG_DONTWAIT);
-    return size < 0 ? "nothing" : std::string{text, static_cast<std::size_t>(size)};
-  }
+  std::string receive_by_hand() const { return received(socket, 0ms).value_or("nothing"); }
 
   datagram_socket socket = bound();
   datagram_socket client = datagram_socket::connect(socket.local());
@@ -544,9 +541,7 @@ TEST_P(pump_under, a_handler_may_change_the_payload_in_place) {
             GetParam()};
   send("shout");
   ASSERT_TRUE(serve_until(pump, [&] { return readable(client.fd()); }));
-  char answer[16];
-  EXPECT_EQ(::recv(client.fd(), answer, sizeof answer, 0), 5);
-  EXPECT_EQ(std::string(answer, 5), "SHOUT");
+  EXPECT_EQ(received(client), "SHOUT");
 }
 
 TEST_P(pump_under, a_socket_closed_under_the_pump_is_told_once_and_does_not_spin) {  // P27
@@ -711,9 +706,8 @@ TEST_P(pump_under, stop_inside_a_joined_read_counts_what_it_discards) {
             GetParam()};
   ASSERT_FALSE(client.send_to(std::string(10 * 100, 'x'), joined.local(), {.segment_size = 100}));
   ASSERT_TRUE(serve_until(pump, [&] { return pump.stopped(); }));
-  char byte;
   int left = 0;
-  while (::recv(joined.fd(), &byte, 1, MSG_DONTWAIT) >= 0) ++left;  // where the device did not join them
+  while (received(joined, 0ms)) ++left;  // if the device did not join them
   EXPECT_EQ(pump.stats().received, 3u);
   if (left == 0) {
     EXPECT_EQ(pump.stats().discarded, 7u);

@@ -16,6 +16,7 @@
 
 #include "support/process.hpp"
 #include "support/serve.hpp"
+#include "support/sockets.hpp"
 #include "support/waiters.hpp"
 
 using namespace udppump;
@@ -164,9 +165,9 @@ TEST_P(seed, forked_children_with_a_pump_each_serve_one_port) {
   }
   for (int sent = 0; sent < datagrams; ++sent) {
     ASSERT_FALSE(client.send("question"));
-    ASSERT_TRUE(readable(client.fd(), patience));
-    char answer[16];
-    ASSERT_EQ(::recv(client.fd(), answer, sizeof answer, 0), 6);
+    const auto answer = received(client);
+    ASSERT_TRUE(answer);
+    ASSERT_EQ(answer->size(), 6u);
   }
   *end = true;
   for (auto& worker : workers) EXPECT_EQ(worker.join(), 0);
@@ -297,8 +298,7 @@ TEST_P(seed, a_pump_can_be_removed) {
   event_base_loopexit(base, &at_most);
   loop();
   EXPECT_EQ(pump.stats().received, 1u);
-  char left[16];
-  EXPECT_EQ(::recv(socket.fd(), left, sizeof left, MSG_DONTWAIT), 6);
+  EXPECT_EQ(received(socket, 0ms), "second");
 }
 
 }  // namespace

@@ -21,7 +21,8 @@
 #include <system_error>
 #include <vector>
 
-#include "support/serve.hpp"
+#include "address/raw_address.hpp"
+#include "support/sockets.hpp"
 
 namespace {
 
@@ -34,27 +35,16 @@ using udppump::setting;
 using udppump::socket_options;
 using udppump::detail::control_builder;
 using udppump::detail::control_capacity;
-using udppump::detail::parse_control;
 using udppump::detail::parse_queued_error;
+using udppump::detail::raw_address;
+using udppump::detail::received_by;
 using udppump::detail::received_control;
 
-/// Whether there is IPv6 here; many containers are without.
-bool has_ipv6() {
-  static const bool has = [] {
-    try {
-      static_cast<void>(bound({}, "[::1]:0"));
-      return true;
-    } catch (const std::system_error&) {
-      return false;
-    }
-  }();
-  return has;
-}
-
-/// Of these places to bind to, those that this machine has.
-std::vector<const char*> available(std::vector<const char*> places) {
-  if (!has_ipv6()) std::erase_if(places, [](const char* place) { return *place == '['; });
-  return places;
+/// What the kernel told along with a message that this process received.
+received_control parse_control(const msghdr& message) {
+  received_control told;
+  udppump::detail::parse_control(message, received_by::this_process, told);
+  return told;
 }
 
 /// One datagram, and what the kernel told about it.
@@ -77,7 +67,7 @@ std::optional<arrival> next_arrival(const datagram_socket& socket, std::size_t r
   arrival came;
   iovec part{payload.data(), payload.size()};
   msghdr message{};
-  message.msg_name = came.from.buffer();
+  message.msg_name = raw_address::buffer(came.from);
   message.msg_namelen = address::capacity;
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -85,7 +75,7 @@ std::optional<arrival> next_arrival(const datagram_socket& socket, std::size_t r
   message.msg_controllen = control.size();
   const ssize_t size = ::recvmsg(socket.fd(), &message, MSG_DONTWAIT | flags);
   if (size < 0) return {};
-  came.from.resize(message.msg_namelen);
+  raw_address::resize(came.from, message.msg_namelen);
   came.payload.assign(payload.data(), static_cast<std::size_t>(size));
   came.told = parse_control(message);
   came.control_size = message.msg_controllen;

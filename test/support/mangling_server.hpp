@@ -47,22 +47,18 @@ class mangling_server {
     std::vector<std::byte> space(65'535);
     std::vector<held> waiting;
     while (!stop.stop_requested()) {
-      if (!readable(socket_.fd(), std::chrono::milliseconds{20})) {
+      const auto came = socket_.receive(space, std::chrono::milliseconds{20});
+      if (!came) {
         release(waiting);  // nobody else comes
         continue;
       }
-      udppump::address from;
-      socklen_t from_size = udppump::address::capacity;
-      const auto size = ::recvfrom(socket_.fd(), space.data(), space.size(), MSG_DONTWAIT, from.buffer(), &from_size);
-      if (size < 0) continue;
-      from.resize(from_size);
       const std::uint64_t number = ++received_;
       if (orders_.delay.count() > 0) std::this_thread::sleep_for(orders_.delay);
       if (orders_.lose_every > 0 && number % orders_.lose_every == 0) {
         ++lost_;
         continue;
       }
-      waiting.push_back({from, answer(std::span{space}.first(static_cast<std::size_t>(size)))});
+      waiting.push_back({came.from, answer(came.payload)});
       if (orders_.repeat_every > 0 && number % orders_.repeat_every == 0) {
         waiting.push_back(waiting.back());
         ++repeated_;

@@ -92,7 +92,7 @@ class steady_load {
 
   void receive() {
     std::uint64_t number = 0;
-    while (::recv(socket_.fd(), &number, sizeof number, MSG_DONTWAIT) == static_cast<ssize_t>(sizeof number)) {
+    while (socket_.receive(std::as_writable_bytes(std::span{&number, 1})).real_size == sizeof number) {
       if (number >= answers_.size()) continue;
       if (++answers_[number] == 1) {
         ++once_;

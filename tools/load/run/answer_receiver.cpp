@@ -1,16 +1,14 @@
 #include "load/run/answer_receiver.hpp"
 
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <optional>
 #include <span>
 #include <system_error>
 #include <thread>
 
 #include "load/run/paced_sender.hpp"
-#include "load/run/receive_time.hpp"
 #include "load/run/system.hpp"
 
 namespace udppump::load {
@@ -22,14 +20,8 @@ constexpr std::chrono::milliseconds gathering{1};
 
 }  // namespace
 
-struct answer_receiver::slot {
-  std::array<std::byte, answer_head_size> head;
-  alignas(cmsghdr) std::array<std::byte, receive_time_space> control;
-  iovec part;
-};
-
 answer_receiver::answer_receiver(const flow_sockets& flows)
-    : flows_{flows}, epoll_{check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")}, slots_(batch), messages_(batch) {
+    : flows_{flows}, epoll_{check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")}, heads_(batch) {
   for (std::uint32_t flow = 0; flow < flows.size(); ++flow) {
     epoll_event event{.events = EPOLLIN, .data = {.u32 = flow}};
     if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, flows[flow].fd(), &event) == 0) continue;
@@ -61,35 +53,23 @@ void answer_receiver::wait(std::chrono::milliseconds up_to) {
 }
 
 void answer_receiver::drain(std::uint32_t flow) {
-  for (std::size_t i = 0; i < batch; ++i) {
-    slot& each = slots_[i];
-    each.part = {.iov_base = each.head.data(), .iov_len = each.head.size()};
-    messages_[i] = {};
-    messages_[i].msg_hdr.msg_iov = &each.part;
-    messages_[i].msg_hdr.msg_iovlen = 1;
-    messages_[i].msg_hdr.msg_control = each.control.data();
-    messages_[i].msg_hdr.msg_controllen = each.control.size();
-  }
-  // MSG_TRUNC: the real length of what is longer than its slot (recv(2)).
-  const int count =
-      repeat([&] { return ::recvmmsg(flows_[flow].fd(), messages_.data(), batch, MSG_DONTWAIT | MSG_TRUNC, nullptr); });
-  if (count < 0) {
-    if (errno == EAGAIN) return;
-    if (!is_icmp_error(errno)) check(count, "recvmmsg");
-    ++icmp_errors_;
-    last_icmp_error_ = errno;
-    return;
-  }
   const nanoseconds wall_ahead = wall_ahead_of_monotonic();
-  const nanoseconds now = monotonic_now();
-  for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-    const auto stamped = receive_time(messages_[i].msg_hdr);
-    const std::size_t size = messages_[i].msg_len;
+  for (auto& head : heads_) {
+    const auto came = flows_[flow].receive(head);
+    if (came.error == std::errc::resource_unavailable_try_again) return;
+    if (came.error) {
+      if (!is_icmp_error(came.error.value())) throw std::system_error{came.error, "receiving answers"};
+      ++icmp_errors_;
+      last_icmp_error_ = came.error.value();
+      return;
+    }
+    const nanoseconds now = monotonic_now();
+    const auto stamped = came.receive_time ? std::optional{came.receive_time->time_since_epoch()} : std::nullopt;
     arrivals_.push_back({.flow = flow,
                          // Should the wall clock have been set since the datagram came, now is the better answer.
                          .at = stamped && *stamped - wall_ahead <= now ? *stamped - wall_ahead : now,
-                         .head = bytes_view{slots_[i].head}.first(std::min(size, answer_head_size)),
-                         .size = size});
+                         .head = came.payload,
+                         .size = came.real_size});
   }
 }
 

@@ -10,8 +10,6 @@
 #include "load/plan/request_template.hpp"
 #include "load/run/flow_sockets.hpp"
 
-struct mmsghdr;
-
 namespace udppump::load {
 
 /// Reads what comes in on the sockets of a run. Belongs to one thread.
@@ -36,7 +34,7 @@ class answer_receiver {
     /// Bytes of the whole.
     std::size_t size;
   };
-  /// Waits for arrivals, up to a time, and returns a batch of them, all of one flow; an empty one where none came, or
+  /// Waits for arrivals, up to a time, and returns a batch of them, all of one flow; an empty one if none came, or
   /// only errors.
   const std::vector<arrival>& receive(std::chrono::milliseconds up_to);
 
@@ -47,14 +45,12 @@ class answer_receiver {
  private:
   static constexpr std::size_t batch = 32;
   static constexpr std::size_t flows_at_once = 64;
-  struct slot;
   void wait(std::chrono::milliseconds up_to);
   void drain(std::uint32_t flow);
 
   const flow_sockets& flows_;
   int epoll_;
-  std::vector<slot> slots_;
-  std::vector<mmsghdr> messages_;
+  std::vector<std::array<std::byte, answer_head_size>> heads_;
   std::vector<arrival> arrivals_;
   /// Flows that have something, by number; those before next_ready_ have been read.
   std::vector<std::uint32_t> ready_;

@@ -2,17 +2,18 @@
 
 #include <utility>
 
-#include "sys/sys.hpp"
+#include "udppump/export.hpp"
 
 namespace udppump::detail {
 
-/// Owns a descriptor.
-class descriptor {
+/// Owns a descriptor: closes it at the end.
+class UDPPUMP_EXPORT descriptor {
  public:
   descriptor() noexcept = default;
   explicit descriptor(int fd) noexcept : fd_{fd} {}
   descriptor(descriptor&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
   descriptor& operator=(descriptor&& other) noexcept {
+    if (this != &other) reset();
     std::swap(fd_, other.fd_);
     return *this;
   }
@@ -21,9 +22,7 @@ class descriptor {
   int fd() const noexcept { return fd_; }
   explicit operator bool() const noexcept { return fd_ >= 0; }
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
-  void reset() noexcept {
-    if (fd_ >= 0) sys::close(std::exchange(fd_, -1));
-  }
+  void reset() noexcept;
 
  private:
   int fd_ = -1;

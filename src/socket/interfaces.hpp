@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+#include "udppump/address.hpp"
+
+namespace udppump::detail {
+
+/// What a socket has to do with the interfaces of this machine. Each of these returns 0, or -errno.
+int bind_to_device(int fd, const std::string& name) noexcept;
+/// Joins or leaves a multicast group; index 0: the interface that the kernel's route for the group names.
+int join_group(int fd, const address& group, unsigned index) noexcept;
+int leave_group(int fd, const address& group, unsigned index) noexcept;
+
+/// The interface that a socket is bound to (SO_BINDTODEVICE); empty for none.
+std::string device_of(int fd);
+/// Its index, also of one that is gone (SO_BINDTOIFINDEX, Linux 5.0); 0 for none, or if the kernel does not tell.
+unsigned device_index(int fd) noexcept;
+/// Empty if there is none with this index.
+std::string name_of_interface(unsigned index);
+
+}  // namespace udppump::detail

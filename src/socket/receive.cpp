@@ -1,0 +1,193 @@
+#include "socket/receive.hpp"
+
+#include <linux/sock_diag.h>
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+#include <cstdint>
+#include <optional>
+
+#include "address/raw_address.hpp"
+#include "sys/failure.hpp"
+#include "sys/sys.hpp"
+
+namespace udppump {
+
+namespace {
+
+/// MSG_DONTWAIT and never O_NONBLOCK, which is shared with every process that has the socket. MSG_TRUNC: the real
+/// length comes back (recv(2); udp, unix, netlink, packet and raw).
+constexpr int receive_flags = MSG_DONTWAIT | MSG_TRUNC;
+/// Entries of the error queue that are no error, taken in a row.
+constexpr int most_passed_over = 64;
+
+}  // namespace
+
+namespace detail {
+
+msghdr message_into(sockaddr* from, iovec& part, std::span<std::byte> control) noexcept {
+  msghdr message{};
+  message.msg_name = from;
+  message.msg_namelen = address::capacity;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  return message;
+}
+
+bool is_from_icmp(long error) noexcept {
+  switch (-error) {
+    case ECONNREFUSED:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EPROTO:
+    case EOPNOTSUPP:
+    case EMSGSIZE:
+    case EACCES:
+      return true;
+    default:
+      return false;
+  }
+}
+
+receiver::receiver(const datagram_socket& socket) noexcept : socket_{socket} {
+  if (socket.control().local_address) port_ = socket.local().port();
+}
+
+long receiver::receive(std::span<std::byte> buffer, received& into) const noexcept {
+  if (socket_.control().any()) {
+    alignas(cmsghdr) std::byte control[control_capacity];
+    iovec part{buffer.data(), buffer.size()};
+    msghdr message = message_into(raw_address::buffer(into.from), part, control);
+    const ssize_t size = sys::recvmsg(socket_.fd(), &message, receive_flags | MSG_CMSG_CLOEXEC);
+    if (size < 0) return size;
+    note(message, static_cast<std::size_t>(size), received_by::this_process, into);
+    return 0;
+  }
+  // Nothing ever came along, so that `into.told` is as it was made.
+  socklen_t from_size = address::capacity;
+  const ssize_t size = sys::recvfrom(socket_.fd(), buffer.data(), buffer.size(), receive_flags,
+                                     raw_address::buffer(into.from), &from_size);
+  if (size < 0) return size;
+  raw_address::resize(into.from, from_size);
+  into.control_cut = false;
+  if (into.from.is_v4_mapped()) into.from = into.from.unmapped();
+  into.real_size = static_cast<std::size_t>(size);
+  return 0;
+}
+
+long receiver::receive_into_slot(mmsghdr& slot, received& into) const noexcept {
+  const int came = sys::recvmmsg_one(socket_.fd(), slot, receive_flags | MSG_CMSG_CLOEXEC);
+  if (came < 0) return came;
+  note(slot.msg_hdr, slot.msg_len, received_by::this_process, into);
+  return 0;
+}
+
+void receiver::read_slot(const msghdr& message, std::size_t size, received& into) const noexcept {
+  note(message, size, received_by::another_process, into);
+}
+
+void receiver::note(const msghdr& message, std::size_t size, received_by whom, received& into) const noexcept {
+  if (message.msg_name == raw_address::buffer(into.from)) {
+    raw_address::resize(into.from, message.msg_namelen);
+  } else {
+    into.from = address::from_sockaddr(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
+  }
+  if (into.from.is_v4_mapped()) into.from = into.from.unmapped();
+  parse_control(message, whom, into.told);
+  raw_address::set_port(into.told.to, port_);
+  into.real_size = size;
+  into.control_cut = (message.msg_flags & MSG_CTRUNC) != 0;
+}
+
+std::optional<queued_error> receiver::take_queued_error() const noexcept {
+  for (int passed_over = 0; passed_over < most_passed_over; ++passed_over) {
+    alignas(cmsghdr) std::byte control[control_capacity];
+    std::byte payload[1];  // of the datagram that failed; not wanted
+    address peer;
+    iovec part{payload, sizeof payload};
+    msghdr message = message_into(raw_address::buffer(peer), part, control);
+    if (sys::recvmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_ERRQUEUE) < 0) return {};
+    raw_address::resize(peer, message.msg_namelen);
+    // Without an error: a transmit time or a zero-copy notice that the program asked for by itself.
+    if (const int error = parse_queued_error(message)) return queued_error{code_of(error), peer.unmapped()};
+  }
+  return {};
+}
+
+std::uint32_t receiver::drops() const noexcept {
+  std::uint32_t memory[SK_MEMINFO_VARS] = {};  // sock_diag(7); SO_MEMINFO, Linux 4.12
+  return sys::getsockopt(socket_.fd(), SOL_SOCKET, SO_MEMINFO, memory) >= 0 ? memory[SK_MEMINFO_DROPS] : 0;
+}
+
+bool receiver::is_shut_down() const noexcept {
+  pollfd one{.fd = socket_.fd(), .events = POLLRDHUP, .revents = 0};
+  return sys::poll(&one, 1, 0) > 0 && (one.revents & POLLRDHUP) != 0;
+}
+
+}  // namespace detail
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+/// Until `socket` may be worth another look: 0; -EAGAIN when the time is over.
+long wait_until(clock::time_point deadline, const datagram_socket& socket) noexcept {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now());
+  if (left <= left.zero()) return -EAGAIN;
+  pollfd one{.fd = socket.fd(), .events = POLLIN, .revents = 0};
+  const int found = sys::poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left.count(), INT_MAX)));
+  return found == 0 ? -EAGAIN : found;
+}
+
+}  // namespace
+
+std::optional<std::chrono::nanoseconds> received_datagram::age() const noexcept {
+  if (!receive_time) return {};
+  return std::max(std::chrono::nanoseconds{0}, std::chrono::system_clock::now() - *receive_time);
+}
+
+received_datagram datagram_socket::receive(std::span<std::byte> buffer, std::chrono::milliseconds wait) const noexcept {
+  const auto deadline = wait > wait.zero() ? clock::now() + wait : clock::time_point{};
+  const detail::receiver receiver{*this};
+  received_datagram result;
+  detail::received came;
+  for (int looks = 0;; ++looks) {
+    long done = receiver.receive(buffer, came);
+    if (done >= 0) break;
+    // The error queue says whom an ICMP error belongs to, and only it tells: what the call above got is the same error.
+    if (control_.icmp_errors && (done == -EAGAIN || detail::is_from_icmp(done))) {
+      if (const auto queued = receiver.take_queued_error()) {
+        result.error = queued->code;
+        result.from = queued->peer;
+        return result;
+      }
+      if (done != -EAGAIN && looks < most_passed_over) continue;
+    }
+    if (done == -EAGAIN && wait > wait.zero()) {
+      // A socket that was shut down is readable for ever, and empty.
+      done = looks > 0 && receiver.is_shut_down() ? -ESHUTDOWN : wait_until(deadline, *this);
+      if (done >= 0) continue;
+    }
+    result.error = detail::code_of(done);
+    return result;
+  }
+  result.payload = buffer.first(std::min(came.real_size, buffer.size()));
+  result.real_size = came.real_size;
+  result.from = came.from;
+  result.to = came.told.to;
+  result.interface_index = came.told.interface_index;
+  result.source = came.told.source;
+  result.receive_time = came.told.time;
+  result.codepoint = came.told.codepoint;
+  result.segment_size = came.told.segment_size;
+  result.control_truncated = came.control_cut;
+  return result;
+}
+
+}  // namespace udppump

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <system_error>
+
+#include "socket/control_message.hpp"
+#include "udppump/datagram_socket.hpp"
+
+namespace udppump::detail {
+
+/// What receiving told about a datagram. Meant to be used again and again: nothing in it is touched twice.
+struct received {
+  /// IPv4 on a dual-stack socket as plain IPv4; none for an unnamed Unix peer.
+  address from;
+  received_control told;
+  /// Bytes as it was sent; more than the buffer holds if it was cut.
+  std::size_t real_size = 0;
+  /// The control data was cut: something is missing in `told`.
+  bool control_cut = false;
+};
+
+/// An entry of a socket's error queue.
+struct queued_error {
+  std::error_code code;
+  /// Whom the datagram was for that could not be delivered.
+  address peer;
+};
+
+/// A message header that receives into all of these, which must outlive it.
+msghdr message_into(sockaddr* from, iovec& part, std::span<std::byte> control) noexcept;
+
+/// Whether a receive failed with what an ICMP message said of an earlier send (udp(7); net/ipv4/icmp.c,
+/// icmp_err_convert; net/ipv6/icmp.c, icmpv6_err_convert). The error queue has the same error, with its peer.
+bool is_from_icmp(long error) noexcept;
+
+/// All ways to take something out of a socket, which must outlive this. None of them blocks or throws; all may be used
+/// by any thread, and by any process that shares the socket.
+class receiver {
+ public:
+  explicit receiver(const datagram_socket& socket) noexcept;
+
+  /// Takes one datagram: 0, or -errno; -EAGAIN if none waits.
+  long receive(std::span<std::byte> buffer, received& into) const noexcept;
+  /// The same into a slot that outlives this process. Its header was made by message_into(); the kernel writes the
+  /// length to it.
+  long receive_into_slot(mmsghdr& slot, received& into) const noexcept;
+  /// Reads a slot that another process has received into, after message_into() pointed `message` at what is in it.
+  void read_slot(const msghdr& message, std::size_t size, received& into) const noexcept;
+
+  /// The oldest ICMP error in the queue (IP_RECVERR), which it leaves; nothing if there is none.
+  std::optional<queued_error> take_queued_error() const noexcept;
+  /// Datagrams that the kernel dropped since the socket was made, modulo 2^32.
+  std::uint32_t drops() const noexcept;
+  /// By shutdown(SHUT_RD), which also other processes that share the socket can do (shutdown(2), poll(2)).
+  bool is_shut_down() const noexcept;
+
+ private:
+  void note(const msghdr& message, std::size_t size, received_by whom, received& into) const noexcept;
+
+  const datagram_socket& socket_;
+  std::uint16_t port_ = 0;  // the socket's own; control data tells only the host that was asked
+};
+
+}  // namespace udppump::detail
