@@ -7,9 +7,9 @@
 #include <numeric>
 
 #include "pool/board.hpp"
-#include "udppump/descriptor.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_file.hpp"
+#include "udppump/descriptor.hpp"
 
 namespace udppump {
 

@@ -6,8 +6,8 @@
 
 #include "pool/board.hpp"
 #include "pool/pool_log.hpp"
-#include "udppump/descriptor.hpp"
 #include "udppump/datagram_socket.hpp"
+#include "udppump/descriptor.hpp"
 #include "udppump/worker_pool.hpp"
 
 namespace udppump::detail {
