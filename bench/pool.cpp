@@ -158,7 +158,7 @@ class pool_process {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       udppump::worker_pool pool{quiet_pool(4, false)};
       *port_ = pool.sockets()[0].local().port();
-      ::_exit(pool.serve([](udppump::datagram& received) { static_cast<void>(received.reply(received.payload)); }));
+      ::_exit(pool.serve([](udppump::datagram& received) { received.reply(received.payload); }));
     }
     while (*port_ == 0 || udppump::pool_status::of(pid_).workers.size() < 4) pause();
     std::this_thread::sleep_for(std::chrono::seconds{1});  // for the parent to have seen it

@@ -18,11 +18,6 @@ namespace {
 constexpr int bad_start = 2;
 constexpr std::size_t longest_query = 4096;  // no query is anywhere near; one that is gets cut, and so is malformed
 
-const std::map<std::string, udppump::waiter_kind> kinds{{"auto", udppump::waiter_kind::automatic},
-                                                        {"uring", udppump::waiter_kind::uring},
-                                                        {"thread", udppump::waiter_kind::thread},
-                                                        {"poll", udppump::waiter_kind::poll}};
-
 struct settings {
   std::string zone;
   std::vector<std::string> bind;
@@ -82,7 +77,7 @@ class journal {
 void answer_queries(udppump::worker& self, const std::string& zone_file) {
   const dns_zone zone = dns_zone::load(zone_file);
   const auto answer = [&zone](udppump::datagram& query) {
-    if (const auto packet = dns_answer(zone, query.payload)) static_cast<void>(query.reply(*packet));
+    if (const auto packet = dns_answer(zone, query.payload)) query.reply(*packet);
   };
   if (const auto error = self.serve(answer, {.receive_limit = longest_query}))
     throw std::system_error{error, "serving"};
@@ -91,7 +86,7 @@ void answer_queries(udppump::worker& self, const std::string& zone_file) {
 int run(const settings& chosen) {
   // Both are asked here for the sake of a clear message; each worker has its own.
   const std::size_t records = dns_zone::load(chosen.zone).record_count();
-  const auto waiter = udppump::pump_group{{.waiter = kinds.at(chosen.waiter)}}.waiter();
+  const auto waiter = udppump::pump_group{{.waiter = *udppump::parse_waiter_kind(chosen.waiter)}}.waiter();
   if (!waiter.fallback.empty()) std::fprintf(stderr, "dns_server: %s\n", waiter.fallback.c_str());
 
   journal told{records, waiter.kind};
@@ -131,7 +126,7 @@ int main(int argc, char** argv) {
       ->type_name("N")
       ->capture_default_str();
   app.add_option("--waiter", chosen.waiter, "How an idle worker waits: auto, uring, thread or poll")
-      ->check(CLI::IsMember(kinds).description(""))
+      ->check(CLI::IsMember({"auto", "uring", "thread", "poll"}).description(""))
       ->type_name("KIND")
       ->capture_default_str();
   try {

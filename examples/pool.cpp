@@ -2,5 +2,5 @@
 
 int main(int argc, char** argv) {
   udppump::worker_pool pool{{.bind = {argc > 1 ? argv[1] : ":5000"}, .workers = 4}};
-  return pool.serve([](udppump::datagram& received) { (void)received.reply(received.payload); });
+  return pool.serve([](udppump::datagram& received) { received.reply(received.payload); });
 }

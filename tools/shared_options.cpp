@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <stdexcept>
+
 #include "command_line.hpp"
 
 namespace udppump::tools {
@@ -22,10 +24,10 @@ void add_service_options(CLI::App& app, load::work_options& server, const std::s
              one_of<service_mode>({{"sleep", service_mode::sleep}, {"spin", service_mode::spin}}),
              {"NAME", "sleep", "sleep for the time asked, or spin: use as much CPU time", group});
   add_parsed(app, "--waiter", server.waiter,
-             one_of<waiter_kind>({{"auto", waiter_kind::automatic},
-                                  {"uring", waiter_kind::uring},
-                                  {"thread", waiter_kind::thread},
-                                  {"poll", waiter_kind::poll}}),
+             [](const std::string& text) {
+               if (const auto kind = parse_waiter_kind(text)) return *kind;
+               throw std::invalid_argument{'"' + text + "\" is none of: auto, uring, thread, poll"};
+             },
              {"NAME", "auto", "how pumps wait: auto, uring, thread or poll", group});
 }
 

@@ -27,7 +27,7 @@ class peer_handler {
       case kind::count:
         break;
       case kind::echo:
-        static_cast<void>(received.reply(received.payload));
+        received.reply(received.payload);
         break;
       case kind::spin:
         for (const auto until = wall_time() + spin_; wall_time() < until;) continue;
@@ -35,7 +35,7 @@ class peer_handler {
       case kind::work:
         if (longest_wait_ && waited(received) > *longest_wait_) break;
         // How long it waited is known to some peers only, and nobody here asks for it.
-        if (const auto answer = service_->serve(received.payload, {})) static_cast<void>(received.reply(*answer));
+        if (const auto answer = service_->serve(received.payload, {})) received.reply(*answer);
         break;
     }
     return true;

@@ -23,7 +23,7 @@ inline constexpr char finish_payload = 'F';
 struct echo_handler {
   bool operator()(auto& received) const {
     if (!received.payload.empty() && received.payload.front() == std::byte{finish_payload}) return false;
-    static_cast<void>(received.reply(received.payload));
+    received.reply(received.payload);
     return true;
   }
 };

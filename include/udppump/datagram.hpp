@@ -29,10 +29,7 @@ class UDPPUMP_EXPORT reply_path {
 
   /// EDESTADDRREQ if the sender has no address (an unnamed Unix peer) and the socket is not connected; else as
   /// datagram_socket::send_to(). `options.source` is replaced by this path's own.
-  [[nodiscard]] std::error_code send(bytes_view payload, const send_options& options = {}) const noexcept;
-  [[nodiscard]] std::error_code send(std::string_view payload, const send_options& options = {}) const noexcept {
-    return send(as_bytes(payload), options);
-  }
+  [[nodiscard]] std::error_code send(payload_view payload, const send_options& options = {}) const noexcept;
 
  private:
   const datagram_socket* socket_ = nullptr;
@@ -84,7 +81,7 @@ struct UDPPUMP_EXPORT datagram {
   /// When the kernel received it, wall clock, nanoseconds; only with socket_options::receive_time.
   std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> receive_time;
   /// Only with socket_options::receive_ecn.
-  ecn codepoint = ecn::not_ect;
+  udppump::ecn ecn = udppump::ecn::not_ect;
   /// The socket it came by.
   const datagram_socket* socket = nullptr;
 
@@ -93,11 +90,9 @@ struct UDPPUMP_EXPORT datagram {
   /// Time since receive_time, never negative though the wall clock may step; nothing where there is no receive_time.
   std::optional<std::chrono::nanoseconds> age() const noexcept;
 
-  /// Answers the sender from the address that was asked. Errors as reply_path::send().
-  [[nodiscard]] std::error_code reply(bytes_view answer, const send_options& options = {}) const noexcept;
-  [[nodiscard]] std::error_code reply(std::string_view answer, const send_options& options = {}) const noexcept {
-    return reply(as_bytes(answer), options);
-  }
+  /// Answers the sender from the address that was asked. Errors as reply_path::send(); a UDP answer may be lost anyway,
+  /// so they may be ignored.
+  std::error_code reply(payload_view answer, const send_options& options = {}) const noexcept;
   /// To answer later, after the handler returned.
   udppump::reply_path reply_path() const noexcept;
   /// To say that the work goes on after the handler returned. An empty ticket in a datagram that no pump made.

@@ -18,16 +18,10 @@
 #include "udppump/address.hpp"
 #include "udppump/descriptor.hpp"
 #include "udppump/export.hpp"
+#include "udppump/payload_view.hpp"
 #include "udppump/socket_options.hpp"
 
 namespace udppump {
-
-using bytes_view = std::span<const std::byte>;
-
-/// The bytes of a text, without a copy.
-inline bytes_view as_bytes(std::string_view text) noexcept {
-  return std::as_bytes(std::span{text.data(), text.size()});
-}
 
 /// Explicit congestion notification, the low two bits of TOS and traffic class (RFC 3168).
 enum class ecn : std::uint8_t { not_ect = 0, ect1 = 1, ect0 = 2, ce = 3 };
@@ -46,7 +40,7 @@ struct send_options {
   /// 0 sends the payload as one. If the kernel cannot, the same datagrams go out one by one (sendmmsg).
   std::size_t segment_size = 0;
   /// The rest of TOS or traffic class stays as it was when the socket was set up.
-  std::optional<ecn> codepoint = {};
+  std::optional<udppump::ecn> ecn = {};
 };
 
 /// What datagram_socket::receive() took out of a socket.
@@ -63,11 +57,11 @@ struct UDPPUMP_EXPORT received_datagram {
   unsigned interface_index = 0;
   send_source source;
   std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> receive_time;
-  ecn codepoint = ecn::not_ect;
+  udppump::ecn ecn = udppump::ecn::not_ect;
   /// With socket_options::receive_offload: the payload is several datagrams of this size, the last maybe shorter. 0: it
   /// is one.
   std::size_t segment_size = 0;
-  /// The control data did not fit (MSG_CTRUNC): `to`, `receive_time` or `codepoint` may be missing.
+  /// The control data did not fit (MSG_CTRUNC): `to`, `receive_time` or `ecn` may be missing.
   bool control_truncated = false;
 
   explicit operator bool() const noexcept { return !error; }
@@ -132,24 +126,17 @@ class UDPPUMP_EXPORT datagram_socket {
   /// Send one datagram, or several with segment_size. Never blocks: a full buffer is EAGAIN or ENOBUFS. An IPv4
   /// destination on an IPv6 socket is mapped. A send that fails with another peer's ICMP error (udp(7)) is tried again
   /// once. `to` none means the connected peer. Errors are returned and counted in send_errors().
-  [[nodiscard]] std::error_code send_to(bytes_view payload, const address& to,
+  [[nodiscard]] std::error_code send_to(payload_view payload, const address& to,
                                         const send_options& options = {}) const noexcept;
   /// The same for a payload in several parts, sent as one datagram; at most 1024 parts (UIO_MAXIOV).
   [[nodiscard]] std::error_code send_to(std::span<const iovec> parts, const address& to,
                                         const send_options& options = {}) const noexcept;
   /// The same from `source`, which stands in for options.source.
-  [[nodiscard]] std::error_code send_from(const send_source& source, bytes_view payload, const address& to,
+  [[nodiscard]] std::error_code send_from(const send_source& source, payload_view payload, const address& to,
                                           const send_options& options = {}) const noexcept;
   /// To the connected peer.
-  [[nodiscard]] std::error_code send(bytes_view payload, const send_options& options = {}) const noexcept {
+  [[nodiscard]] std::error_code send(payload_view payload, const send_options& options = {}) const noexcept {
     return send_to(payload, address{}, options);
-  }
-  [[nodiscard]] std::error_code send(std::string_view payload, const send_options& options = {}) const noexcept {
-    return send(as_bytes(payload), options);
-  }
-  [[nodiscard]] std::error_code send_to(std::string_view payload, const address& to,
-                                        const send_options& options = {}) const noexcept {
-    return send_to(as_bytes(payload), to, options);
   }
 
   /// Calls of send that returned an error, by this process, since the object was made. Any thread.
@@ -187,7 +174,7 @@ class UDPPUMP_EXPORT datagram_socket {
   detail::descriptor fd_;
   int family_ = AF_UNSPEC;
   bool udp_ = false;
-  int tos_ = 0;            // of what is sent: kept if a send sets only the codepoint
+  int tos_ = 0;            // of what is sent: kept if a send sets ECN only
   int traffic_class_ = 0;  // the same of IPv6
   control_data control_;
   buffer_size receive_buffer_;

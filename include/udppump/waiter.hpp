@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -9,8 +10,8 @@ namespace udppump {
 
 /// How an idle pump waits for its socket.
 enum class waiter_kind {
-  /// The environment variable UDPPUMP_WAITER ("uring", "thread", "poll") where it is set, else the first that works
-  /// here of uring, thread, poll.
+  /// What the environment variable UDPPUMP_WAITER says ("uring", "thread" or "poll"), else the first of these that
+  /// works here. Written "auto".
   automatic,
   /// A one-shot exclusive poll on an io_uring: no thread, one wake-up per datagram, first come first served. Linux 6.1,
   /// not inside containers that forbid io_uring.
@@ -22,14 +23,16 @@ enum class waiter_kind {
   poll,
 };
 
-/// "automatic", "uring", "thread" or "poll".
+/// "auto", "uring", "thread" or "poll".
 UDPPUMP_EXPORT std::string_view to_string(waiter_kind kind) noexcept;
+/// Reads what to_string() writes; nothing if it is none of these.
+UDPPUMP_EXPORT std::optional<waiter_kind> parse_waiter_kind(std::string_view text) noexcept;
 
 /// What a pump waits with, and why.
 struct waiter_report {
   /// Never automatic.
   waiter_kind kind;
-  /// Empty where this was the first choice or was asked for; else what was tried before and how it failed, for example
+  /// Empty if this was the first choice or was asked for; else what was tried before and how it failed, for example
   /// "io_uring_queue_init: Operation not permitted (...); using thread".
   std::string fallback;
 };

@@ -10,8 +10,8 @@ namespace udppump {
 
 namespace {
 
-std::error_code answer(const datagram_socket* socket, bytes_view payload, const address& to, const send_source& source,
-                       const send_options& options) noexcept {
+std::error_code send_back(const datagram_socket* socket, payload_view payload, const address& to,
+                          const send_source& source, const send_options& options) noexcept {
   if (socket == nullptr) return detail::code_of(EDESTADDRREQ);
   const auto failed = socket->send_from(source, payload, to, options);
   // Without a destination an unconnected socket says ENOTCONN or EDESTADDRREQ, according to its family.
@@ -21,8 +21,8 @@ std::error_code answer(const datagram_socket* socket, bytes_view payload, const 
 
 }  // namespace
 
-std::error_code reply_path::send(bytes_view payload, const send_options& options) const noexcept {
-  return answer(socket_, payload, to_, source_, options);
+std::error_code reply_path::send(payload_view payload, const send_options& options) const noexcept {
+  return send_back(socket_, payload, to_, source_, options);
 }
 
 ticket::ticket(std::shared_ptr<detail::flight> flight) noexcept : flight_{std::move(flight)} {
@@ -45,8 +45,8 @@ std::optional<std::chrono::nanoseconds> datagram::age() const noexcept {
   return std::max(std::chrono::nanoseconds{0}, std::chrono::system_clock::now() - *receive_time);
 }
 
-std::error_code datagram::reply(bytes_view bytes, const send_options& options) const noexcept {
-  return answer(socket, bytes, from, source, options);
+std::error_code datagram::reply(payload_view answer, const send_options& options) const noexcept {
+  return send_back(socket, answer, from, source, options);
 }
 
 udppump::reply_path datagram::reply_path() const noexcept {

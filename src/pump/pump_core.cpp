@@ -110,7 +110,7 @@ void pump_core::describe(datagram& into) const noexcept {
     into.source.interface_index = 0;
   }
   into.receive_time = came_.told.time;
-  into.codepoint = came_.told.codepoint;
+  into.ecn = came_.told.ecn;
 }
 
 turn_end pump_core::turn_with(kept_datagram& kept, datagram& scratch) {

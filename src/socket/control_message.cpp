@@ -66,7 +66,7 @@ void read_ipv4(const control_part& part, received_control& told) noexcept {
       told.source.interface_index = 0;
     }
   } else if (part.type == IP_TOS) {
-    if (const auto tos = traffic_class_of(part)) told.codepoint = static_cast<ecn>(*tos & 3);
+    if (const auto tos = traffic_class_of(part)) told.ecn = static_cast<ecn>(*tos & 3);
   }
 }
 
@@ -84,7 +84,7 @@ void read_ipv6(const control_part& part, received_control& told) noexcept {
       }
     }
   } else if (part.type == IPV6_TCLASS) {
-    if (const auto traffic_class = traffic_class_of(part)) told.codepoint = static_cast<ecn>(*traffic_class & 3);
+    if (const auto traffic_class = traffic_class_of(part)) told.ecn = static_cast<ecn>(*traffic_class & 3);
   }
 }
 
@@ -93,7 +93,7 @@ void clear(received_control& told) noexcept {
   raw_address::resize(told.source.local, 0);
   told.source.interface_index = told.interface_index = 0;
   told.time = {};
-  told.codepoint = ecn::not_ect;
+  told.ecn = ecn::not_ect;
   told.segment_size = 0;
 }
 

@@ -26,7 +26,7 @@ struct received_control {
   send_source source;
   unsigned interface_index = 0;
   std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> time;
-  ecn codepoint = ecn::not_ect;
+  udppump::ecn ecn = udppump::ecn::not_ect;
   /// Bytes of each datagram that UDP_GRO joined; 0 if it joined none.
   std::size_t segment_size = 0;
 };

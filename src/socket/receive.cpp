@@ -184,7 +184,7 @@ received_datagram datagram_socket::receive(std::span<std::byte> buffer, std::chr
   result.interface_index = came.told.interface_index;
   result.source = came.told.source;
   result.receive_time = came.told.time;
-  result.codepoint = came.told.codepoint;
+  result.ecn = came.told.ecn;
   result.segment_size = came.told.segment_size;
   result.control_truncated = came.control_cut;
   return result;

@@ -151,7 +151,7 @@ std::error_code datagram_socket::counted(long sent) const noexcept {
   return code_of(sent);
 }
 
-std::error_code datagram_socket::send_to(bytes_view payload, const address& to,
+std::error_code datagram_socket::send_to(payload_view payload, const address& to,
                                          const send_options& options) const noexcept {
   return send_from(options.source, payload, to, options);
 }
@@ -161,7 +161,7 @@ std::error_code datagram_socket::send_to(std::span<const iovec> parts, const add
   return counted(send_parts(parts, to, options.source, options));
 }
 
-std::error_code datagram_socket::send_from(const send_source& source, bytes_view payload, const address& to,
+std::error_code datagram_socket::send_from(const send_source& source, payload_view payload, const address& to,
                                            const send_options& options) const noexcept {
   const iovec part{const_cast<std::byte*>(payload.data()), payload.size()};
   return counted(send_parts(std::span{&part, 1}, to, source, options));
@@ -192,11 +192,11 @@ long datagram_socket::send_parts(std::span<const iovec> parts, const address& to
   } else {
     control.add_source(source, family_);
   }
-  if (options.codepoint && is_ip(family_)) {
+  if (options.ecn && is_ip(family_)) {
     // The connected peer of an IPv6 socket may be IPv4; each protocol passes over what is the other's.
     const bool unknown = family_ == AF_INET6 && to.is_none();
     const bool as_ipv4 = family_ == AF_INET || is_ipv4;
-    const int mark = static_cast<int>(*options.codepoint);
+    const int mark = static_cast<int>(*options.ecn);
     if (as_ipv4 || unknown) control.add_traffic_class((tos_ & 0xfc) | mark, AF_INET);
     if (!as_ipv4 || unknown) control.add_traffic_class((traffic_class_ & 0xfc) | mark, AF_INET6);
   }

@@ -11,7 +11,7 @@ namespace udppump {
 std::string_view to_string(waiter_kind kind) noexcept {
   switch (kind) {
     case waiter_kind::automatic:
-      return "automatic";
+      return "auto";
     case waiter_kind::uring:
       return "uring";
     case waiter_kind::thread:
@@ -22,6 +22,13 @@ std::string_view to_string(waiter_kind kind) noexcept {
   return "?";
 }
 
+std::optional<waiter_kind> parse_waiter_kind(std::string_view text) noexcept {
+  for (const auto kind : {waiter_kind::automatic, waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
+    if (text == to_string(kind)) return kind;
+  }
+  return {};
+}
+
 namespace detail {
 
 namespace {
@@ -29,12 +36,8 @@ namespace {
 waiter_kind asked_by_environment() {
   const char* const text = std::getenv("UDPPUMP_WAITER");
   if (text == nullptr || *text == '\0') return waiter_kind::automatic;
-  const std::string_view asked = text;
-  if (asked == "auto") return waiter_kind::automatic;
-  for (const auto kind : {waiter_kind::automatic, waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
-    if (asked == to_string(kind)) return kind;
-  }
-  fail(EINVAL, "UDPPUMP_WAITER is \"" + std::string{asked} + "\"; set it to automatic, uring, thread or poll");
+  if (const auto kind = parse_waiter_kind(text)) return *kind;
+  fail(EINVAL, "UDPPUMP_WAITER is \"" + std::string{text} + "\"; set it to auto, uring, thread or poll");
 }
 
 std::unique_ptr<waiter> make(waiter_kind kind, const std::shared_ptr<wake_signal>& signal) {

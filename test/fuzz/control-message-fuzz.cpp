@@ -53,20 +53,20 @@ void check_told(const received_control& told) {
   check(!told.to.is_v4_mapped() && !told.source.local.is_v4_mapped());
   check(!told.source.local.is_multicast() || told.source.local.is_ipv4());
   check(told.segment_size <= INT_MAX);
-  check(static_cast<unsigned>(told.codepoint) <= 3);
+  check(static_cast<unsigned>(told.ecn) <= 3);
   check(told.to.is_none() == told.source.local.is_none() || told.to.is_multicast());
 }
 
 void check_reply(const received_control& told, int socket_family) {
   control_builder builder;
   builder.add_source(told.source, socket_family);
-  builder.add_traffic_class(static_cast<int>(told.codepoint), socket_family);
+  builder.add_traffic_class(static_cast<int>(told.ecn), socket_family);
   builder.add_segment_size(static_cast<std::uint16_t>(told.segment_size));
   msghdr message{};
   builder.attach(message);
   const received_control again = parse_control(message);
   check_told(again);
-  check(again.codepoint == told.codepoint);
+  check(again.ecn == told.ecn);
   check(parse_queued_error(message) == 0);
 }
 

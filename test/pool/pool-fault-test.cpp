@@ -73,9 +73,8 @@ TEST(pool_when, a_call_is_refused_it_says_which_and_leaves_nothing_behind) {
 TEST(pool_when, receiving_into_kept_memory_is_interrupted_or_fails_for_a_while_nothing_is_lost) {
   for (const int error : {EINTR, ENOMEM, ENOBUFS}) {
     const fault::injection trouble{{.call = "recvmmsg", .error = error, .times = 10}};  // in each worker
-    auto pool = pool_process::serving_with({.workers = 2, .redeliver = redelivery{}}, [](datagram& received) {
-      static_cast<void>(received.reply(received.payload));
-    });
+    auto pool = pool_process::serving_with({.workers = 2, .redeliver = redelivery{}},
+                                           [](datagram& received) { received.reply(received.payload); });
     const auto client = datagram_socket::connect(pool.address());
     for (int asked = 0; asked < 50; ++asked) {
       ASSERT_FALSE(client.send("x"));

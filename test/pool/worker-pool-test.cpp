@@ -20,7 +20,7 @@ using testing::HasSubstr;
 
 namespace {
 
-void echo(datagram& received) { static_cast<void>(received.reply(received.payload)); }
+void echo(datagram& received) { received.reply(received.payload); }
 
 /// Takes a while, as handlers do.
 void echo_later(datagram& received) {
@@ -172,8 +172,8 @@ class repair_times {
 };
 
 TEST_P(pool_under, a_wake_up_given_to_a_stopped_worker_is_repaired) {
-  auto pool = pool_process::serving_with(
-      options(), [](datagram& received) { static_cast<void>(received.reply(std::to_string(::getpid()))); });
+  auto pool =
+      pool_process::serving_with(options(), [](datagram& received) { received.reply(std::to_string(::getpid())); });
   const asking_client client{pool.address()};
   repair_times repairs;
   for (int round = 0; round < 12; ++round) {
@@ -238,7 +238,7 @@ TEST_P(pool_under, a_second_sockets_wake_up_does_not_wait_for_the_first_ones_han
                              const auto second = made.sockets()[1].local().port();
                              return made.serve([second](datagram& received) {
                                if (received.text() == "which port") {
-                                 static_cast<void>(received.reply(std::to_string(second)));
+                                 received.reply(std::to_string(second));
                                  return;
                                }
                                if (received.text() == "long") std::this_thread::sleep_for(3s);
@@ -875,7 +875,7 @@ TEST(pool, privileges_are_dropped_for_good) {
             told += line + '\n';
           }
         }
-        static_cast<void>(received.reply(told));
+        received.reply(told);
       });
   const asking_client client{pool.address()};
   EXPECT_THAT(
@@ -892,9 +892,8 @@ TEST(pool, workers_have_their_cores_nice_level_and_limits) {
         ::sched_getaffinity(0, sizeof mask, &mask);
         rlimit core{};
         ::getrlimit(RLIMIT_CORE, &core);
-        static_cast<void>(received.reply(std::to_string(CPU_COUNT(&mask)) + ' ' +
-                                         std::to_string(::getpriority(PRIO_PROCESS, 0)) + ' ' +
-                                         std::to_string(core.rlim_max)));
+        received.reply(std::to_string(CPU_COUNT(&mask)) + ' ' + std::to_string(::getpriority(PRIO_PROCESS, 0)) + ' ' +
+                       std::to_string(core.rlim_max));
       });
   const asking_client client{pool.address()};
   EXPECT_EQ(client.ask("what have you"), "1 7 0");

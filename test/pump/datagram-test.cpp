@@ -143,12 +143,11 @@ TEST(reply, takes_the_options_of_a_send) {
   auto server = bound();
   auto client = datagram_socket::connect(server.local(), {.receive_ecn = true});
   ASSERT_FALSE(client.send("x"));
-  EXPECT_TRUE(serve_one(server, [](datagram& request) {
-    EXPECT_FALSE(request.reply("aabbc", {.segment_size = 2, .codepoint = ecn::ect0}));
-  }));
+  EXPECT_TRUE(serve_one(
+      server, [](datagram& request) { EXPECT_FALSE(request.reply("aabbc", {.segment_size = 2, .ecn = ecn::ect0})); }));
   std::string whole;
   pump reader{client, [&](datagram& answer) {
-                EXPECT_EQ(answer.codepoint, ecn::ect0);
+                EXPECT_EQ(answer.ecn, ecn::ect0);
                 whole += std::string{answer.text()} + ",";
               }};
   EXPECT_TRUE(serve_until(reader, [&] { return whole.size() >= 8; })) << whole;

@@ -21,7 +21,7 @@ namespace {
 class icmp_errors_under : public every_waiter {
  protected:
   pump_options options() {
-    return {.waiter = GetParam(), .on_error = [this](const receive_error& error) { told.push_back(error); }};
+    return {.on_error = [this](const receive_error& error) { told.push_back(error); }}, GetParam();
   }
   /// What was told is one ICMP error of that peer, and it was counted once.
   void expect_told_once(const address& dead, const pump_stats& stats, const std::string& where) const {

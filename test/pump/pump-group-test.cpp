@@ -149,19 +149,19 @@ TEST_P(group_under, nothing_of_one_sockets_datagram_shows_in_anothers) {
   grouped_pump told = group.add(told_socket, [&](datagram& one) {
     ++told_served;
     EXPECT_EQ(one.to, told_socket.local());
-    EXPECT_EQ(one.codepoint, ecn::ect0);
+    EXPECT_EQ(one.ecn, ecn::ect0);
     EXPECT_TRUE(one.receive_time);
   });
   grouped_pump plain = group.add(plain_socket, [&](datagram& one) {
     ++plain_served;
     EXPECT_TRUE(one.to.is_none());
     EXPECT_EQ(one.interface_index, 0u);
-    EXPECT_EQ(one.codepoint, ecn::not_ect);
+    EXPECT_EQ(one.ecn, ecn::not_ect);
     EXPECT_FALSE(one.receive_time);
     EXPECT_EQ(one.socket, &plain_socket);
   });
   for (int round = 1; round <= 3; ++round) {
-    ASSERT_FALSE(plain_socket.send_to("x", told_socket.local(), {.codepoint = ecn::ect0}));
+    ASSERT_FALSE(plain_socket.send_to("x", told_socket.local(), {.ecn = ecn::ect0}));
     ASSERT_FALSE(told_socket.send_to("x", plain_socket.local()));
     ASSERT_TRUE(serve_until(group, [&] { return told_served == round && plain_served == round; }));
     settle(group);

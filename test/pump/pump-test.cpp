@@ -841,9 +841,9 @@ TEST_P(pump_under, what_a_handler_writes_into_a_datagram_is_gone_in_the_next) {
   pump pump{socket,
             [&](datagram& one) {
               EXPECT_TRUE(one.source.local.is_none());
-              EXPECT_EQ(one.codepoint, ecn::not_ect);
+              EXPECT_EQ(one.ecn, ecn::not_ect);
               one.source.local = address::parse("127.0.0.9:0");
-              one.codepoint = ecn::ce;
+              one.ecn = ecn::ce;
               ++received;
             },
             {},

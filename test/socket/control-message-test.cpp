@@ -169,7 +169,7 @@ TEST(control_message, a_socket_that_asks_for_nothing_is_told_nothing) {
   EXPECT_TRUE(came->told.source.local.is_none());
   EXPECT_EQ(came->told.interface_index, 0u);
   EXPECT_FALSE(came->told.time);
-  EXPECT_EQ(came->told.codepoint, ecn::not_ect);
+  EXPECT_EQ(came->told.ecn, ecn::not_ect);
   EXPECT_EQ(came->told.segment_size, 0u);
 }
 
@@ -312,10 +312,10 @@ TEST(control_message, ecn_arrives_over_ipv4_ipv6_and_ipv4_on_a_dual_stack_socket
     const auto server = bound({.receive_ecn = true}, way.server);
     const auto client = bound({}, way.client);
     for (const ecn codepoint : {ecn::not_ect, ecn::ect1, ecn::ect0, ecn::ce}) {
-      ASSERT_FALSE(client.send_to("x", loopback(way.asked, server), {.codepoint = codepoint}));
+      ASSERT_FALSE(client.send_to("x", loopback(way.asked, server), {.ecn = codepoint}));
       const auto came = next_arrival(server);
       ASSERT_TRUE(came);
-      EXPECT_EQ(came->told.codepoint, codepoint) << way.client << " to " << way.asked;
+      EXPECT_EQ(came->told.ecn, codepoint) << way.client << " to " << way.asked;
     }
   }
 }
@@ -324,17 +324,17 @@ TEST(control_message, ecn_arrives_from_a_connected_ipv6_socket_whose_peer_is_ipv
   if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
   const auto server = bound({.receive_ecn = true});
   const auto client = datagram_socket::connect(server.local().mapped());
-  ASSERT_FALSE(client.send("x", {.codepoint = ecn::ce}));
+  ASSERT_FALSE(client.send("x", {.ecn = ecn::ce}));
   const auto came = next_arrival(server);
   ASSERT_TRUE(came);
-  EXPECT_EQ(came->told.codepoint, ecn::ce);
+  EXPECT_EQ(came->told.ecn, ecn::ce);
 
   const auto server6 = bound({.receive_ecn = true}, "[::1]:0");
   const auto client6 = datagram_socket::connect(server6.local());
-  ASSERT_FALSE(client6.send("x", {.codepoint = ecn::ect0}));
+  ASSERT_FALSE(client6.send("x", {.ecn = ecn::ect0}));
   const auto came6 = next_arrival(server6);
   ASSERT_TRUE(came6);
-  EXPECT_EQ(came6->told.codepoint, ecn::ect0);
+  EXPECT_EQ(came6->told.ecn, ecn::ect0);
 }
 
 TEST(control_message, the_socket_option_tos_gives_the_codepoint_where_a_send_names_none) {
@@ -344,7 +344,7 @@ TEST(control_message, the_socket_option_tos_gives_the_codepoint_where_a_send_nam
     ASSERT_FALSE(client.send_to("x", server.local()));
     const auto came = next_arrival(server);
     ASSERT_TRUE(came);
-    EXPECT_EQ(came->told.codepoint, ecn::ect0) << host;
+    EXPECT_EQ(came->told.ecn, ecn::ect0) << host;
   }
 }
 
@@ -359,7 +359,7 @@ TEST(control_message, a_codepoint_leaves_the_rest_of_the_traffic_class_as_the_so
     const auto server = bound({.receive_ecn = true}, way.server);
     auto made = bound({.tos = 0xb8}, way.client);
     const datagram_socket client = std::move(made);
-    ASSERT_FALSE(client.send_to("x", server.local(), {.codepoint = ecn::ect0}));
+    ASSERT_FALSE(client.send_to("x", server.local(), {.ecn = ecn::ect0}));
     const auto came = next_arrival(server);
     ASSERT_TRUE(came);
     EXPECT_EQ(came->traffic_class, 0xb8 | 2) << way.client << " to " << way.server;
@@ -468,13 +468,13 @@ TEST(control_message, all_ipv6_control_data_together_is_120_bytes_and_fits) {
   static_assert(control_capacity >= 120);
   const auto server = bound(everything, "[::1]:0");
   const auto client = bound({}, "[::1]:0");
-  const send_options marked{.segment_size = 400, .codepoint = ecn::ce};
+  const send_options marked{.segment_size = 400, .ecn = ecn::ce};
   ASSERT_FALSE(client.send_to(std::string(1000, 'x'), server.local(), marked));
   const auto came = next_arrival(server);
   ASSERT_TRUE(came);
   EXPECT_FALSE(came->control_cut);
   EXPECT_EQ(came->told.to, address::parse("[::1]:0"));
-  EXPECT_EQ(came->told.codepoint, ecn::ce);
+  EXPECT_EQ(came->told.ecn, ecn::ce);
   EXPECT_TRUE(came->told.time);
   if (came->payload.size() == 400) GTEST_SKIP() << "this kernel does not join datagrams on the loopback interface";
   EXPECT_EQ(came->control_size, 120u);
@@ -486,13 +486,13 @@ TEST(control_message, all_control_data_of_ipv4_on_a_dual_stack_socket_fits) {
   if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
   const auto server = bound(everything, "[::]:0");
   const auto client = bound();
-  const send_options marked{.segment_size = 400, .codepoint = ecn::ect1};
+  const send_options marked{.segment_size = 400, .ecn = ecn::ect1};
   ASSERT_FALSE(client.send_to(std::string(1000, 'x'), loopback("127.0.0.2", server), marked));
   const auto came = next_arrival(server);
   ASSERT_TRUE(came);
   EXPECT_FALSE(came->control_cut);
   EXPECT_EQ(came->told.to, address::parse("127.0.0.2:0"));
-  EXPECT_EQ(came->told.codepoint, ecn::ect1);
+  EXPECT_EQ(came->told.ecn, ecn::ect1);
   EXPECT_TRUE(came->told.time);
   EXPECT_LE(came->control_size + CMSG_SPACE(sizeof(int)), control_capacity);
 }
@@ -504,7 +504,7 @@ TEST(control_message, control_data_that_does_not_fit_is_noticed_and_the_rest_is_
   const auto client = bound({}, "[::1]:0");
   const auto fits = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(timespec));
   for (std::size_t room = 0; room <= fits; ++room) {
-    ASSERT_FALSE(client.send_to("x", server.local(), {.codepoint = ecn::ce}));
+    ASSERT_FALSE(client.send_to("x", server.local(), {.ecn = ecn::ce}));
     const auto came = next_arrival(server, room);
     ASSERT_TRUE(came);
     EXPECT_EQ(came->payload, "x");
@@ -515,7 +515,7 @@ TEST(control_message, control_data_that_does_not_fit_is_noticed_and_the_rest_is_
     EXPECT_TRUE(came->told.to.is_none() || came->told.to == address::parse("[::1]:0")) << room;
     if (room == fits) {
       EXPECT_FALSE(came->control_cut);
-      EXPECT_TRUE(came->told.time && came->told.codepoint == ecn::ce && !came->told.to.is_none());
+      EXPECT_TRUE(came->told.time && came->told.ecn == ecn::ce && !came->told.to.is_none());
     }
   }
 }
@@ -572,7 +572,7 @@ TEST(parse_control, a_buffer_cut_at_any_byte_tells_only_what_is_there_as_a_whole
     handmade part = whole;
     part.cut(whole.size() - left);
     const auto told = part.parsed();
-    EXPECT_EQ(told.codepoint, left >= first ? ecn::ce : ecn::not_ect) << left;
+    EXPECT_EQ(told.ecn, left >= first ? ecn::ce : ecn::not_ect) << left;
     EXPECT_EQ(told.to.is_none(), left < second) << left;
     EXPECT_EQ(told.segment_size, left >= third ? 1200u : 0u) << left;
     EXPECT_EQ(part.queued_error(), 0);
@@ -591,7 +591,7 @@ TEST(parse_control, lengths_that_cannot_be_end_it) {
 
     handmade second;
     second.add(IPPROTO_IP, IP_TOS, 1).add_with_length(length, IPPROTO_IP, IP_PKTINFO, asked_at(some_host));
-    EXPECT_EQ(second.parsed().codepoint, ecn::ect1) << length;
+    EXPECT_EQ(second.parsed().ecn, ecn::ect1) << length;
     EXPECT_TRUE(second.parsed().to.is_none()) << length;
 
     sock_extended_err report{};
@@ -612,7 +612,7 @@ TEST(parse_control, a_value_too_short_for_its_kind_is_passed_over) {
   EXPECT_TRUE(told.to.is_none());
   EXPECT_FALSE(told.time);
   EXPECT_EQ(told.segment_size, 0u);
-  EXPECT_EQ(told.codepoint, ecn::ect0);  // what is behind them is read
+  EXPECT_EQ(told.ecn, ecn::ect0);  // what is behind them is read
   EXPECT_EQ(handmade{}.add(IPPROTO_IP, IP_RECVERR, std::uint64_t{7}).queued_error(), 0);
 }
 
@@ -642,9 +642,9 @@ TEST(parse_control, alignment_does_not_matter) {
 TEST(parse_control, the_codepoint_is_the_low_two_bits_as_byte_or_int) {
   for (int tos = 0; tos < 256; ++tos) {
     const auto expected = static_cast<ecn>(tos & 3);
-    EXPECT_EQ(handmade{}.add(IPPROTO_IP, IP_TOS, static_cast<std::uint8_t>(tos)).parsed().codepoint, expected);
-    EXPECT_EQ(handmade{}.add(IPPROTO_IP, IP_TOS, tos).parsed().codepoint, expected);
-    EXPECT_EQ(handmade{}.add(IPPROTO_IPV6, IPV6_TCLASS, tos).parsed().codepoint, expected);
+    EXPECT_EQ(handmade{}.add(IPPROTO_IP, IP_TOS, static_cast<std::uint8_t>(tos)).parsed().ecn, expected);
+    EXPECT_EQ(handmade{}.add(IPPROTO_IP, IP_TOS, tos).parsed().ecn, expected);
+    EXPECT_EQ(handmade{}.add(IPPROTO_IPV6, IPV6_TCLASS, tos).parsed().ecn, expected);
   }
 }
 

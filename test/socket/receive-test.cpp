@@ -54,7 +54,7 @@ TEST(receive, tells_all_that_the_socket_learns_and_answers_leave_from_where_was_
     EXPECT_EQ(came.from, client.local()) << "as plain IPv4";
     EXPECT_EQ(came.to, client.peer());
     EXPECT_EQ(came.interface_index, ::if_nametoindex("lo"));
-    EXPECT_EQ(came.codepoint, ecn::ect0);
+    EXPECT_EQ(came.ecn, ecn::ect0);
     ASSERT_TRUE(came.receive_time);
     EXPECT_LT(std::chrono::abs(*came.receive_time - std::chrono::system_clock::now()), 1min);
     ASSERT_FALSE(server.send_from(came.source, udppump::as_bytes("answer"), came.from));

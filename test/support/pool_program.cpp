@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
     udppump::worker_pool pool{options};
     return pool.serve([work](udppump::datagram& received) {
       std::this_thread::sleep_for(work);
-      static_cast<void>(received.reply(received.payload));
+      received.reply(received.payload);
     });
   } catch (const std::exception& refused) {
     std::fprintf(stderr, "pool_program: %s\n", refused.what());

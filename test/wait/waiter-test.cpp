@@ -88,15 +88,19 @@ TEST(waiter, the_environment_chooses_where_the_program_does_not) {
 TEST(waiter, an_unknown_name_in_the_environment_is_refused_with_the_names_there_are) {
   const environment set{"io_uring"};
   EXPECT_THAT(message_of(waiter_kind::automatic), HasSubstr("UDPPUMP_WAITER is \"io_uring\""));
-  EXPECT_THAT(message_of(waiter_kind::automatic), HasSubstr("automatic, uring, thread or poll"));
+  EXPECT_THAT(message_of(waiter_kind::automatic), HasSubstr("auto, uring, thread or poll"));
   EXPECT_EQ(message_of(waiter_kind::poll), "");
 }
 
 TEST(waiter, kinds_have_names) {
-  EXPECT_EQ(to_string(waiter_kind::automatic), "automatic");
+  EXPECT_EQ(to_string(waiter_kind::automatic), "auto");
   EXPECT_EQ(to_string(waiter_kind::uring), "uring");
   EXPECT_EQ(to_string(waiter_kind::thread), "thread");
   EXPECT_EQ(to_string(waiter_kind::poll), "poll");
+  for (const auto kind : {waiter_kind::automatic, waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
+    EXPECT_EQ(parse_waiter_kind(to_string(kind)), kind);
+  }
+  for (const char* unknown : {"", "automatic", "Auto", "uring ", "epoll"}) EXPECT_FALSE(parse_waiter_kind(unknown));
 }
 
 struct refusal {
