@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "address/raw_address.hpp"
+#include "support/fault.hpp"
 
 namespace {
 
@@ -345,6 +346,13 @@ TEST(address, localhost_is_resolved_to_loopback_without_repeats) {
   EXPECT_EQ(address::parse("localhost:5000"), all.front());
 }
 
+TEST(address, an_address_that_the_resolver_names_twice_comes_once) {
+  const auto once = address::resolve("localhost:5000");
+  const fault::injection twice{{.call = "getaddrinfo"}};
+  EXPECT_EQ(address::resolve("localhost:5000"), once);
+  EXPECT_EQ(twice.hits(), 1);
+}
+
 TEST(address, parse_numeric_does_not_ask_the_resolver) {
   EXPECT_EQ(address::parse_numeric("localhost:5000"), std::nullopt);
   EXPECT_EQ(address::parse_numeric("netlink:1"), std::nullopt);
@@ -534,6 +542,11 @@ TEST(address, what_a_longer_address_left_in_the_buffer_does_not_count) {
   EXPECT_EQ(reused.to_string(), "unix:@short");
   raw_address::resize(reused, sizeof(sa_family_t));
   expect_same(reused, unix_address(""));
+  for (const char* const text : {"192.0.2.1:53", "[2001:db8::1]:53"}) {
+    reused = address::parse(text);
+    raw_address::resize(reused, sizeof(sa_family_t));
+    expect_same(reused, address::parse(reused.is_ipv4() ? "0.0.0.0:0" : "[::]:0"));
+  }
   raw_address::resize(reused, 0);
   expect_same(reused, address{});
   raw_address::resize(reused, address::capacity + 1);

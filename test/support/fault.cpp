@@ -1,5 +1,6 @@
 #include "support/fault.hpp"
 
+#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <optional>
@@ -181,6 +183,22 @@ extern "C" int __wrap_pthread_create(pthread_t* made, const pthread_attr_t* attr
                                      void* argument) {
   if (const int error = fault::error_for("pthread_create", -1)) return error;
   return __real_pthread_create(made, attributes, start, argument);
+}
+
+extern "C" int __real_getaddrinfo(const char* host, const char* service, const addrinfo* hints, addrinfo** found);
+extern "C" int __wrap_getaddrinfo(const char* host, const char* service, const addrinfo* hints, addrinfo** found);
+extern "C" int __wrap_getaddrinfo(const char* host, const char* service, const addrinfo* hints, addrinfo** found) {
+  const int error = __real_getaddrinfo(host, service, hints, found);
+  if (error != 0 || !fault::rule_for("getaddrinfo", -1)) return error;
+  addrinfo& first = **found;
+  // freeaddrinfo() gives each entry to free(), with the address behind it in the same piece (glibc, getaddrinfo.c).
+  auto* const again = static_cast<addrinfo*>(std::malloc(sizeof first + first.ai_addrlen));
+  *again = first;
+  again->ai_addr = reinterpret_cast<sockaddr*>(again + 1);
+  again->ai_canonname = nullptr;
+  std::memcpy(again->ai_addr, first.ai_addr, first.ai_addrlen);
+  first.ai_next = again;
+  return 0;
 }
 
 #if defined(UDPPUMP_HAS_URING)

@@ -7,7 +7,7 @@
 namespace fault {
 
 struct rule {
-  /// The C function, such as "recvfrom".
+  /// The C function, such as "recvfrom". "getaddrinfo" never fails, but names its first address twice.
   const char* call;
   /// What it fails with instead of being made.
   int error = 0;
