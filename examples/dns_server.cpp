@@ -91,6 +91,7 @@ int run(const settings& chosen) {
 
   journal told{records, waiter.kind};
   udppump::worker_pool pool{{.bind = chosen.bind,
+                             .socket = {.path_mtu = udppump::path_mtu_discovery::omit},  // docs/large-answers.md
                              .workers = chosen.workers,
                              .waiter = waiter.kind,
                              .redeliver = udppump::redelivery{.largest = longest_query},

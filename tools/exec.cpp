@@ -116,6 +116,19 @@ void add_where(CLI::App& app, wishes& wanted) {
   add_repeated(app, "--join", [&socket](const std::string& text) { socket.join.push_back(parse_group(text)); },
                {"GROUP[%INTERFACE]", "", "receive this multicast group; may be given again", group});
   add_parsed(app, "--device", socket.device, not_empty, {"NAME", "", "only datagrams of this interface", group});
+  using mtu = path_mtu_discovery;
+  add_parsed(
+      app, "--path-mtu", socket.path_mtu,
+      one_of<mtu>({{"default", mtu::kernel_default},
+                   {"omit", mtu::omit},
+                   {"interface", mtu::interface},
+                   {"dont", mtu::dont},
+                   {"want", mtu::want},
+                   {"always", mtu::always},
+                   {"probe", mtu::probe}}),
+      {"NAME", "default",
+       "path MTU discovery: omit, as DNS servers do, interface, dont, want, always, probe, or the kernel's default",
+       group});
   app.add_flag(
          "--v6only", [&socket](std::int64_t) { socket.v6only = setting::on; }, "[::] takes IPv6 only, not IPv4 as well")
       ->disable_flag_override()

@@ -18,9 +18,10 @@ enum class setting : std::uint8_t { automatic, on, off };
 enum class path_mtu_discovery : std::uint8_t {
   /// As the system is set (net.ipv4.ip_no_pmtu_disc): usually `want`.
   kernel_default,
-  /// Never ask for, nor believe in, a path MTU: larger datagrams leave in fragments, IPv4 ones may be cut further by
-  /// routers, and IPv6 ones, which routers do not cut, leave in packets of 1280 bytes, which every link carries (RFC
-  /// 8200, 5). As DNS servers do: nothing is lost while a path MTU is learnt, and nobody can lie about it.
+  /// As DNS servers do. IPv4: never ask for, nor believe in, a path MTU; larger datagrams leave in fragments, which
+  /// routers may cut further, so that nothing is lost while a path MTU is learnt, and nobody can lie about it. IPv6,
+  /// which routers do not cut and where no lie goes below 1280 bytes: as `want`, but what is larger than the
+  /// interface's MTU leaves in packets of 1280 bytes, which every link carries (RFC 8200, 5).
   omit,
   /// Packets as large as the interface takes; larger datagrams are refused with EMSGSIZE, and never cut.
   interface,

@@ -125,10 +125,15 @@ int kernels(path_mtu_discovery wanted) noexcept {
 void set_path_mtu(int fd, int family, path_mtu_discovery wanted) {
   if (wanted == path_mtu_discovery::kernel_default) return;
   constexpr int least_of_ipv6 = 1280;  // RFC 8200, 5
-  set_both(fd, family, {IP_MTU_DISCOVER, "IP_MTU_DISCOVER"}, {IPV6_MTU_DISCOVER, "IPV6_MTU_DISCOVER"}, kernels(wanted));
   if (family == AF_INET6 && wanted == path_mtu_discovery::omit) {
+    // Without discovery, what fits the interface and not the path would be lost for ever: routers do not cut IPv6, and
+    // IPV6_MTU only cuts what is larger than the interface's MTU (net/ipv6/ip6_output.c: ip6_finish_output).
+    set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT, "IPV6_MTU_DISCOVER");
     set(fd, IPPROTO_IPV6, IPV6_MTU, least_of_ipv6, "IPV6_MTU");
+    static_cast<void>(sys::setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT));  // of the IPv4 it speaks
+    return;
   }
+  set_both(fd, family, {IP_MTU_DISCOVER, "IP_MTU_DISCOVER"}, {IPV6_MTU_DISCOVER, "IPV6_MTU_DISCOVER"}, kernels(wanted));
 }
 
 }  // namespace

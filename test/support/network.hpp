@@ -1,0 +1,75 @@
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+/// A network namespace of the test's own, with no interface but an idle loopback: nothing in it disturbs anybody, and
+/// nobody disturbs it. Making one takes root (CAP_SYS_ADMIN).
+class network {
+ public:
+  /// Throws std::system_error if this process may not make one, or may make no interfaces in it.
+  network() {
+    std::error_code failed;
+    std::jthread{[&] {
+      if (::unshare(CLONE_NEWNET) != 0) failed = {errno, std::generic_category()};
+      if (!failed) fd_ = ::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+      if (!failed && fd_ < 0) failed = {errno, std::generic_category()};
+    }}.join();
+    if (failed) throw std::system_error{failed, "a network namespace takes root"};
+    if (!run("ip link set lo up")) throw std::system_error{ENOENT, std::generic_category(), "ip (iproute2)"};
+  }
+  ~network() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  network(const network&) = delete;
+  network& operator=(const network&) = delete;
+
+  /// For `ip link ... netns`.
+  std::string path() const { return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(fd_); }
+
+  /// Calls `body` on a thread in it: sockets made there belong to it for ever. What it throws ends the program.
+  template <class Body>
+  void inside(Body body) const {
+    std::jthread{[&] {
+      ASSERT_EQ(::setns(fd_, CLONE_NEWNET), 0) << errno;
+      body();
+    }}.join();
+  }
+  /// Runs a shell command in it; whether it succeeded.
+  bool run(const std::string& command) const {
+    int status = -1;
+    inside([&] { status = std::system(command.c_str()); });  // NOLINT(concurrency-mt-unsafe)
+    return status == 0;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+/// Two networks joined by a wire, which can be cut and laid again: "near" is 10.9.0.1 and fd09::1, "far" is 10.9.0.2
+/// and fd09::2, as interfaces of these names.
+class wire {
+ public:
+  wire() { lay(); }
+
+  void lay() const {
+    ASSERT_TRUE(here.run("ip link add near type veth peer name far netns " + there.path()));
+    ASSERT_TRUE(
+        here.run("ip addr add 10.9.0.1/24 dev near && ip -6 addr add fd09::1/64 dev near nodad; ip link set near up"));
+    ASSERT_TRUE(
+        there.run("ip addr add 10.9.0.2/24 dev far && ip -6 addr add fd09::2/64 dev far nodad; ip link set far up"));
+  }
+  /// Deletes both ends.
+  void cut() const { ASSERT_TRUE(here.run("ip link del near")); }
+
+  network here, there;
+};
