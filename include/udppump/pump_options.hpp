@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <string_view>
 #include <system_error>
 
 #include "udppump/address.hpp"
@@ -15,12 +16,16 @@ struct receive_error {
   enum class kind {
     /// The receiving call failed; the pump goes on.
     receive,
-    /// An ICMP error (or another of the socket's error queue); `peer` is the address that the failed datagram
-    /// was sent to.
+    /// An ICMP error (socket_options::icmp_errors); `peer` is the address that the failed datagram was sent to. Told
+    /// once, whether a receive or a send met it too.
     icmp,
     /// The control data of a datagram did not fit (MSG_CTRUNC); its address or time may be missing. The datagram itself
     /// is delivered.
     control_truncated,
+    /// An interface that the socket is bound to (socket_options::device), or has joined a group on, was deleted, or was
+    /// made again. `code` is ENODEV if it is gone: the socket is deaf there. No error: it is back, and the socket is
+    /// bound to it, or in the group, again. Any other: mending it was refused. `detail` says it in words.
+    interface,
     /// The pump cannot go on and calls nothing any more: the descriptor was closed under it, the socket was shut down,
     /// or
     /// the pump was made before a fork.
@@ -29,6 +34,8 @@ struct receive_error {
   kind what;
   std::error_code code;
   address peer;
+  /// Cause and cure in a sentence, for `interface`; else empty. Valid during the call.
+  std::string_view detail = {};
 };
 
 struct pump_options {

@@ -76,8 +76,33 @@ std::shared_ptr<member> group_core::add(datagram_socket& socket, handler on_data
                                       errands_.link());
   grow_buffer(one->pump.receive_size());
   pumps_.add(one);
+  if (interface_watch::is_needed_by(socket)) watch_interfaces_of(one);
   leave_readable();
   return one;
+}
+
+void group_core::watch_interfaces_of(const std::shared_ptr<member>& one) {
+  try {
+    const auto watch = std::make_shared<interface_watch>(one->pump.socket());
+    const auto look = [watch, watched = std::weak_ptr{one}] {
+      const auto kept = watched.lock();
+      if (!kept || kept->pump.over()) return;
+      for (const auto& change : watch->look()) kept->pump.report_interface(change);
+    };
+    pump_options options;
+    options.on_error = [look](const receive_error& error) {
+      if (error.what == receive_error::kind::receive) look();  // some notices were lost
+    };
+    auto watcher = std::make_shared<member>(
+        watch->notices(), [look](datagram&) { look(); }, std::move(options), signal_, guard_.mark());
+    watcher->watch = watch;
+    grow_buffer(watcher->pump.receive_size());
+    pumps_.add(watcher);
+    one->watcher = std::move(watcher);
+  } catch (const std::system_error& refused) {
+    one->pump.report_interface_later({refused.code(), "interfaces are not watched: " + std::string{refused.what()} +
+                                                          "; if one is deleted and made again, restart the program"});
+  }
 }
 
 void group_core::remove(member& leaving) noexcept {
@@ -85,6 +110,8 @@ void group_core::remove(member& leaving) noexcept {
   if (!kept) return;
   leaving.pump.end();
   disarm(leaving);
+  if (leaving.watch) return;
+  if (leaving.watcher) remove(*leaving.watcher);
   if (leaving.pump.failure()) (single_ ? error_ : last_failure_) = leaving.pump.failure();
 }
 
@@ -159,7 +186,7 @@ std::error_code group_core::gather(gathering how) {
     take_fired(waiter.wait(fired_));
   } else if (how == gathering::what_is_there) {
     take_fired(waiter.collect(fired_));
-  } else if (const member* only = single_ ? pumps_.at(0) : nullptr; only && only->armed && waiter.only_one_fired()) {
+  } else if (const member* only = single_ ? pumps_.only() : nullptr; only && only->armed && waiter.only_one_fired()) {
     note({only->armed_as, 0});  // the completion can wait until arming needs a system call anyway
   } else if (waiter.pending()) {
     take_fired(waiter.collect(fired_));
@@ -275,6 +302,9 @@ void group_core::after_fork() {
   if (!guard_.mark().in_child()) return;
   auto signal = std::make_shared<wake_signal>();
   auto chosen = choose_waiter(asked_, signal);
+  pumps_.for_each([](member& one) {
+    if (one.watch) one.watch->after_fork();
+  });
   errands_.after_fork();
   chosen_.waiter->abandon();
   chosen_ = std::move(chosen);

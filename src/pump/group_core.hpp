@@ -91,6 +91,8 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
   /// Waiting itself failed: another waiter if that is allowed, else the end of all pumps.
   void replace_waiter(std::error_code why);
   void fail(member& one, std::error_code why);
+  /// If that is refused, the pump reports it at its first turn.
+  void watch_interfaces_of(const std::shared_ptr<member>& one);
   void grow_buffer(std::size_t size);
   void leave_readable() noexcept;
 

@@ -60,6 +60,7 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
   scratch.flight_ = &flight_;
   if (look_at_errors_) {
     look_at_errors_ = false;
+    if (const auto change = std::exchange(interface_to_report_, std::nullopt)) report_interface(*change);
     drain_error_queue();
     if (standing_ != standing::in_service) return resume();
   }
@@ -67,11 +68,12 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
   const auto start = clock::now();
   meter::turn measured{meter_, start, link_};
   kept_ = link_ && link_->keeps_datagrams() ? &link_->own() : nullptr;
+  received came;
   const std::size_t room_size = receive_size();
   for (std::size_t taken = 0; taken < options_.budget_datagrams; ++taken) {
     if (flight_->full()) return turn_end::full;
     const std::span room{kept_ != nullptr ? kept_->payload() : buffer.data(), room_size};
-    const long failed = receive(room);
+    const long failed = receive(room, came);
     if (failed < 0) {
       if (failed != -EAGAIN) measured.leave_out();
       const turn_end end = on_failed_receive(failed);
@@ -82,8 +84,8 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
     woken_ = false;
     empty_in_a_row_ = refused_ = 0;
     measured.received(taken == 0);
-    describe(scratch);
-    deliver(room, scratch);
+    describe(came, scratch);
+    deliver(room, came, scratch);
     if (kept_ != nullptr) link_->finished(*kept_);
     if (standing_ != standing::in_service) return resume();
     if (measured.read_if_due() && measured.read_at() - start >= options_.budget_time) break;
@@ -92,40 +94,41 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
   return turn_end::more;
 }
 
-long pump_core::receive(std::span<std::byte> buffer) {
-  if (kept_ == nullptr) return receiver_.receive(buffer, came_);
+long pump_core::receive(std::span<std::byte> buffer, received& came) {
+  if (kept_ == nullptr) return receiver_.receive(buffer, came);
   link_->receive_into(socket_.fd());
-  return receiver_.receive_into_slot(kept_->header, came_);
+  return receiver_.receive_into_slot(kept_->header, came);
 }
 
-void pump_core::describe(datagram& into) const noexcept {
-  into.from = came_.from;
-  into.interface_index = came_.told.interface_index;
+void pump_core::describe(const received& came, datagram& into) const noexcept {
+  into.from = came.from;
+  into.interface_index = came.told.interface_index;
   if (socket_.control().local_address) {
-    into.to = came_.told.to;
-    into.source = came_.told.source;
+    into.to = came.told.to;
+    into.source = came.told.source;
   } else {  // another pump's turn, or a handler, may have left something there
     raw_address::resize(into.to, 0);
     raw_address::resize(into.source.local, 0);
     into.source.interface_index = 0;
   }
-  into.receive_time = came_.told.time;
-  into.ecn = came_.told.ecn;
+  into.receive_time = came.told.time;
+  into.ecn = came.told.ecn;
 }
 
 turn_end pump_core::turn_with(kept_datagram& kept, datagram& scratch) {
   scratch.socket = &socket_;
   scratch.flight_ = &flight_;
   const msghdr& header = kept.header.msg_hdr;
+  received came;
   msghdr message = message_into(reinterpret_cast<sockaddr*>(&kept.from), kept.part,
                                 std::span{kept.control}.first(std::min(header.msg_controllen, sizeof kept.control)));
   message.msg_namelen = header.msg_namelen;
   message.msg_flags = header.msg_flags;
-  receiver_.read_slot(message, kept.header.msg_len, came_);
-  describe(scratch);
+  receiver_.read_slot(message, kept.header.msg_len, came);
+  describe(came, scratch);
   meter::turn measured{meter_, clock::now(), link_};
   measured.received(true);
-  deliver({kept.payload(), receive_size()}, scratch);
+  deliver({kept.payload(), receive_size()}, came, scratch);
   if (link_) link_->finished(kept);
   return resume();
 }
@@ -135,10 +138,10 @@ std::size_t pump_core::receive_size() const noexcept {
   return socket_.control().segments ? std::max<std::size_t>(options_.receive_limit, 65'535) : options_.receive_limit;
 }
 
-void pump_core::deliver(std::span<std::byte> buffer, datagram& received) {
-  const std::size_t size = came_.real_size, segment = came_.told.segment_size;
-  if (segment == 0 && !came_.control_cut) {
-    deliver_one(buffer, size, received);
+void pump_core::deliver(std::span<std::byte> buffer, const received& came, datagram& scratch) {
+  const std::size_t size = came.real_size, segment = came.told.segment_size;
+  if (segment == 0 && !came.control_cut) {
+    deliver_one(buffer, size, scratch);
     return;
   }
   const std::size_t stride = segment != 0 && segment < size ? segment : size;
@@ -150,14 +153,14 @@ void pump_core::deliver(std::span<std::byte> buffer, datagram& received) {
     ~remainder() { stats.discarded += left; }
   } behind{size == 0 ? 1 : (size + stride - 1) / stride, stats_};
 
-  if (came_.control_cut) {
+  if (came.control_cut) {
     ++stats_.control_truncated;
-    report(receive_error::kind::control_truncated, code_of(ENOBUFS), received.from);
+    report(receive_error::kind::control_truncated, code_of(ENOBUFS), scratch.from);
   }
   for (std::size_t at = 0; behind.left > 0 && standing_ == standing::in_service; at += stride) {
     const std::size_t real = std::min(stride, size - at);
     --behind.left;
-    deliver_one(buffer.subspan(std::min(at, buffer.size())), real, received);
+    deliver_one(buffer.subspan(std::min(at, buffer.size())), real, scratch);
   }
 }
 
@@ -246,8 +249,8 @@ void pump_core::fail(std::error_code why) {
   report(receive_error::kind::fatal, why);
 }
 
-void pump_core::report(receive_error::kind what, std::error_code code, const address& peer) {
-  if (what != receive_error::kind::control_truncated) {
+void pump_core::report(receive_error::kind what, std::error_code code, const address& peer, std::string_view detail) {
+  if (code && what != receive_error::kind::control_truncated) {
     const auto same = std::find_if(stats_.errors.begin(), stats_.errors.end(),
                                    [code](const pump_stats::error_count& seen) { return seen.code == code; });
     if (same != stats_.errors.end()) {
@@ -256,7 +259,7 @@ void pump_core::report(receive_error::kind what, std::error_code code, const add
       stats_.errors.push_back({code, 1});
     }
   }
-  if (options_.on_error) call_out([&] { options_.on_error({what, code, peer}); });
+  if (options_.on_error) call_out([&] { options_.on_error({what, code, peer, detail}); });
 }
 
 pump_stats pump_core::stats() {

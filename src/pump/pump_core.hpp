@@ -3,12 +3,14 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "pump/flight.hpp"
 #include "pump/meter.hpp"
 #include "pump/stand_by.hpp"
 #include "pump/worker_link.hpp"
+#include "socket/interface_watch.hpp"
 #include "socket/receive.hpp"
 #include "sys/fork_mark.hpp"
 #include "udppump/error.hpp"
@@ -56,6 +58,14 @@ class pump_core {
 
   /// Waiting for the socket was refused for now.
   void report_refusal(std::error_code why) { report(receive_error::kind::receive, why); }
+  void report_interface(const interface_change& change) {
+    report(receive_error::kind::interface, change.code, {}, change.text);
+  }
+  /// The next turn begins with it.
+  void report_interface_later(interface_change change) {
+    interface_to_report_ = std::move(change);
+    look_at_errors_ = true;
+  }
   /// Reports, once, that the pump cannot go on, and makes it so.
   void fail(std::error_code why);
   /// Nothing starts after this.
@@ -85,11 +95,11 @@ class pump_core {
   enum class standing : std::uint8_t { in_service, over, parents };
 
   /// Takes a datagram, into memory that outlives this process if the pool keeps it: 0, or -errno.
-  long receive(std::span<std::byte> buffer);
-  /// Fills in what `came_` tells.
-  void describe(datagram& into) const noexcept;
+  long receive(std::span<std::byte> buffer, received& came);
+  /// Fills in what the socket told.
+  void describe(const received& came, datagram& into) const noexcept;
   /// Calls the handler for what was received: once, or once a segment.
-  void deliver(std::span<std::byte> buffer, datagram& received);
+  void deliver(std::span<std::byte> buffer, const received& came, datagram& scratch);
   void deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& received);
   /// Calls the program; what it throws goes to on_exception. A fork is noticed here and nowhere else: the program can
   /// make one only while it is called.
@@ -100,11 +110,10 @@ class pump_core {
   /// Whether to arm, now that the queue is empty.
   turn_end emptied() noexcept;
   void drain_error_queue();
-  void report(receive_error::kind what, std::error_code code, const address& peer = {});
+  void report(receive_error::kind what, std::error_code code, const address& peer = {}, std::string_view detail = {});
 
   datagram_socket& socket_;
   const receiver receiver_;
-  received came_;  // the last datagram
   handler handler_;
   pump_options options_;
   const fork_mark& home_;
@@ -117,6 +126,7 @@ class pump_core {
   standing standing_ = standing::in_service;
   bool woken_ = false;
   bool look_at_errors_ = false;
+  std::optional<interface_change> interface_to_report_;
   unsigned refused_ = 0;         // failed receives in a row
   unsigned empty_in_a_row_ = 0;  // wake-ups that found nothing
   stand_by stand_by_;

@@ -15,10 +15,10 @@ void roster::add(std::shared_ptr<member> joining) {
     free_slots_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
   }
   make_ready(*joining);
+  if (!joining->watch) ++size_;
   joining->armed_as = {free_slots_.back(), 0};
   slots_[free_slots_.back()] = std::move(joining);
   free_slots_.pop_back();
-  ++size_;
 }
 
 std::shared_ptr<member> roster::remove(member& leaving) noexcept {
@@ -27,7 +27,7 @@ std::shared_ptr<member> roster::remove(member& leaving) noexcept {
   unlist(leaving);
   free_slots_.push_back(slot);
   sockets_.erase(&leaving.pump.socket());
-  --size_;
+  if (!leaving.watch) --size_;
   return std::move(slots_[slot]);
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pump/pump_core.hpp"
+#include "socket/interface_watch.hpp"
 #include "wait/waiter.hpp"
 
 namespace udppump::detail {
@@ -31,6 +32,10 @@ struct member {
   bool listed = false;
   /// It was asked to stop, and has its last turn.
   bool leaving = false;
+  /// Hears of the interfaces that the pump's socket stands on, and goes with it; null if it stands on none.
+  std::shared_ptr<member> watcher;
+  /// This is such a watcher, which serves the watch's notices and does not count as a pump; else null.
+  std::shared_ptr<interface_watch> watch;
 };
 
 /// The pumps of a group and where each one is: ready (has or may have datagrams), armed in the waiter, full (waits for
@@ -45,10 +50,12 @@ class roster {
   /// Takes it out of all lists. Returns it, so that the caller decides how long it lives; null if it is not here.
   std::shared_ptr<member> remove(member& leaving) noexcept;
 
-  /// Pumps that are not over.
+  /// Pumps that are not over; watchers do not count.
   std::size_t size() const noexcept { return size_; }
   /// Null if the slot is free.
   member* at(std::uint32_t slot) const noexcept { return slot < slots_.size() ? slots_[slot].get() : nullptr; }
+  /// The one that there has been since the beginning, if there never was another; else null.
+  member* only() const noexcept { return slots_.size() == 1 ? slots_[0].get() : nullptr; }
   /// Calls `visit(member&)` for each, also if that adds or removes some.
   template <class Visit>
   void for_each(Visit visit) const {
