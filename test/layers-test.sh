@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Each folder of src/ includes only itself and those below it, and the headers of the pump none of the pool's.
+#
+# usage: layers-test.sh SOURCE
+set -euo pipefail
+cd -- "$1"
+
+declare -A below=([sys]="sys" [address]="address sys" [socket]="socket address sys" [wait]="wait address sys"
+  [pump]="pump wait socket address sys" [pool]="pool pump wait socket address sys")
+wrong=0
+for folder in src/*/; do
+  folder=$(basename -- "$folder")
+  [[ -n ${below[$folder]:-} ]] || { echo "src/$folder has no place among the layers" && wrong=1; }
+done
+seen=0
+while IFS=: read -r file line text; do
+  seen=$((seen + 1))
+  folder=${file#src/} folder=${folder%%/*} included=${text#*\"} included=${included%%/*}
+  [[ " udppump ${below[$folder]:-} " == *" $included "* ]] || { echo "$file:$line: $text" && wrong=1; }
+done < <(grep -rnE '^#include "' src --include='*.hpp' --include='*.cpp')
+((seen > 100)) || { echo "only $seen includes were found" && wrong=1; }
+
+of_the_pool='udppump/(worker|pool)[a-z_]*\.hpp'
+for header in include/udppump/*.hpp; do
+  [[ ! $header =~ $of_the_pool ]] || continue
+  if grep -nHE "#include [<\"]$of_the_pool" "$header"; then wrong=1; fi
+done
+# Nor do the sources that libudppump is made of.
+if grep -rnE "#include [<\"]$of_the_pool" src/{sys,address,socket,wait,pump}; then wrong=1; fi
+
+((wrong == 0)) || exit 1
+echo "$seen includes lead down"
