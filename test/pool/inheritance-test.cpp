@@ -6,9 +6,9 @@
 
 #include "pool/inheritance.hpp"
 #include "support/process.hpp"
-#include "udppump/descriptor.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
+#include "udppump/descriptor.hpp"
 
 using namespace udppump;
 using detail::descriptor;

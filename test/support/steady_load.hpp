@@ -10,10 +10,10 @@
 
 #include "support/serve.hpp"
 
-/// Seconds that a test under load lasts; UDPPUMP_TEST_SECONDS changes it.
-inline std::chrono::seconds load_time(int usual) {
+/// Seconds that a test under load lasts: 3, or UDPPUMP_TEST_SECONDS.
+inline std::chrono::seconds load_time() {
   const char* const text = std::getenv("UDPPUMP_TEST_SECONDS");
-  return std::chrono::seconds{text != nullptr ? std::atoi(text) : usual};
+  return std::chrono::seconds{text != nullptr ? std::atoi(text) : 3};
 }
 
 /// A client that sends numbered datagrams at a steady rate, whatever comes back, and counts the answers to each. One
@@ -52,11 +52,11 @@ class steady_load {
     receive();
   }
 
-  /// Waits until all are answered but `missing`, or nothing has come for a while.
-  void settle(std::uint64_t missing = 0) {
+  /// Waits until all are answered but `missing`, or nothing has come for `quiet`.
+  void settle(std::uint64_t missing = 0, std::chrono::milliseconds quiet = std::chrono::seconds{4}) {
     auto last = std::chrono::steady_clock::now();
     std::uint64_t before = answered();
-    while (unanswered() > missing && std::chrono::steady_clock::now() - last < std::chrono::seconds{4}) {
+    while (unanswered() > missing && std::chrono::steady_clock::now() - last < quiet) {
       std::this_thread::sleep_for(std::chrono::milliseconds{5});
       receive();
       if (answered() == before) continue;
