@@ -104,7 +104,7 @@ answers_are_right() {
 
 echo "# answers over IPv4 and IPv6"
 addresses=(127.0.0.1)
-has_ipv6 && addresses+=(::1) || echo "  no IPv6 on this machine's loopback: left out"
+if has_ipv6; then addresses+=(::1); else leave_out "no IPv6 on this machine's loopback"; fi
 start 127.0.0.1:0 ${addresses[1]+'[::1]:0'}
 for i in "${!addresses[@]}"; do answers_are_right "${addresses[i]}" "${ports[i]}"; done
 

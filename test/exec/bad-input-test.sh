@@ -103,7 +103,7 @@ os.environ["LISTEN_FDS"] = str(len(sys.argv[1].split(",")))
 os.execvp(sys.argv[2], sys.argv[2:])
 END
 if "$tool" exec --log journal -- cat 2>&1 | grep -q 'without libsystemd'; then
-  echo "  built without libsystemd: its descriptors are left out"
+  leave_out "built without libsystemd: its descriptors"
 else
   echo "# descriptors from a service manager that are of no use"
   AS=("$python" "$dir/passes.py" tcp)
@@ -124,7 +124,7 @@ elif command -v setpriv >/dev/null && cp "$tool" "$dir/udppump" && chmod 755 "$d
   AS=(setpriv --reuid nobody --regid nogroup --clear-groups --no-new-privs)
   tool=$dir/udppump  # the build may be in a folder of root's
 else
-  echo "  no setpriv, or nobody cannot run this build: left out"
+  leave_out "no setpriv, or nobody cannot run this build"
 fi
 if [ "${unprivileged:-}" ]; then
   refuse 3 'becoming user "daemon" takes root' "${here_bound[@]}" --user daemon -- cat

@@ -51,7 +51,7 @@ if command -v in.tftpd >/dev/null && in.tftpd --version 2>&1 | grep -q atftp && 
   for round in {1..6}; do cmp "$dir/got.$round" "$dir/tftp/file" || fail "curl got another file"; done
   finish "$pid"
 else
-  echo "  no atftpd or no curl: the TFTP server is left out"
+  leave_out "no atftpd or no curl: the TFTP server"
 fi
 
 echo "# what a worker is given: several sockets, names, a clean environment, its arguments, no other descriptor"

@@ -143,6 +143,6 @@ if unshare --mount true 2>/dev/null; then
     said journal "^$line" || fail "the journal has not: $line"
   done
 else
-  echo "  no mount namespace here: left out"
+  leave_out "no mount namespace here: the journal"
 fi
 echo "all is well"
