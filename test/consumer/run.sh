@@ -2,12 +2,12 @@
 # Uses udppump as a program outside this repository would.
 #
 #   run.sh find_package SOURCE BUILD WORK       installs BUILD, moves it elsewhere, builds and runs a program on it
-#   run.sh shared_library SOURCE BUILD WORK     the same on a shared library built anew; it exports only what is ours
+#   run.sh shared_library SOURCE BUILD WORK     the same on shared libraries; they export only what is ours
 #   run.sh add_subdirectory SOURCE BUILD WORK   builds and runs a program that adds the repository as a folder
 #   run.sh headers SOURCE BUILD WORK            compiles every public header on its own
 #
-# Compiler, generator and sanitizers are those of the build directory BUILD; WORK is made anew. Exit code 77 means that
-# this build has nothing new to show.
+# Compiler, flags, generator and sanitizers are those of the build directory BUILD, so that ccache has what is compiled
+# once more; WORK is made anew. Exit code 77 means that this build has nothing new to show.
 set -euo pipefail
 
 kind=$1 source=$2 build=$3 work=$4
@@ -15,7 +15,12 @@ cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
 
 options=(-G "$(cached CMAKE_GENERATOR)"
   "-DCMAKE_CXX_COMPILER=$(cached CMAKE_CXX_COMPILER)"
-  "-DCMAKE_CXX_COMPILER_LAUNCHER=$(cached CMAKE_CXX_COMPILER_LAUNCHER)")
+  "-DCMAKE_CXX_COMPILER_LAUNCHER=$(cached CMAKE_CXX_COMPILER_LAUNCHER)"
+  "-DCMAKE_BUILD_TYPE=$(cached CMAKE_BUILD_TYPE)"
+  "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=$(cached CMAKE_CXX_FLAGS_RELWITHDEBINFO)"
+  "-DCMAKE_EXE_LINKER_FLAGS=$(cached CMAKE_EXE_LINKER_FLAGS)"
+  "-DCMAKE_SHARED_LINKER_FLAGS=$(cached CMAKE_SHARED_LINKER_FLAGS)"
+  "-DUDPPUMP_WERROR=$(cached UDPPUMP_WERROR)")
 sanitizers=$(cached UDPPUMP_SANITIZE)
 [[ -z $sanitizers ]] || options+=("-DCMAKE_CXX_FLAGS=-fsanitize=$sanitizers")
 
@@ -40,14 +45,29 @@ install() {
 consume() {
   local project=$1
   shift
-  cmake -S "$source/test/consumer/$project" -B "$work/consumer" "${options[@]}" -DCMAKE_BUILD_TYPE=Debug "$@"
-  cmake --build "$work/consumer" --parallel 2
+  cmake -S "$source/test/consumer/$project" -B "$work/consumer" "${options[@]}" "$@"
+  cmake --build "$work/consumer" --parallel 2 --target consumer
   "$work/consumer/consumer"
+}
+
+# needs FILE : the libraries that a program or library asks for when it is loaded
+needs() { readelf --dynamic "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
+
+# pump_alone [cmake option...] : who uses pumps alone has nothing to do with the pool, and so not with libsystemd
+pump_alone() {
+  local found
+  cmake -S "$source/test/consumer/pump_alone" -B "$work/pump_alone" "${options[@]}" "$@"
+  cmake --build "$work/pump_alone" --verbose >"$work/pump_alone.log" || fail "$(cat "$work/pump_alone.log")"
+  "$work/pump_alone/pump_alone"
+  found=$(grep -oE '[^ ]*(systemd|udppump_pool)[^ ]*' "$work/pump_alone.log") || true
+  [[ -z $found ]] || fail "a program that uses pumps alone is linked with: $found"
+  if ldd "$work/pump_alone/pump_alone" | grep -E 'systemd|udppump_pool'; then fail "and needs that to run"; fi
 }
 
 find_package() {
   install "$build"
   consume find_package "-DCMAKE_PREFIX_PATH=$work/moved elsewhere"
+  pump_alone "-DCMAKE_PREFIX_PATH=$work/moved elsewhere"
 
   # A component that does not exist is refused.
   mkdir "$work/unknown"
@@ -61,19 +81,24 @@ find_package() {
 
 shared_library() {
   [[ -z $sanitizers ]] || leave_to_other_builds "sanitizers export names of their own"
-  cmake -S "$source" -B "$work/library" "${options[@]}" -DCMAKE_BUILD_TYPE=Debug -DBUILD_SHARED_LIBS=ON \
-    -DUDPPUMP_TESTS=OFF -DUDPPUMP_EXAMPLES=OFF -DUDPPUMP_TOOLS=OFF
+  cmake -S "$source" -B "$work/library" "${options[@]}" -DBUILD_SHARED_LIBS=ON -DUDPPUMP_TESTS=OFF \
+    -DUDPPUMP_EXAMPLES=OFF -DUDPPUMP_TOOLS=OFF
   cmake --build "$work/library" --parallel 2
   install "$work/library"
   consume find_package "-DCMAKE_PREFIX_PATH=$work/moved elsewhere"
+  pump_alone "-DCMAKE_PREFIX_PATH=$work/moved elsewhere"
 
   # Its own names, and type information of them; what is weak of std:: is the compiler's, made wherever a template of
   # the standard library is used, and the same in every library.
-  local library foreign
-  library=$(find "$work/moved elsewhere" -name libudppump.so)
-  foreign=$(nm --dynamic --demangle --defined-only "$library" | awk 'NF >= 3' | cut -d ' ' -f 2- |
-    grep -vE '^. (udppump::|(typeinfo|typeinfo name|vtable) for udppump::)|^[WVu] ([a-z ]+ )?std::') || true
-  [[ -z $foreign ]] || fail "the shared library exports what is not udppump's:"$'\n'"$foreign"
+  local library path foreign
+  for library in libudppump.so libudppump_pool.so; do
+    path=$(find "$work/moved elsewhere" -name "$library")
+    [[ -n $path ]] || fail "there is no $library"
+    foreign=$(nm --dynamic --demangle --defined-only "$path" | awk 'NF >= 3' | cut -d ' ' -f 2- |
+      grep -vE '^. (udppump::|(typeinfo|typeinfo name|vtable) for udppump::)|^[WVu] ([a-z ]+ )?std::') || true
+    [[ -z $foreign ]] || fail "$library exports what is not udppump's:"$'\n'"$foreign"
+  done
+  if needs "$(find "$work/moved elsewhere" -name libudppump.so)" | grep systemd; then fail "libudppump.so needs that"; fi
 }
 
 add_subdirectory() {

@@ -70,7 +70,7 @@ runs() {
     # shellcheck disable=SC2016  # for the script to expand
     sed 's/&$/\&\nuntil ss -Hlun "sport = :5000" | grep -q . || [ $((waited += 1)) -gt 100 ]; do sleep 0.1; done/' "$1"
   } >"$script"
-  (cd "$work/copy" && HOME=$work/home timeout --kill-after=5 900 bash "$script") >"$work/output" 2>&1 ||
+  (cd "$work/copy" && PATH=$work/bin:$PATH HOME=$work/home CCACHE_DIR=$cache timeout --kill-after=5 900 bash "$script") >"$work/output" 2>&1 ||
     failed "this block of $2 does not run:"$'\n'"$(cat "$1")"
   output=$(cat "$work/output")
   printf '%s\n' "$output"
@@ -90,6 +90,24 @@ for entry in "$source"/* "$source"/.clang-*; do
   [[ $(basename -- "$entry") == build ]] || cp -r -- "$entry" "$work/copy/"
 done
 ln -s -- "$build" "$work/copy/build/dev"
+
+# What the blocks compile is compiled with BUILD's compiler, flags and ccache, which has most of it already.
+cache=$(ccache --get-config cache_dir 2>/dev/null) || cache=
+mkdir -p "$work/bin"
+options=()
+for option in CMAKE_CXX_COMPILER CMAKE_CXX_COMPILER_LAUNCHER UDPPUMP_WERROR; do
+  options+=("-D$option=$(cached "$option")")
+done
+options+=("-DCMAKE_CXX_FLAGS_RELEASE=$(cached CMAKE_CXX_FLAGS_RELWITHDEBINFO)")
+{
+  echo '#!/usr/bin/env bash'
+  printf 'real=%q options=(' "$(command -v cmake)"
+  printf '%q ' "${options[@]}"
+  echo ')'
+  # shellcheck disable=SC2016  # for the script to expand
+  echo '[[ $1 != -S ]] || exec "$real" -G Ninja "${options[@]}" "$@"; exec "$real" "$@"'
+} >"$work/bin/cmake"
+chmod +x "$work/bin/cmake"
 
 for document in README.md CONTRIBUTING.md CHANGELOG.md bench/README.md docs/benchmarks.md docs/design.md docs/seed.md; do
   blocks "$source/$document"
