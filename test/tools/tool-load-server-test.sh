@@ -149,7 +149,7 @@ kill -STOP -- "-$group"
 load 1 --rate 200 --duration 300ms --timeout 300ms
 grep -q 'answered none of' "$dir/load.err" || fail "it does not say that nothing was answered"
 kill -CONT -- "-$group"
-sleep 0.1  # it answers what has been waiting, to nobody
+await answers || fail "it does not answer after it had hung"  # first what has been waiting, to nobody
 load 0 --rate 300 --duration 300ms --timeout 10s
 grep -q "^sent \([0-9]*\), answered \1, " "$dir/load.out" || fail "not all were answered after it had hung"
 stop

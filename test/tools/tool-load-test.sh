@@ -92,23 +92,36 @@ load 3 "$address" --work constant:0 --rate 500 "${short[@]}" --lag-limit 0.00000
 grep -q '^udppump: not valid: requests left late' "$dir/load.err" || fail "it does not say why"
 
 echo "# an interrupt ends a run early, and it is reported"
-"$tool" load "$address" --work constant:1ms --duration 60s --warmup 0 "${any_lag[@]}" >"$dir/load.out" 2>"$dir/load.err" &
-loading=$!
-started+=("$loading")
-sleep 1
-kill -INT "$loading" 2>/dev/null || true
-# A shell starts its background jobs with SIGINT ignored where it has no job control; SIGTERM does the same.
-kill -TERM "$loading" 2>/dev/null || true
-wait "$loading" || true
-[ "$(number answered)" -gt 0 ] || fail "nothing is reported after an interrupt"
+# How often the workers have gone to sleep: more and more often while requests come.
+sleeps() {
+  local each workers
+  read -ra workers <"/proc/$pid/task/$pid/children" || true  # the kernel ends it with no newline
+  for each in "${workers[@]}"; do cat "/proc/$each/status"; done |
+    awk '/^voluntary/ { all += $2 } END { print all + 0 }'
+}
+have_slept() { [ "$(sleeps)" -gt "$1" ]; }
+for signal in INT TERM; do
+  before=$(sleeps) began=$SECONDS code=0
+  # A shell starts its background jobs with SIGINT ignored; env undoes that.
+  env --default-signal=INT "$tool" load "$address" --work constant:1ms --duration 60s --warmup 0 "${any_lag[@]}" \
+    >"$dir/load.out" 2>"$dir/load.err" &
+  loading=$!
+  started+=("$loading")
+  await have_slept $((before + 50)) || fail "no requests are sent"
+  kill "-$signal" "$loading"
+  wait "$loading" || code=$?
+  [ "$code" = 0 ] || fail "exit code $code after SIG$signal, not 0"
+  ((SECONDS - began < 30)) || fail "SIG$signal does not end the run early"
+  [ "$(number answered)" -gt 0 ] || fail "nothing is reported after SIG$signal"
+done
 end work
 
 echo "# --ramp finds a known knee: one worker that takes 4 ms serves 250 a second"
 serve work "$tool" work --bind 127.0.0.1:0 --workers 1
-# Above it the queue grows by 4 ms for each request too many: 60 ms are not reached at 250, but are at 270. Below it a
+# Above it the queue grows by 4 ms for each request too many: 40 ms are not reached at 250, but are at 270. Below it a
 # busy machine may stumble, even twice at one rate: then once more.
-for attempt in 1 2 3; do
-  load '0 3 4' "$address" --work constant:4ms --arrivals constant --ramp --slo 60ms --rate 100 --duration 1s --warmup 0
+for attempt in 1 2 3 4; do
+  load '0 3 4' "$address" --work constant:4ms --arrivals constant --ramp --slo 40ms --rate 100 --duration 0.5s --warmup 0
   knee=$(sed -n 's/.* up to \([0-9]*\) requests a second.*/\1/p' "$dir/load.out")
   ((${knee:-0} < 150)) || break
   echo "  found ${knee:-none} at attempt $attempt"
@@ -136,7 +149,7 @@ if [ -x "$dns_server" ]; then
   done
   end dns
 else
-  echo "  not built: left out"
+  leave_out "the example DNS server is not built"
 fi
 
 echo "# what is wrong is said in one line, with cause and cure"
@@ -164,7 +177,7 @@ refuse 2 '--flows' load "$target" --flows 0
 refuse 2 '--encoding: "octal" is none of: hex, base64' load "$target" --encoding octal
 refuse 2 'at most 1' load "$target" --work constant:1ms --dns "$examples/example.com.queries"
 refuse 2 '--size 7' load "$target" --echo --size 7
-refuse 2 '--size 70000' load "$target" --size 70000
+refuse 2 '--size: "70000"' load "$target" --size 70000
 refuse 2 '.svg or .png' load "$target" --plot "$dir/plot.pdf"
 refuse 2 '--ramp' load "$target" --ramp --plot "$dir/plot.svg"
 refuse 1 "cannot read $dir/none: No such file" load "$target" --payloads "$dir/none"
@@ -197,7 +210,7 @@ if [ -c /dev/full ]; then
   [ "$code" = 1 ] || fail "exit code $code where the output cannot be written, not 1"
   grep -q '^udppump: cannot write the output: No space left' "$dir/load.err" || fail "a full output is not named"
 else
-  echo "  no /dev/full here: left out"
+  leave_out "no /dev/full here"
 fi
 
 echo "# a worker that ends is reported, and the others end with it"
