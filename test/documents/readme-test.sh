@@ -91,7 +91,8 @@ for entry in "$source"/* "$source"/.clang-*; do
 done
 ln -s -- "$build" "$work/copy/build/dev"
 
-# What the blocks compile is compiled with BUILD's compiler, flags and ccache, which has most of it already.
+# What the blocks compile is compiled with BUILD's compiler, flags and ccache, and from SOURCE, which is the same as the
+# copy: so ccache has it already.
 cache=$(ccache --get-config cache_dir 2>/dev/null) || cache=
 mkdir -p "$work/bin"
 options=()
@@ -105,7 +106,9 @@ options+=("-DCMAKE_CXX_FLAGS_RELEASE=$(cached CMAKE_CXX_FLAGS_RELWITHDEBINFO)")
   printf '%q ' "${options[@]}"
   echo ')'
   # shellcheck disable=SC2016  # for the script to expand
-  echo '[[ $1 != -S ]] || exec "$real" -G Ninja "${options[@]}" "$@"; exec "$real" "$@"'
+  echo '[[ "$1 $2" != "-S ." ]] || exec "$real" -G Ninja "${options[@]}" -S '"$(printf %q "$source")"' "${@:3}"'
+  # shellcheck disable=SC2016
+  echo 'exec "$real" "$@"'
 } >"$work/bin/cmake"
 chmod +x "$work/bin/cmake"
 
