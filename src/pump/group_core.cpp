@@ -61,7 +61,8 @@ group_core::~group_core() {
 
 std::shared_ptr<member> group_core::add(datagram_socket& socket, handler on_datagram, pump_options options) {
   check(options);
-  if (socket.fd() < 0) detail::fail(EBADF, "pump: the socket was moved from or released");
+  if (socket.fd() < 0)
+    detail::fail(EBADF, "pump: the socket was moved from or released; give the object that has the descriptor now");
   if (const auto& link = errands_.link(); link && link->keeps_datagrams()) {
     if (socket.control().segments) {
       throw std::invalid_argument{"pump: receive_offload takes many datagrams at once; redeliver can keep one"};

@@ -1,12 +1,11 @@
 #include "pump/worker_link.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "socket/receive.hpp"
+#include "sys/sys_memory.hpp"
 #include "sys/wake_signal.hpp"
 
 namespace udppump::detail {
@@ -19,7 +18,7 @@ worker_link::worker_link(const worker_share& share, std::vector<int> descriptors
   if (!keeps_datagrams()) return;
   std::memset(own().payload(), 0, share_.payload_limit);
   // RLIMIT_MEMLOCK may be small; without, swapping is a risk.
-  static_cast<void>(::mlock(&own(), share_.offered.distance()));
+  static_cast<void>(sys::lock_memory(&own(), share_.offered.distance()));
 }
 
 bool worker_link::told_to_look() noexcept {

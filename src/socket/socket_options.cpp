@@ -147,7 +147,7 @@ std::string buffer_size::shortfall() const {
 void datagram_socket::set_options(const address& local, const socket_options& options) {
   const bool v6 = family_ == AF_INET6;
   if (options.tos && (*options.tos < 0 || *options.tos > 255)) {
-    fail(EINVAL, "socket_options::tos is " + std::to_string(*options.tos) + "; 0 to 255");
+    fail(EINVAL, "socket_options::tos is " + std::to_string(*options.tos) + "; give 0 to 255");
   }
   const bool wants_ip = options.v6only == setting::on || options.local_address == setting::on || options.receive_ecn ||
                         options.icmp_errors || options.tos || options.path_mtu != path_mtu_discovery::kernel_default ||
@@ -168,8 +168,8 @@ void datagram_socket::set_options(const address& local, const socket_options& op
   if (!options.device.empty()) {
     const std::string what = "SO_BINDTODEVICE \"" + options.device + '"';
     const int done = detail::bind_to_device(fd(), options.device);
-    if (done == -EPERM) fail(done, what + ": needs CAP_NET_RAW");
-    if (done < 0) fail(done, what + " (ip link lists the interfaces)");
+    if (done == -EPERM) fail(done, what + ": needs CAP_NET_RAW (setcap cap_net_raw+ep PROGRAM)");
+    if (done < 0) fail_with_cure(done, what + " (ip link lists the interfaces)");
   }
   if (options.broadcast) set(fd(), SOL_SOCKET, SO_BROADCAST, 1, "SO_BROADCAST");
 

@@ -13,8 +13,7 @@ wake_signal::wake_signal() {
   if (read_end_ >= 0) return;
   int ends[2];
   const int made = sys::pipe_nonblocking(ends);
-  if (made == -EMFILE || made == -ENFILE) fail(made, "eventfd and pipe: raise the descriptor limit (ulimit -n)");
-  if (made < 0) fail(made, "eventfd and pipe");
+  if (made < 0) fail_with_cure(made, "eventfd and pipe");
   read_end_ = ends[0];
   write_end_ = ends[1];
 }

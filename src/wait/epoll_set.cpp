@@ -20,13 +20,13 @@ constexpr std::uint64_t interrupt_key = ~std::uint64_t{0};
 class epoll_set final : public wait_set {
  public:
   epoll_set() : set_{sys::epoll_create()} {
-    if (set_ == -EMFILE || set_ == -ENFILE) fail(set_, "epoll_create1: raise the descriptor limit (ulimit -n)");
-    if (set_ < 0) fail(set_, "epoll_create1");
+    if (set_ < 0) fail_with_cure(set_, "epoll_create1");
     epoll_event event{.events = EPOLLIN, .data = {.u64 = interrupt_key}};
     const int added = sys::epoll_ctl(set_, EPOLL_CTL_ADD, interrupt_.fd(), &event);
     if (added >= 0) return;
     sys::close(set_);
-    fail(added, "epoll_ctl: fs.epoll.max_user_watches reached?");
+    if (added == -ENOSPC) fail(added, "epoll_ctl; raise the user's limit (sysctl fs.epoll.max_user_watches)");
+    fail_with_cure(added, "epoll_ctl");
   }
   ~epoll_set() override { sys::close(set_); }
 

@@ -38,7 +38,7 @@ const char* cure_of(int error) {
     case -ENFILE:
       return "io_uring_setup: raise the descriptor limit (ulimit -n)";
     default:
-      return "io_uring_setup";
+      return "io_uring_setup: take the waiter thread or poll";
   }
 }
 
@@ -63,7 +63,7 @@ class uring_waiter final : public waiter {
     const int kept = io_uring_ring_dontfork(&ring_);
     if (kept < 0) {
       io_uring_queue_exit(&ring_);
-      fail(kept, "io_uring_ring_dontfork");
+      fail_with_cure(kept, "io_uring_ring_dontfork");
     }
   }
 

@@ -1,0 +1,152 @@
+// What a refused system call says when a socket is made: the call, its argument, the reason, and what helps.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <system_error>
+#include <udppump/datagram_socket.hpp>
+#include <udppump/pump_group.hpp>
+#include <vector>
+
+#include "support/fault.hpp"
+#include "support/socket_setup.hpp"
+#include "support/sockets.hpp"
+
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using udppump::address;
+using udppump::datagram_socket;
+using udppump::setting;
+using udppump::socket_options;
+
+struct refused_call {
+  const char* call;
+  int error;
+  const char* cure;
+  /// What the call was about.
+  const char* names = "127.0.0.1:";
+};
+
+void PrintTo(const refused_call& it, std::ostream* out) { *out << it.call << ": " << std::strerror(it.error); }
+
+class refused : public testing::TestWithParam<refused_call> {};
+
+/// Every option that a UDP socket can have on any machine.
+const socket_options all_options{.reuse_port = true,
+                                 .local_address = setting::on,
+                                 .receive_time = true,
+                                 .receive_ecn = true,
+                                 .icmp_errors = true,
+                                 .path_mtu = udppump::path_mtu_discovery::omit,
+                                 .tos = 0,
+                                 .broadcast = true};
+
+TEST_P(refused, names_the_call_the_reason_and_the_cure) {
+  const auto& [call, error, cure, names] = GetParam();
+  const bool connects = std::strcmp(call, "connect") == 0;
+  const fault::injection refusal_below{{.call = call, .error = error, .times = 1}};
+  const auto thrown = refusal([&] {
+    const auto where = address::parse("127.0.0.1:9");
+    static_cast<void>(connects ? datagram_socket::connect(where, all_options)
+                               : datagram_socket::bind(where.with_port(0), all_options));
+  });
+  EXPECT_EQ(thrown.code().value(), error);
+  EXPECT_THAT(thrown.what(), AllOf(HasSubstr(names), HasSubstr(cure), HasSubstr(std::strerror(error))));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    socket, refused,
+    testing::Values(refused_call{"socket", EMFILE, "ulimit -n"}, refused_call{"socket", ENFILE, "fs.file-max"},
+                    refused_call{"socket", ENOBUFS, "memory limit"}, refused_call{"socket", ENOMEM, "memory limit"},
+                    refused_call{"socket", EACCES, "seccomp"}, refused_call{"socket", EPERM, "seccomp"},
+                    refused_call{"socket", EAFNOSUPPORT, "RestrictAddressFamilies="},
+                    refused_call{"socket", EPROTONOSUPPORT, "no datagram sockets"}));
+INSTANTIATE_TEST_SUITE_P(bind, refused,
+                         testing::Values(refused_call{"bind", EADDRINUSE, "no port is free"},
+                                         refused_call{"bind", EADDRNOTAVAIL, "ip address"},
+                                         refused_call{"bind", EACCES, "CAP_NET_BIND_SERVICE"},
+                                         refused_call{"bind", EPERM, "seccomp"},
+                                         refused_call{"bind", ENOMEM, "memory limit"},
+                                         refused_call{"bind", ENOBUFS, "memory limit"}));
+INSTANTIATE_TEST_SUITE_P(connect, refused,
+                         testing::Values(refused_call{"connect", ENETUNREACH, "ip route get"},
+                                         refused_call{"connect", EHOSTUNREACH, "ip route get"},
+                                         refused_call{"connect", EAGAIN, "net.ipv4.ip_local_port_range"},
+                                         refused_call{"connect", EADDRNOTAVAIL, "ip address"},
+                                         refused_call{"connect", EPERM, "seccomp"},
+                                         refused_call{"connect", ENOBUFS, "memory limit"}));
+INSTANTIATE_TEST_SUITE_P(
+    setsockopt, refused,
+    testing::Values(refused_call{"setsockopt", ENOPROTOOPT, "leave the option out", "SO_REUSEPORT"},
+                    refused_call{"setsockopt", EPERM, "seccomp", "SO_REUSEPORT"},
+                    refused_call{"setsockopt", ENOBUFS, "memory limit", "SO_REUSEPORT"},
+                    refused_call{"setsockopt", EINVAL, "does not take this value", "SO_REUSEPORT"}));
+
+TEST(refused, a_waiter_that_cannot_be_had_says_what_helps) {
+  using udppump::waiter_kind;
+  const struct {
+    const char* call;
+    int error;
+    waiter_kind waiter;
+    const char* cure;
+  } cases[] = {
+      {"epoll_create1", EMFILE, waiter_kind::thread, "ulimit -n"},
+      {"epoll_create1", ENFILE, waiter_kind::thread, "fs.file-max"},
+      {"epoll_create1", ENOMEM, waiter_kind::thread, "memory limit"},
+      {"epoll_ctl", ENOSPC, waiter_kind::thread, "fs.epoll.max_user_watches"},
+      {"epoll_ctl", ENOMEM, waiter_kind::thread, "memory limit"},
+      {"pthread_create", EAGAIN, waiter_kind::thread, "ulimit -u"},
+      {"pthread_create", EAGAIN, waiter_kind::poll, "ulimit -u"},
+  };
+  for (const auto& [call, error, waiter, cure] : cases) {
+    const fault::injection refusal_below{{.call = call, .error = error}};
+    const auto thrown = refusal([kind = waiter] { const udppump::pump_group group{{.waiter = kind}}; });
+    EXPECT_EQ(thrown.code().value(), error) << call;
+    EXPECT_THAT(thrown.what(), AllOf(HasSubstr(call), HasSubstr(cure), HasSubstr(std::strerror(error)))) << call;
+  }
+  for (const int error : {EMFILE, ENFILE}) {
+    const fault::injection no_eventfd{{.call = "eventfd", .error = error}}, no_pipe{{.call = "pipe2", .error = error}};
+    const auto thrown = refusal([] { const udppump::pump_group group; });
+    EXPECT_THAT(thrown.what(), AllOf(HasSubstr("eventfd and pipe"), HasSubstr("limit of open files")));
+  }
+}
+
+TEST(refused, an_ipv6_address_where_there_is_no_ipv6_names_the_ipv4_one) {
+  const fault::injection without{{.call = "socket", .error = EAFNOSUPPORT, .times = 1}};
+  EXPECT_THAT(refused_bind(address::parse(":5300")).what(), AllOf(HasSubstr("no IPv6"), HasSubstr("0.0.0.0:5300")));
+}
+
+TEST(refused, a_wildcard_whose_port_another_has_on_one_address_says_to_bind_one) {
+  // As systemd-resolved has 127.0.0.53:53.
+  const auto resolver = bound({}, "127.0.0.53:0");
+  const auto port = std::to_string(resolver.local().port());
+  for (const char* wildcard : available({"0.0.0.0:", "[::]:"})) {
+    EXPECT_THAT(refused_bind(address::parse(wildcard + port)).what(),
+                AllOf(HasSubstr("has the port on 127.0.0.53:" + port), HasSubstr("bind one address")));
+  }
+}
+
+TEST(refused, the_holder_of_another_address_is_not_blamed) {
+  const auto beside = bound({}, "127.0.0.53:0");
+  const auto holder = bound({}, address::parse("127.0.0.54:0").with_port(beside.local().port()).to_string().c_str());
+  EXPECT_THAT(refused_bind(holder.local()).what(),
+              AllOf(HasSubstr("has the port: stop it"), testing::Not(HasSubstr(" on 127"))));
+}
+
+TEST(refused, options_for_ip_on_another_socket_say_which_to_leave) {
+  folder place;
+  EXPECT_THAT(refused_bind(place.socket("x"), {.path_mtu = udppump::path_mtu_discovery::omit}).what(),
+              HasSubstr("path_mtu"));
+}
+
+TEST(refused, unix_addresses_have_cures_of_their_own) {
+  folder place;
+  EXPECT_THAT(refused_bind(place.socket("none/x")).what(), HasSubstr("make it first"));
+  EXPECT_THAT(refused_connect(place.socket("nobody")).what(), HasSubstr("start the server first"));
+}
+
+}  // namespace
