@@ -174,7 +174,7 @@ TEST_P(pool_under, a_wake_up_given_to_a_worker_whose_loop_is_busy_is_repaired) {
                                bool is_told = false;
                                self.on_stop([&over] { over = true; });
                                grouped_pump serve = self.pumps().add(self.sockets()[0], [&is_told](datagram& received) {
-                                 is_told = received.text() == "be busy";
+                                 if (received.text() == "be busy") is_told = true;
                                  echo(received);
                                });
                                while (!over) {
