@@ -21,7 +21,7 @@ namespace {
 class icmp_errors_under : public every_waiter {
  protected:
   pump_options options() {
-    return {.on_error = [this](const receive_error& error) { told.push_back(error); }}, GetParam();
+    return {.on_error = [this](const receive_error& error) { told.push_back(error); }};
   }
   /// What was told is one ICMP error of that peer, and it was counted once.
   void expect_told_once(const address& dead, const pump_stats& stats, const std::string& where) const {
@@ -49,7 +49,7 @@ TEST_P(icmp_errors_under, one_that_comes_while_the_pump_waits_is_told_and_counte
     datagram_socket asker = bound({.icmp_errors = true}, local);
     const address dead = dead_peer(host);
     told.clear();
-    pump pump{asker, [](datagram&) { ADD_FAILURE(); }, options()};
+    pump pump{asker, [](datagram&) { ADD_FAILURE(); }, options(), GetParam()};
     settle(pump);
     static_cast<void>(asker.send_to("anybody there?", dead));
     ASSERT_TRUE(serve_until(pump, [&] { return !told.empty(); })) << local;
@@ -64,7 +64,7 @@ TEST_P(icmp_errors_under, one_that_a_receive_meets_is_told_and_counted_once) {
     const address dead = dead_peer(host);
     told.clear();
     ASSERT_TRUE(provoke_icmp_error(asker, dead)) << local;
-    pump pump{asker, [](datagram&) { ADD_FAILURE(); }, options()};
+    pump pump{asker, [](datagram&) { ADD_FAILURE(); }, options(), GetParam()};
     ASSERT_TRUE(serve_until(pump, [&] { return !told.empty(); })) << local;
     expect_rest(pump);
     expect_told_once(dead, pump.stats(), local);
@@ -83,7 +83,7 @@ TEST_P(icmp_errors_under, one_that_a_reply_to_somebody_else_meets_is_told_once_a
                 ASSERT_TRUE(provoke_icmp_error(asker, dead));
                 EXPECT_FALSE(received.reply("answer")) << local;
               },
-              options()};
+              options(), GetParam()};
     ASSERT_FALSE(alive.send("question"));
     ASSERT_TRUE(serve_until(pump, [&] { return !told.empty(); })) << local;
     expect_rest(pump);
@@ -100,7 +100,7 @@ TEST_P(icmp_errors_under, several_are_told_once_each) {
     std::vector<datagram_socket> alive;
     for (int made = 0; made < 5; ++made) alive.push_back(bound()), dead.push_back(alive.back().local());
   }
-  pump pump{asker, [](datagram&) { ADD_FAILURE(); }, options()};
+  pump pump{asker, [](datagram&) { ADD_FAILURE(); }, options(), GetParam()};
   settle(pump);
   for (const address& each : dead) static_cast<void>(asker.send_to("x", each));
   ASSERT_TRUE(serve_until(pump, [&] { return told.size() >= dead.size(); }));
@@ -115,7 +115,7 @@ TEST_P(icmp_errors_under, workers_that_share_a_socket_tell_one_between_them) {
   datagram_socket one = bound({.icmp_errors = true});
   datagram_socket other = datagram_socket::adopt(::dup(one.fd()));
   const address dead = dead_peer();
-  pump first{one, [](datagram&) {}, options()}, second{other, [](datagram&) {}, options()};
+  pump first{one, [](datagram&) {}, options(), GetParam()}, second{other, [](datagram&) {}, options(), GetParam()};
   settle(first), settle(second);
   static_cast<void>(one.send_to("x", dead));
   ASSERT_TRUE(eventually([&] {
@@ -132,7 +132,7 @@ TEST_P(icmp_errors_under, one_that_another_worker_has_told_is_passed_over) {
   datagram_socket asker = bound({.icmp_errors = true});
   const auto client = datagram_socket::connect(asker.local());
   int served = 0;
-  pump pump{asker, [&](datagram&) { ++served; }, options()};
+  pump pump{asker, [&](datagram&) { ++served; }, options(), GetParam()};
   const fault::injection theirs{{.call = "recvfrom", .error = ECONNREFUSED, .times = 1, .fd = asker.fd()}};
   ASSERT_FALSE(client.send("x"));
   ASSERT_TRUE(serve_until(pump, [&] { return served == 1; }));
@@ -147,7 +147,7 @@ TEST_P(icmp_errors_under, no_icmp_message_can_end_a_pump) {
   datagram_socket asker = bound({.icmp_errors = true});
   const auto client = datagram_socket::connect(asker.local());
   int served = 0;
-  pump pump{asker, [&](datagram&) { ++served; }, options()};
+  pump pump{asker, [&](datagram&) { ++served; }, options(), GetParam()};
   for (const int error : {EOPNOTSUPP, EPROTO, ENOPROTOOPT, EHOSTUNREACH, EACCES}) {
     const fault::injection from_router{{.call = "recvfrom", .error = error, .times = 1, .fd = asker.fd()}};
     const int before = served;
