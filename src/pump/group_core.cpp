@@ -3,7 +3,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <exception>
 #include <stdexcept>
 #include <utility>
 
@@ -21,23 +20,6 @@ constexpr std::chrono::hours longest_budget{24};
 constexpr int most_passes = 3;
 
 }  // namespace
-
-/// dispatch() or run() is on the stack. When an exception leaves, the wake_signal is left readable, so that the next
-/// dispatch() goes on.
-class group_core::inside {
- public:
-  explicit inside(group_core& group) noexcept : group_{group} { group_.guard_.enter(); }
-  ~inside() {
-    group_.guard_.leave();
-    if (std::uncaught_exceptions() > before_) group_.leave_readable();
-  }
-  inside(const inside&) = delete;
-  inside& operator=(const inside&) = delete;
-
- private:
-  group_core& group_;
-  int before_ = std::uncaught_exceptions();
-};
 
 group_core::group_core(waiter_kind kind, std::chrono::nanoseconds budget_time, bool single)
     : group_core{kind, budget_time, single, std::make_shared<wake_signal>(), nullptr} {}
@@ -130,13 +112,37 @@ void group_core::leave_readable() noexcept {
 
 std::error_code group_core::refusal() {
   const auto refused = guard_.refusal();
-  if (refused == errc::made_before_fork) {
+  if (!refused) {
+    if (guard_.take()) tell_at_thread_end(weak_from_this());
+  } else if (guard_.mark().in_child()) {
     pumps_.for_each([this](member& one) {
       if (guard_.mark().in_child()) one.pump.fail(errc::made_before_fork);  // on_error may call after_fork()
     });
   }
-  if (!refused && guard_.take()) tell_at_thread_end(weak_from_this());
   return refused;
+}
+
+template <class Loop>
+std::error_code group_core::enter(Loop loop) {
+  if (const auto refused = refusal()) return refused;
+  struct presence {
+    entry_guard& guard;
+    explicit presence(entry_guard& entered) noexcept : guard{entered} { guard.enter(); }
+    ~presence() { guard.leave(); }
+  } const inside{guard_};
+  try {
+    return loop();
+  } catch (...) {
+    leave_readable();
+    throw;
+  }
+}
+
+std::error_code group_core::dispatch() {
+  return enter([this] { return dispatch_once(); });
+}
+std::error_code group_core::run() {
+  return enter([this] { return run_until_stopped(); });
 }
 
 void group_core::sleep_in(sleeper who) {
@@ -145,9 +151,7 @@ void group_core::sleep_in(sleeper who) {
   if (const auto failed = chosen_.waiter->serve(who)) replace_waiter(failed);
 }
 
-std::error_code group_core::dispatch() {
-  if (const auto refused = refusal()) return refused;
-  const inside mark{*this};
+std::error_code group_core::dispatch_once() {
   const auto until = clock::now() + budget_time_;
   sleep_in(sleeper::event_loop);
   if (gather(gathering::what_fired)) return error_;
@@ -169,9 +173,7 @@ std::error_code group_core::dispatch() {
   return error_;
 }
 
-std::error_code group_core::run() {
-  if (const auto refused = refusal()) return refused;
-  const inside mark{*this};
+std::error_code group_core::run_until_stopped() {
   for (;;) {
     sleep_in(sleeper::wait);  // anew after after_fork() in a handler
     if (pumps_.size() == 0) return error_ ? error_ : last_failure_;

@@ -51,7 +51,6 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
 
  private:
   using clock = std::chrono::steady_clock;
-  class inside;
   /// What gather() takes from the waiter.
   enum class gathering {
     /// What it has already; nothing is submitted for it.
@@ -65,8 +64,13 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
   group_core(waiter_kind kind, std::chrono::nanoseconds budget_time, bool single, std::shared_ptr<wake_signal> signal,
              std::shared_ptr<worker_link> link);
 
-  /// Empty, or why dispatch() and run() cannot be entered now.
+  /// Runs loop() as dispatch() or run(), or says why that cannot be now. If an exception leaves, the wake_signal is
+  /// left readable, so that the next dispatch() goes on.
+  template <class Loop>
+  std::error_code enter(Loop loop);
   std::error_code refusal();
+  std::error_code dispatch_once();
+  std::error_code run_until_stopped();
   void sleep_in(sleeper who);
 
   /// Takes what has fired, and looks at all that no waiter tells: requests to stop, tickets that came back, pauses that
@@ -110,7 +114,7 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
   std::vector<firing> fired_;
   std::shared_ptr<std::byte[]> buffer_;  // never touched before it is received into: costs no memory until then
   std::size_t buffer_size_ = 0;
-  datagram scratch_;
+  scratch scratch_;
   bool left_readable_ = false;    // wake_signal is notified and nobody has cleared it
   std::error_code error_;         // why the group as a whole is out of service
   std::error_code last_failure_;  // of a pump

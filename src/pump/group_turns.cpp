@@ -6,7 +6,7 @@ namespace udppump::detail {
 bool group_core::serve(clock::time_point until) {
   if (errands_.begin_round() && !serve_offers()) return false;
   roster::round turns{pumps_};
-  while (const auto one = turns.next()) {
+  while (member* const one = turns.next()) {
     const auto buffer = buffer_;  // a handler may add a pump that needs a larger one
     turn_end end;
     try {

@@ -55,9 +55,9 @@ void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
   }
 }
 
-turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
-  scratch.socket = &socket_;
-  scratch.flight_ = &flight_;
+turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common) {
+  common.shown.socket = &socket_;
+  common.shown.flight_ = &flight_;
   if (look_at_errors_) {
     look_at_errors_ = false;
     if (const auto change = std::exchange(interface_to_report_, std::nullopt)) report_interface(*change);
@@ -68,12 +68,11 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
   const auto start = clock::now();
   meter::turn measured{meter_, start, link_};
   kept_ = link_ && link_->keeps_datagrams() ? &link_->own() : nullptr;
-  received came;
   const std::size_t room_size = receive_size();
   for (std::size_t taken = 0; taken < options_.budget_datagrams; ++taken) {
     if (flight_->full()) return turn_end::full;
     const std::span room{kept_ != nullptr ? kept_->payload() : buffer.data(), room_size};
-    const long failed = receive(room, came);
+    const long failed = receive(room, common);
     if (failed < 0) {
       if (failed != -EAGAIN) measured.leave_out();
       const turn_end end = on_failed_receive(failed);
@@ -84,8 +83,8 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
     woken_ = false;
     empty_in_a_row_ = refused_ = 0;
     measured.received(taken == 0);
-    describe(came, scratch);
-    deliver(room, came, scratch);
+    describe(common);
+    deliver(room, common);
     if (kept_ != nullptr) link_->finished(*kept_);
     if (standing_ != standing::in_service) return resume();
     if (measured.read_if_due() && measured.read_at() - start >= options_.budget_time) break;
@@ -94,41 +93,48 @@ turn_end pump_core::turn(std::span<std::byte> buffer, datagram& scratch) {
   return turn_end::more;
 }
 
-long pump_core::receive(std::span<std::byte> buffer, received& came) {
-  if (kept_ == nullptr) return receiver_.receive(buffer, came);
+long pump_core::receive(std::span<std::byte> buffer, scratch& into) {
+  if (kept_ == nullptr) return receiver_.receive(buffer, into.shown.from, into.came);
   link_->receive_into(socket_.fd());
-  return receiver_.receive_into_slot(kept_->header, came);
+  return receiver_.receive_into_slot(kept_->header, into.shown.from, into.came);
 }
 
-void pump_core::describe(const received& came, datagram& into) const noexcept {
-  into.from = came.from;
-  into.interface_index = came.told.interface_index;
-  if (socket_.control().local_address) {
-    into.to = came.told.to;
-    into.source = came.told.source;
-  } else {  // another pump's turn, or a handler, may have left something there
-    raw_address::resize(into.to, 0);
-    raw_address::resize(into.source.local, 0);
-    into.source.interface_index = 0;
+/// Nothing may be left of another pump's datagram, or of what a handler wrote there.
+void pump_core::describe(scratch& common) const noexcept {
+  datagram& shown = common.shown;
+  const received_control& told = common.came.told;
+  if (!receiver_.plain() && socket_.control().local_address) {
+    shown.to = told.to;
+    shown.source = told.source;
+  } else {
+    raw_address::resize(shown.to, 0);
+    raw_address::resize(shown.source.local, 0);
+    shown.source.interface_index = 0;
   }
-  into.receive_time = came.told.time;
-  into.ecn = came.told.ecn;
+  if (receiver_.plain()) {
+    shown.interface_index = 0;
+    shown.receive_time = {};
+    shown.ecn = ecn::not_ect;
+  } else {
+    shown.interface_index = told.interface_index;
+    shown.receive_time = told.time;
+    shown.ecn = told.ecn;
+  }
 }
 
-turn_end pump_core::turn_with(kept_datagram& kept, datagram& scratch) {
-  scratch.socket = &socket_;
-  scratch.flight_ = &flight_;
+turn_end pump_core::turn_with(kept_datagram& kept, scratch& common) {
+  common.shown.socket = &socket_;
+  common.shown.flight_ = &flight_;
   const msghdr& header = kept.header.msg_hdr;
-  received came;
   msghdr message = message_into(reinterpret_cast<sockaddr*>(&kept.from), kept.part,
                                 std::span{kept.control}.first(std::min(header.msg_controllen, sizeof kept.control)));
   message.msg_namelen = header.msg_namelen;
   message.msg_flags = header.msg_flags;
-  receiver_.read_slot(message, kept.header.msg_len, came);
-  describe(came, scratch);
+  receiver_.read_slot(message, kept.header.msg_len, common.shown.from, common.came);
+  describe(common);
   meter::turn measured{meter_, clock::now(), link_};
   measured.received(true);
-  deliver({kept.payload(), receive_size()}, came, scratch);
+  deliver({kept.payload(), receive_size()}, common);
   if (link_) link_->finished(kept);
   return resume();
 }
@@ -138,12 +144,16 @@ std::size_t pump_core::receive_size() const noexcept {
   return socket_.control().segments ? std::max<std::size_t>(options_.receive_limit, 65'535) : options_.receive_limit;
 }
 
-void pump_core::deliver(std::span<std::byte> buffer, const received& came, datagram& scratch) {
-  const std::size_t size = came.real_size, segment = came.told.segment_size;
-  if (segment == 0 && !came.control_cut) {
-    deliver_one(buffer, size, scratch);
-    return;
+void pump_core::deliver(std::span<std::byte> buffer, scratch& common) {
+  if (common.came.told.segment_size == 0 && !common.came.control_cut) {
+    deliver_one(buffer, common.came.real_size, common.shown);
+  } else {
+    deliver_parts(buffer, common);
   }
+}
+
+void pump_core::deliver_parts(std::span<std::byte> buffer, scratch& common) {
+  const std::size_t size = common.came.real_size, segment = common.came.told.segment_size;
   const std::size_t stride = segment != 0 && segment < size ? segment : size;
 
   // What stop() or an exception cuts off of a joined read cannot go back to the kernel.
@@ -153,25 +163,25 @@ void pump_core::deliver(std::span<std::byte> buffer, const received& came, datag
     ~remainder() { stats.discarded += left; }
   } behind{size == 0 ? 1 : (size + stride - 1) / stride, stats_};
 
-  if (came.control_cut) {
+  if (common.came.control_cut) {
     ++stats_.control_truncated;
-    report(receive_error::kind::control_truncated, code_of(ENOBUFS), scratch.from);
+    report(receive_error::kind::control_truncated, code_of(ENOBUFS), common.shown.from);
   }
   for (std::size_t at = 0; behind.left > 0 && standing_ == standing::in_service; at += stride) {
     const std::size_t real = std::min(stride, size - at);
     --behind.left;
-    deliver_one(buffer.subspan(std::min(at, buffer.size())), real, scratch);
+    deliver_one(buffer.subspan(std::min(at, buffer.size())), real, common.shown);
   }
 }
 
-void pump_core::deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& received) {
-  received.payload = buffer.first(std::min({size, buffer.size(), options_.receive_limit}));
-  received.real_size = size;
+void pump_core::deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& shown) {
+  shown.payload = buffer.first(std::min({size, buffer.size(), options_.receive_limit}));
+  shown.real_size = size;
   ++stats_.received;
-  stats_.bytes += received.payload.size();
-  if (link_) link_->received(received.payload.size());
-  if (received.truncated()) ++stats_.truncated;
-  call_out([&] { handler_(received); });
+  stats_.bytes += shown.payload.size();
+  if (link_) link_->received(shown.payload.size());
+  if (shown.truncated()) ++stats_.truncated;
+  call_out([&] { handler_(shown); });
 }
 
 template <class Call>

@@ -38,6 +38,12 @@ enum class turn_end {
   forked,
 };
 
+/// What the pumps of a group share: each turn replaces it.
+struct scratch {
+  datagram shown;  // to the handler
+  received came;
+};
+
 /// One pump: receives, calls the handler, counts. Its group decides when.
 class pump_core {
  public:
@@ -46,12 +52,12 @@ class pump_core {
   pump_core(datagram_socket& socket, handler on_datagram, pump_options options, std::shared_ptr<wake_signal> signal,
             const fork_mark& home, std::shared_ptr<worker_link> link = nullptr);
 
-  /// Receives into `buffer`, with `scratch` as the datagram that the handler gets, until something ends the turn.
+  /// Receives into `buffer` and `common`, and calls the handler, until something ends the turn.
   /// Throws what the handler throws; the turn may be resumed then.
-  turn_end turn(std::span<std::byte> buffer, datagram& scratch);
+  turn_end turn(std::span<std::byte> buffer, scratch& common);
 
   /// A datagram whose worker died is handled here: a turn of its own.
-  turn_end turn_with(kept_datagram& kept, datagram& scratch);
+  turn_end turn_with(kept_datagram& kept, scratch& common);
 
   /// How a turn ends that on_error or the handler left by an exception.
   turn_end resume() const noexcept;
@@ -95,12 +101,13 @@ class pump_core {
   enum class standing : std::uint8_t { in_service, over, parents };
 
   /// Takes a datagram, into memory that outlives this process if the pool keeps it: 0, or -errno.
-  long receive(std::span<std::byte> buffer, received& came);
-  /// Fills in what the socket told.
-  void describe(const received& came, datagram& into) const noexcept;
+  long receive(std::span<std::byte> buffer, scratch& into);
+  /// Fills in the datagram that is shown.
+  void describe(scratch& common) const noexcept;
   /// Calls the handler for what was received: once, or once a segment.
-  void deliver(std::span<std::byte> buffer, const received& came, datagram& scratch);
-  void deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& received);
+  void deliver(std::span<std::byte> buffer, scratch& common);
+  void deliver_parts(std::span<std::byte> buffer, scratch& common);
+  void deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& shown);
   /// Calls the program; what it throws goes to on_exception. A fork is noticed here and nowhere else: the program can
   /// make one only while it is called.
   template <class Call>

@@ -28,6 +28,7 @@ std::shared_ptr<member> roster::remove(member& leaving) noexcept {
   free_slots_.push_back(slot);
   sockets_.erase(&leaving.pump.socket());
   if (!leaving.watch) --size_;
+  if (&leaving == in_turn_) removed_ = slots_[slot];
   return std::move(slots_[slot]);
 }
 
@@ -62,6 +63,7 @@ bool roster::has_full_with_room() const noexcept {
 }
 
 bool roster::recall_full() {
+  if (full_.empty()) return false;
   const auto recalled = std::erase_if(full_, [this](member* one) {
     if (!one->pump.has_room()) return false;
     one->listed = false;
@@ -109,14 +111,21 @@ roster::round::~round() {
     ready.insert(ready.begin(), left.begin(), left.end());
   }
   left.clear();
+  pumps_.in_turn_ = nullptr;
+  const auto gone = std::move(pumps_.removed_);  // its handler may do anything at its end
 }
 
-std::shared_ptr<member> roster::round::next() noexcept {
+member* roster::round::next() noexcept {
+  pumps_.in_turn_ = nullptr;
+  if (pumps_.removed_) {
+    const auto gone = std::move(pumps_.removed_);
+  }
   while (!is_last()) {
     member* const one = pumps_.taking_turns_[next_++];
     if (one == nullptr) continue;
     one->listed = false;
-    return pumps_.slots_[one->armed_as.slot];
+    pumps_.in_turn_ = one;
+    return one;
   }
   return nullptr;
 }

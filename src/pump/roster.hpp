@@ -47,7 +47,8 @@ class roster {
 
   /// It is ready at once. Throws std::invalid_argument if there is a pump on its socket.
   void add(std::shared_ptr<member> joining);
-  /// Takes it out of all lists. Returns it, so that the caller decides how long it lives; null if it is not here.
+  /// Takes it out of all lists. Returns it, so that the caller decides how long it lives; null if it is not here. The
+  /// one whose turn it is lives until the next turn in any case.
   std::shared_ptr<member> remove(member& leaving) noexcept;
 
   /// Pumps that are not over; watchers do not count.
@@ -105,6 +106,8 @@ class roster {
   std::size_t size_ = 0;
   std::vector<member*> ready_;
   std::vector<member*> taking_turns_;  // ready_ as a round found it; null where removed meanwhile
+  const member* in_turn_ = nullptr;
+  std::shared_ptr<member> removed_;  // it, if it was removed
   std::vector<member*> full_;
   std::vector<pausing> paused_;
 };
@@ -119,7 +122,7 @@ class roster::round {
   round& operator=(const round&) = delete;
 
   /// Whose turn it is, out of all lists; null after the last.
-  std::shared_ptr<member> next() noexcept;
+  member* next() noexcept;
   bool is_last() const noexcept { return next_ >= pumps_.taking_turns_.size(); }
 
  private:

@@ -55,50 +55,51 @@ bool is_from_icmp(long error) noexcept {
   }
 }
 
-receiver::receiver(const datagram_socket& socket) noexcept : socket_{socket} {
+receiver::receiver(const datagram_socket& socket) noexcept : socket_{socket}, plain_{!socket.control().any()} {
   if (socket.control().local_address) port_ = socket.local().port();
 }
 
-long receiver::receive(std::span<std::byte> buffer, received& into) const noexcept {
-  if (socket_.control().any()) {
+long receiver::receive(std::span<std::byte> buffer, address& from, received& into) const noexcept {
+  if (!plain_) {
     alignas(cmsghdr) std::byte control[control_capacity];
     iovec part{buffer.data(), buffer.size()};
-    msghdr message = message_into(raw_address::buffer(into.from), part, control);
+    msghdr message = message_into(raw_address::buffer(from), part, control);
     const ssize_t size = sys::recvmsg(socket_.fd(), &message, receive_flags | MSG_CMSG_CLOEXEC);
     if (size < 0) return size;
-    note(message, static_cast<std::size_t>(size), received_by::this_process, into);
+    note(message, static_cast<std::size_t>(size), received_by::this_process, from, into);
     return 0;
   }
-  // Nothing ever came along, so that `into.told` is as it was made.
   socklen_t from_size = address::capacity;
-  const ssize_t size = sys::recvfrom(socket_.fd(), buffer.data(), buffer.size(), receive_flags,
-                                     raw_address::buffer(into.from), &from_size);
+  const ssize_t size =
+      sys::recvfrom(socket_.fd(), buffer.data(), buffer.size(), receive_flags, raw_address::buffer(from), &from_size);
   if (size < 0) return size;
-  raw_address::resize(into.from, from_size);
+  raw_address::resize(from, from_size);
+  if (from.is_ipv6() && from.is_v4_mapped()) from = from.unmapped();
+  into.told.segment_size = 0;
   into.control_cut = false;
-  if (into.from.is_v4_mapped()) into.from = into.from.unmapped();
   into.real_size = static_cast<std::size_t>(size);
   return 0;
 }
 
-long receiver::receive_into_slot(mmsghdr& slot, received& into) const noexcept {
+long receiver::receive_into_slot(mmsghdr& slot, address& from, received& into) const noexcept {
   const int came = sys::recvmmsg_one(socket_.fd(), slot, receive_flags | MSG_CMSG_CLOEXEC);
   if (came < 0) return came;
-  note(slot.msg_hdr, slot.msg_len, received_by::this_process, into);
+  note(slot.msg_hdr, slot.msg_len, received_by::this_process, from, into);
   return 0;
 }
 
-void receiver::read_slot(const msghdr& message, std::size_t size, received& into) const noexcept {
-  note(message, size, received_by::another_process, into);
+void receiver::read_slot(const msghdr& message, std::size_t size, address& from, received& into) const noexcept {
+  note(message, size, received_by::another_process, from, into);
 }
 
-void receiver::note(const msghdr& message, std::size_t size, received_by whom, received& into) const noexcept {
-  if (message.msg_name == raw_address::buffer(into.from)) {
-    raw_address::resize(into.from, message.msg_namelen);
+void receiver::note(const msghdr& message, std::size_t size, received_by whom, address& from,
+                    received& into) const noexcept {
+  if (message.msg_name == raw_address::buffer(from)) {
+    raw_address::resize(from, message.msg_namelen);
   } else {
-    into.from = address::from_sockaddr(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
+    from = address::from_sockaddr(static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
   }
-  if (into.from.is_v4_mapped()) into.from = into.from.unmapped();
+  if (from.is_v4_mapped()) from = from.unmapped();
   parse_control(message, whom, into.told);
   raw_address::set_port(into.told.to, port_);
   into.real_size = size;
@@ -158,7 +159,7 @@ received_datagram datagram_socket::receive(std::span<std::byte> buffer, std::chr
   received_datagram result;
   detail::received came;
   for (int looks = 0;; ++looks) {
-    long done = receiver.receive(buffer, came);
+    long done = receiver.receive(buffer, result.from, came);
     if (done >= 0) break;
     // The error queue says whom an ICMP error belongs to, and only it tells: what the call above got is the same error.
     if (control_.icmp_errors && (done == -EAGAIN || detail::is_from_icmp(done))) {
@@ -179,7 +180,6 @@ received_datagram datagram_socket::receive(std::span<std::byte> buffer, std::chr
   }
   result.payload = buffer.first(std::min(came.real_size, buffer.size()));
   result.real_size = came.real_size;
-  result.from = came.from;
   result.to = came.told.to;
   result.interface_index = came.told.interface_index;
   result.source = came.told.source;

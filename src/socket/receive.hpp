@@ -14,10 +14,9 @@
 
 namespace udppump::detail {
 
-/// What receiving told about a datagram. Meant to be used again and again: nothing in it is touched twice.
+/// What receiving told about a datagram, but for its sender. Meant to be used again and again.
 struct received {
-  /// IPv4 on a dual-stack socket as plain IPv4; none for an unnamed Unix peer.
-  address from;
+  /// If the socket is plain(), only segment_size holds: 0.
   received_control told;
   /// Bytes as it was sent; more than the buffer holds if it was cut.
   std::size_t real_size = 0;
@@ -45,13 +44,17 @@ class receiver {
  public:
   explicit receiver(const datagram_socket& socket) noexcept;
 
-  /// Takes one datagram: 0, or -errno; -EAGAIN if none waits.
-  long receive(std::span<std::byte> buffer, received& into) const noexcept;
+  /// Whether no control data comes along with the socket's datagrams.
+  bool plain() const noexcept { return plain_; }
+
+  /// Takes one datagram: 0, or -errno; -EAGAIN if none waits. `from` becomes its sender: IPv4 on a dual-stack socket as
+  /// plain IPv4; none for an unnamed Unix peer.
+  long receive(std::span<std::byte> buffer, address& from, received& into) const noexcept;
   /// The same into a slot that outlives this process. Its header was made by message_into(); the kernel writes the
   /// length to it.
-  long receive_into_slot(mmsghdr& slot, received& into) const noexcept;
+  long receive_into_slot(mmsghdr& slot, address& from, received& into) const noexcept;
   /// Reads a slot that another process has received into, after message_into() pointed `message` at what is in it.
-  void read_slot(const msghdr& message, std::size_t size, received& into) const noexcept;
+  void read_slot(const msghdr& message, std::size_t size, address& from, received& into) const noexcept;
 
   /// The oldest ICMP error in the queue (IP_RECVERR), which it leaves; nothing if there is none.
   std::optional<queued_error> take_queued_error() const noexcept;
@@ -61,9 +64,10 @@ class receiver {
   bool is_shut_down() const noexcept;
 
  private:
-  void note(const msghdr& message, std::size_t size, received_by whom, received& into) const noexcept;
+  void note(const msghdr& message, std::size_t size, received_by whom, address& from, received& into) const noexcept;
 
   const datagram_socket& socket_;
+  const bool plain_;
   std::uint16_t port_ = 0;  // the socket's own; control data tells only the host that was asked
 };
 
