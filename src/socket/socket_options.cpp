@@ -147,7 +147,7 @@ std::string buffer_size::shortfall() const {
 void datagram_socket::set_options(const address& local, const socket_options& options) {
   const bool v6 = family_ == AF_INET6;
   if (options.tos && (*options.tos < 0 || *options.tos > 255)) {
-    fail(EINVAL, "socket_options::tos is " + std::to_string(*options.tos) + "; give 0 to 255");
+    fail(EINVAL, "socket_options::tos is " + std::to_string(*options.tos) + "; 0 to 255");
   }
   const bool wants_ip = options.v6only == setting::on || options.local_address == setting::on || options.receive_ecn ||
                         options.icmp_errors || options.tos || options.path_mtu != path_mtu_discovery::kernel_default ||
