@@ -64,7 +64,12 @@ received_words receive(int fd) {
   message.msg_iovlen = 1;
   message.msg_control = control.data();
   message.msg_controllen = control.size();
-  came.result = sys::recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  // The other end has hung up before it read all; what it said last is behind the error (unix_release_sock() in
+  // net/unix/af_unix.c).
+  for (int tries = 0; tries < 2; ++tries) {
+    came.result = sys::recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (came.result != -ECONNRESET) break;
+  }
   if (came.result <= 0) return came;
   came.words.assign(text.data(), static_cast<std::size_t>(came.result));
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {

@@ -151,6 +151,18 @@ TEST(take_over_messages, a_refusal_reaches_the_new_side_with_its_reason) {
   }
 }
 
+TEST(take_over_messages, a_refusal_is_heard_even_if_the_old_side_hung_up_without_reading_the_hello) {
+  connected ends;
+  const take_over_connection new_side{std::move(ends.first)};
+  ASSERT_EQ(new_side.say_hello(1), 0);
+  {
+    const successor old_side{std::move(ends.second)};
+    old_side.refuse("not to you");
+  }
+  EXPECT_EQ(new_side.hear().why, "not to you");
+  EXPECT_EQ(new_side.hear().what, kind::hung_up);
+}
+
 TEST(take_over_messages, more_sockets_than_one_message_can_carry_are_refused) {
   connected ends;
   successor old_side{std::move(ends.first)};

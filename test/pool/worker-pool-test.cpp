@@ -8,6 +8,7 @@
 #include <random>
 #include <thread>
 
+#include "support/asking_client.hpp"
 #include "support/pool_process.hpp"
 #include "support/serve.hpp"
 #include "support/sockets.hpp"
@@ -21,37 +22,10 @@ using testing::HasSubstr;
 
 namespace {
 
-void echo(datagram& received) { received.reply(received.payload); }
-
 /// Takes a while, as handlers do.
 void echo_later(datagram& received) {
   std::this_thread::sleep_for(500us);
   echo(received);
-}
-
-/// Sends and receives one at a time.
-class asking_client {
- public:
-  explicit asking_client(const address& server) : socket_{datagram_socket::connect(server)} {}
-  void send(std::string_view text) const { EXPECT_FALSE(socket_.send(text)); }
-  /// What comes within the time; empty if nothing does.
-  std::string receive(std::chrono::milliseconds within = patience) const {
-    return received(socket_, within).value_or("");
-  }
-  std::string ask(std::string_view text) const {
-    send(text);
-    return receive();
-  }
-
- private:
-  datagram_socket socket_;
-};
-
-bool is_gone(pid_t pid) {
-  std::ifstream about{"/proc/" + std::to_string(pid) + "/stat"};
-  std::string id, name, state;
-  about >> id >> name >> state;
-  return !about || state == "Z";
 }
 
 /// Processor time of all of them, to a hundredth of a second each (proc(5)).
@@ -77,10 +51,6 @@ bool is_asleep(pid_t pid) {
     if (state != "S") return false;
   }
   return true;
-}
-
-std::string temporary_path(const std::string& name) {
-  return testing::TempDir() + "udppump-" + std::to_string(::getpid()) + "-" + name;
 }
 
 // --- under every waiter ----------------------------------------------------------------------------------------------
@@ -259,7 +229,7 @@ TEST_P(pool_under, tickets_that_are_out_come_back_before_a_worker_ends) {
 
 TEST_P(pool_under, a_worker_with_an_event_loop_of_its_own_is_told_when_to_end_it) {
   auto pool = pool_process{options(), [](worker_pool& made) {
-                             return made.run([](worker& self) {
+                             return made.run(told_to_the_parent([](worker& self) {
                                grouped_pump serve = self.pumps().add(self.sockets()[0], echo);
                                bool over = false;
                                self.on_stop([&over] { over = true; });
@@ -268,9 +238,9 @@ TEST_P(pool_under, a_worker_with_an_event_loop_of_its_own_is_told_when_to_end_it
                                    static_cast<void>(self.pumps().dispatch());
                                  }
                                }
-                               if (!serve.stopped()) throw std::runtime_error{"its pump was not stopped"};
-                               if (!self.stopping()) throw std::runtime_error{"nobody told it to stop"};
-                             });
+                               EXPECT_TRUE(serve.stopped());
+                               EXPECT_TRUE(self.stopping());
+                             }));
                            }};
   const asking_client client{pool.address()};
   for (int asked = 0; asked < 10; ++asked) EXPECT_EQ(client.ask("question"), "question");

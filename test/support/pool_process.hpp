@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <udppump/pool_status.hpp>
 #include <udppump/worker_pool.hpp>
@@ -29,6 +30,15 @@ struct pool_report {
   std::string log() const { return {text.data(), used.load()}; }
   bool says(const std::string& part) const { return log().find(part) != std::string::npos; }
 };
+
+/// A worker's body whose failed expectations reach the test: the worker then ends with status 1, and says why it did.
+inline std::function<void(udppump::worker&)> told_to_the_parent(std::function<void(udppump::worker&)> body) {
+  return [body = std::move(body)](udppump::worker& self) {
+    const bool had_failed = testing::Test::HasFailure();
+    body(self);
+    if (!had_failed && testing::Test::HasFailure()) throw std::runtime_error{"an expectation in the worker failed"};
+  };
+}
 
 /// A pool in a process of its own, which is its parent.
 class pool_process {

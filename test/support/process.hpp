@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -33,7 +34,8 @@ class shared {
   Value* value_;
 };
 
-/// A forked child that runs a function and ends with what it returns; ended by SIGKILL at the latest with this object.
+/// A forked child that runs a function and ends with what it returns, or with 97 if that is 0 but an expectation of its
+/// own failed; ended by SIGKILL at the latest with this object.
 class child_process {
  public:
   template <class Function>
@@ -43,6 +45,7 @@ class child_process {
     if (pid_ != 0) return;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(99);
+    const bool had_failed = testing::Test::HasFailure();
     try {
       int status = 0;
       if constexpr (std::is_void_v<decltype(body())>) {
@@ -50,7 +53,7 @@ class child_process {
       } else {
         status = body();
       }
-      ::_exit(status);
+      ::_exit(status == 0 && !had_failed && testing::Test::HasFailure() ? 97 : status);
     } catch (const std::exception& thrown) {
       std::fprintf(stderr, "child: %s\n", thrown.what());
       ::_exit(98);

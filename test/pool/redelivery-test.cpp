@@ -1,0 +1,64 @@
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "support/asking_client.hpp"
+#include "support/pool_process.hpp"
+
+using namespace udppump;
+using namespace std::chrono_literals;
+
+namespace {
+
+TEST(redelivery, a_successor_that_dies_before_it_serves_does_not_have_the_datagram_answered_twice) {
+  shared<std::atomic<int>> lives;
+  auto pool = pool_process{{.workers = 1, .restart = {.first_delay = 1ms}, .redeliver = redelivery{.most = 5}},
+                           [&lives](worker_pool& made) {
+                             return made.run([&lives](worker& self) {
+                               const int life = ++*lives;
+                               if (life == 2 || life == 3) ::_exit(3);  // into the page, and the memory, of the first
+                               const auto answer = [life](datagram& received) {
+                                 if (life == 1) ::_exit(3);
+                                 echo(received);
+                               };
+                               static_cast<void>(self.serve(answer));
+                             });
+                           }};
+  const asking_client client{pool.address()};
+  EXPECT_EQ(client.ask("once"), "once");
+  EXPECT_EQ(client.receive(300ms), "") << "the same datagram was answered again";
+  EXPECT_EQ(pool.status().redelivered, 1u);
+  EXPECT_EQ(*lives, 4);
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST(redelivery, two_pools_in_turn_append_to_the_same_poison_file_which_is_the_owners_alone) {
+  const std::string file = temporary_path("poison-of-two");
+  std::remove(file.c_str());
+  const mode_t before = ::umask(0);
+  for (const char* text : {"first", "second"}) {
+    auto pool = pool_process::serving_with(
+        {.workers = 1, .restart = {.first_delay = 1ms}, .redeliver = redelivery{.most = 0, .poison_file = file}},
+        [](datagram&) { ::_exit(3); });
+    const asking_client client{pool.address()};
+    client.send(text);
+    EXPECT_TRUE(pool.says("datagram-poisoned: ")) << pool.log();
+    EXPECT_EQ(pool.stop(), 0) << pool.log();
+  }
+  ::umask(before);
+  std::vector<std::string> lines;
+  std::ifstream poison{file};
+  for (std::string line; std::getline(poison, line);) lines.push_back(line);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_NE(lines[0].find(" payload=6669727374"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[1].find(" payload=7365636f6e64"), std::string::npos) << lines[1];
+  struct stat about {};
+  ASSERT_EQ(::stat(file.c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 0777, 0600u);
+  std::remove(file.c_str());
+}
+
+}  // namespace

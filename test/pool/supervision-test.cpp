@@ -1,0 +1,140 @@
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "pool/board.hpp"
+#include "pool/stranded.hpp"
+#include "support/asking_client.hpp"
+#include "support/pool_process.hpp"
+
+using namespace udppump;
+using namespace std::chrono_literals;
+
+namespace {
+
+TEST(supervision, never_fewer_than_all_serve_while_a_reload_waits_for_workers_that_start_slowly) {
+  constexpr std::size_t workers = 2;
+  shared<std::atomic<bool>> is_slow;
+  auto pool = pool_process{{.workers = workers}, [&is_slow](worker_pool& made) {
+                             return made.run([&is_slow](worker& self) {
+                               if (is_slow->load()) std::this_thread::sleep_for(700ms);
+                               static_cast<void>(self.serve(echo));
+                             });
+                           }};
+  const asking_client client{pool.address()};
+  *is_slow = true;
+  pool.signal(SIGHUP);
+  const auto serving = [&pool] {
+    const auto all = pool.status().workers;
+    return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [](const auto& one) {
+      return one.state == worker_state::idle || one.state == worker_state::handling;
+    }));
+  };
+  std::size_t fewest = 100;
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(eventually([&] {
+    // A snapshot is not of one instant: it may see the new one too early and the old one too late.
+    fewest = std::min(fewest, std::max({serving(), serving(), serving()}));
+    return pool.has_said("reloaded: ");
+  })) << pool.log();
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, workers * 700ms) << "nobody started slowly";
+  EXPECT_EQ(fewest, workers);
+  EXPECT_EQ(client.ask("still there"), "still there");
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(supervision, a_thread_that_cannot_be_ended_is_left_and_the_program_goes_on) {
+  auto pool = pool_process{{.workers = 2, .model = worker_model::threads, .stop_timeout = 50ms}, [](worker_pool& made) {
+                             const int result = made.serve([](datagram&) { std::this_thread::sleep_for(10min); });
+                             return result == static_cast<int>(pool_result::killed) ? 42 : result;
+                           }};
+  const asking_client client{pool.address()};
+  client.send("hold this for long");
+  ASSERT_TRUE(eventually([&] {
+    const auto all = pool.status().workers;
+    return std::any_of(all.begin(), all.end(), [](const auto& one) { return one.state == worker_state::handling; });
+  }));
+  EXPECT_EQ(pool.stop(), 42) << pool.log();
+  EXPECT_TRUE(pool.has_said("is a thread, and cannot be killed: the pool ends without it")) << pool.log();
+  EXPECT_EQ(pool.count("worker-ended: "), 1u) << "the other one ended as it should";
+}
+
+TEST(supervision, an_expectation_that_fails_in_a_worker_reaches_the_parent) {
+  auto pool = pool_process{{.workers = 1}, [](worker_pool& made) {
+                             return made.run(told_to_the_parent([](worker& self) {
+                               static_cast<void>(self.serve(echo));
+                               EXPECT_TRUE(false) << "this failure is meant";
+                             }));
+                           }};
+  static_cast<void>(pool.address());
+  EXPECT_EQ(pool.stop(), 0);
+  EXPECT_TRUE(pool.has_said("status 1")) << pool.log();
+  EXPECT_TRUE(pool.has_said("an expectation in the worker failed")) << pool.log();
+}
+
+/// A worker that is full has all its tickets out, and is not kicked. When it died, its page is another's.
+TEST(supervision, the_successor_of_a_worker_that_was_full_is_still_woken) {
+  auto socket = datagram_socket::bind(address::parse("127.0.0.1:0"));
+  const auto client = datagram_socket::connect(socket.local());
+  std::vector<datagram_socket> sockets;
+  sockets.push_back(std::move(socket));
+  detail::board shared{1, 0};
+  detail::stranded_watch watch{shared, sockets};
+  ASSERT_FALSE(client.send("waits"));
+  ASSERT_TRUE(readable(sockets[0].fd()));
+  const auto kicked = [&watch] {
+    const auto now = detail::stranded_watch::clock::now();
+    watch.arrived(now);
+    return watch.look(now) + watch.look(now + 2ms);
+  };
+  const std::size_t page = shared.claim(0);
+  shared.page(page).state = detail::page_state::serving;
+  EXPECT_EQ(kicked(), 1u);
+  shared.page(page).full = 1;
+  EXPECT_EQ(kicked(), 0u);
+  shared.release(page);
+  ASSERT_EQ(shared.claim(0), page);
+  shared.page(page).state = detail::page_state::serving;
+  EXPECT_EQ(kicked(), 1u);
+}
+
+TEST(supervision, the_watchdog_is_fed_twice_in_the_time_that_it_allows) {
+#if !defined(UDPPUMP_HAS_SYSTEMD)
+  GTEST_SKIP() << "built without libsystemd";
+#endif
+  constexpr std::chrono::milliseconds allowed = 1s;
+  const std::string name = temporary_path("watchdog");
+  const int manager = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un where{.sun_family = AF_UNIX, .sun_path = {}};
+  name.copy(where.sun_path, sizeof where.sun_path - 1);
+  ASSERT_EQ(::bind(manager, reinterpret_cast<const sockaddr*>(&where), sizeof where), 0);
+  ::setenv("NOTIFY_SOCKET", name.c_str(), 1);
+  ::setenv("WATCHDOG_USEC", std::to_string(std::chrono::microseconds{allowed}.count()).c_str(), 1);
+  auto pool = pool_process::serving_with({.workers = 1}, echo);
+  ::unsetenv("NOTIFY_SOCKET");
+  ::unsetenv("WATCHDOG_USEC");
+  static_cast<void>(pool.address());
+  std::vector<std::chrono::steady_clock::time_point> beats;
+  while (beats.size() < 4 && readable(manager, patience)) {
+    char text[512];
+    const ssize_t size = ::recv(manager, text, sizeof text, 0);
+    if (std::string_view{text, size > 0 ? static_cast<std::size_t>(size) : 0} != "WATCHDOG=1") continue;
+    beats.push_back(std::chrono::steady_clock::now());
+  }
+  ASSERT_EQ(beats.size(), 4u);
+  for (std::size_t beat = 1; beat < beats.size(); ++beat) {
+    EXPECT_LT(beats[beat] - beats[beat - 1], allowed * 8 / 10) << "beat " << beat;
+    EXPECT_GT(beats[beat] - beats[beat - 1], allowed * 2 / 10) << "beat " << beat;
+  }
+  EXPECT_EQ(pool.stop(), 0);
+  ::close(manager);
+  ::unlink(name.c_str());
+}
+
+}  // namespace

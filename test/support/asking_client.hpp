@@ -1,0 +1,44 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <udppump/datagram_socket.hpp>
+
+#include "support/serve.hpp"
+#include "support/sockets.hpp"
+
+/// Sends and receives one at a time.
+class asking_client {
+ public:
+  explicit asking_client(const udppump::address& server) : socket_{udppump::datagram_socket::connect(server)} {}
+  void send(std::string_view text) const { EXPECT_FALSE(socket_.send(text)); }
+  /// What comes within the time; empty if nothing does.
+  std::string receive(std::chrono::milliseconds within = patience) const {
+    return received(socket_, within).value_or("");
+  }
+  std::string ask(std::string_view text) const {
+    send(text);
+    return receive();
+  }
+
+ private:
+  udppump::datagram_socket socket_;
+};
+
+inline void echo(udppump::datagram& received) { received.reply(received.payload); }
+
+/// Whether the process has ended, waited for or not.
+inline bool is_gone(pid_t pid) {
+  std::ifstream about{"/proc/" + std::to_string(pid) + "/stat"};
+  std::string id, name, state;
+  about >> id >> name >> state;
+  return !about || state == "Z";
+}
+
+inline std::string temporary_path(const std::string& name) {
+  return testing::TempDir() + "udppump-" + std::to_string(::getpid()) + "-" + name;
+}
