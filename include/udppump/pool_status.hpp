@@ -31,7 +31,7 @@ struct handler_times {
 
   std::uint64_t total() const noexcept;
   /// The time that the share `part` of all handlers stayed under (0.99: the 99th percentile), to the bucket's upper
-  /// end; 0 where nothing was handled.
+  /// end; 0 if nothing was handled.
   std::chrono::nanoseconds percentile(double part) const noexcept;
 };
 
@@ -40,7 +40,7 @@ struct worker_status {
   pid_t pid = 0;
   worker_state state = worker_state::starting;
   std::chrono::nanoseconds uptime{0};
-  /// How long it has been in its handler; 0 where it is in none.
+  /// How long it has been in its handler; 0 if it is in none.
   std::chrono::nanoseconds handling_for{0};
   /// Datagrams given to the handler, their payload's bytes, and how many of them it has finished.
   std::uint64_t received = 0, bytes = 0, handled = 0;
@@ -60,8 +60,8 @@ struct UDPPUMP_EXPORT pool_status {
   /// Workers alive, in the order of their numbers.
   std::vector<worker_status> workers;
 
-  /// Of the pool whose parent is `parent`. Throws std::system_error: ESRCH where that process runs no pool, EACCES
-  /// where it is another user's, or has dropped privileges (then root may: prctl(2), PR_SET_DUMPABLE), EPROTO where its
+  /// Of the pool whose parent is `parent`. Throws std::system_error: ESRCH if that process runs no pool, EACCES
+  /// if it is another user's, or has dropped privileges (then root may: prctl(2), PR_SET_DUMPABLE), EPROTO if its
   /// memory is of another version.
   static pool_status of(pid_t parent);
 };

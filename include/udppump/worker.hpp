@@ -19,7 +19,7 @@ class worker_link;
 class worker_maker;
 }  // namespace detail
 
-/// One worker, as its body sees it. Valid during the body, on its thread, where nothing else is said.
+/// One worker, as its body sees it. Valid during the body, on its thread, unless something else is said.
 class UDPPUMP_EXPORT worker {
  public:
   ~worker();
@@ -39,7 +39,7 @@ class UDPPUMP_EXPORT worker {
   /// `call` is called once, by pumps().dispatch(), when all pumps of the group have stopped because the worker was told
   /// to stop: the place to end the event loop.
   void on_stop(std::function<void()> call);
-  /// From now on the pool counts on this worker; of itself where the group serves.
+  /// From now on the pool counts on this worker; called by itself if the group serves.
   void ready() noexcept;
   /// For a body without one: serves all sockets until the worker is told to stop and the tickets that are out have come
   /// back. Returns as pump_group::run(). Throws what the handler throws.

@@ -11,8 +11,8 @@ namespace udppump {
 /// A program that a pool runs copies of: found, and looked at, before anything is bound.
 class UDPPUMP_EXPORT worker_program {
  public:
-  /// `command` is the program, looked up in PATH where it has no slash, and its arguments. Throws std::system_error:
-  /// ENOENT where it is not there, EACCES where it may not be executed.
+  /// `command` is the program, looked up in PATH if it has no slash, and its arguments. Throws std::system_error:
+  /// ENOENT if it is not there, EACCES if it may not be executed, EINVAL if no program is given.
   explicit worker_program(std::vector<std::string> command);
 
   const std::string& path() const noexcept { return path_; }

@@ -66,7 +66,7 @@ class board {
   /// What the worker of a page has of it.
   worker_share share_of(std::size_t page) const noexcept;
 
-  /// A free page, emptied and put to `starting`; throws std::system_error where there is none.
+  /// A free page, emptied and put to `starting`; throws std::system_error if there is none.
   std::size_t claim(std::size_t number);
   void release(std::size_t page) noexcept;
   /// Bits for board_header::requests; the parent is notified. Any thread, signal handlers.

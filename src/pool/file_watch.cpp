@@ -12,7 +12,7 @@ file_watch::file_watch(const std::vector<std::string>& files) : notices_{sys::wa
   for (const std::string& path : files) {
     std::error_code missing;
     if (!std::filesystem::exists(path, missing))
-      fail(missing ? missing.value() : ENOENT, "file to watch \"" + path + '"');
+      fail(missing ? missing.value() : ENOENT, "file to watch \"" + path + "\": make it first, or omit it");
     if (std::filesystem::is_directory(path, missing))
       fail(EISDIR, "file to watch \"" + path + "\": name the files in it");
     const std::filesystem::path whole = std::filesystem::absolute(path);

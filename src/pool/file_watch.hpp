@@ -11,12 +11,12 @@ namespace udppump::detail {
 /// installers put new files in the place of old ones.
 class file_watch {
  public:
-  /// Throws std::system_error where a file or its folder is not there.
+  /// Throws std::system_error if a file or its folder is not there.
   explicit file_watch(const std::vector<std::string>& files);
 
   /// Readable when changed() has something to look at.
   int fd() const noexcept { return notices_.fd(); }
-  /// Which file changed since the last call; empty where none did.
+  /// Which file changed since the last call; empty if none did.
   std::string changed();
 
  private:

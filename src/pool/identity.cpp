@@ -89,7 +89,7 @@ identity::identity(const privileges& wanted) : no_new_privileges_{wanted.no_new_
   }
   if ((user_ != static_cast<uid_t>(-1) || group_ != none || sets_groups_) && sys::effective_user() != 0) {
     fail(EPERM, "becoming user \"" + wanted.user +
-                    "\" takes root (or a service manager that sets the user itself, as "
+                    "\" requires root (or a service manager that sets the user itself, as "
                     "systemd's User= does)");
   }
 }
@@ -103,10 +103,13 @@ void identity::assume() const {
   if (user_ != static_cast<uid_t>(-1)) {
     must(sys::set_users(user_), "setresuid " + std::to_string(user_));
     if (user_ != 0 && sys::set_effective_user(0) == 0) {
-      fail(EPERM, "privileges were dropped, and could be had back; start without CAP_SETUID in the inheritable set");
+      fail(EPERM,
+           "privileges were dropped, and could be had back; start without CAP_SETUID as an ambient or inheritable "
+           "capability");
     }
   }
-  if (no_new_privileges_ && sys::set_no_new_privileges() < 0) fail(EINVAL, "prctl PR_SET_NO_NEW_PRIVS");
+  if (no_new_privileges_ && sys::set_no_new_privileges() < 0)
+    fail(EINVAL, "prctl PR_SET_NO_NEW_PRIVS: requires Linux 3.5");
 }
 
 }  // namespace udppump::detail

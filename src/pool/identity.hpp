@@ -12,7 +12,7 @@ namespace udppump::detail {
 /// Who a pool is to become, looked up before anything is bound.
 class identity {
  public:
-  /// Throws std::system_error where a user or group does not exist, or this process may not become it.
+  /// Throws std::system_error if a user or group does not exist, or this process may not become it.
   explicit identity(const privileges& wanted);
 
   /// For good, and checked. Throws std::system_error.

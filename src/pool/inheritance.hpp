@@ -29,7 +29,7 @@ struct inheritance {
   std::string to_text() const;
   /// Throws std::system_error if `text` is of another version.
   static inheritance of_text(const std::string& text);
-  /// From this process's environment, where it is then no more, with its descriptors closed on exec; nothing if nobody
+  /// Taken out of this process's environment, with its descriptors closed on exec; nothing if nobody
   /// left anything. Throws as of_text(), or if the descriptors are not open.
   static std::optional<inheritance> take();
 

@@ -54,10 +54,10 @@ class window {
  public:
   explicit window(const descriptor& memory) {
     struct stat about {};
-    if (const int told = sys::status(memory.fd(), about); told < 0) fail(told, "the pool's shared memory: fstat");
+    if (const int told = sys::status(memory.fd(), about); told < 0) fail(told, "fstat of the pool's shared memory");
     size_ = static_cast<std::size_t>(about.st_size);
     const auto [at, error] = sys::map_file(memory.fd(), size_, PROT_READ);
-    if (at == nullptr) fail(error, "the pool's shared memory: mmap");
+    if (at == nullptr) fail(error, "mmap of the pool's shared memory: free some memory (ulimit -v)");
     header_ = static_cast<board_header*>(at);
   }
   ~window() { sys::unmap(header_, size_); }
@@ -83,17 +83,19 @@ descriptor memory_of(pid_t parent) {
   namespace fs = std::filesystem;
   fs::directory_iterator at{folder, refused};
   if (refused) {
-    fail(refused.value() == ENOENT ? ESRCH : refused.value(), "process " + std::to_string(parent));
+    fail(
+        refused.value() == ENOENT ? ESRCH : refused.value(),
+        "looking into process " + std::to_string(parent) + ": give the id of a pool's parent, and be its user or root");
   }
   for (const fs::directory_iterator end; !refused && at != end; at.increment(refused)) {
     std::error_code gone;
     const std::string target = fs::read_symlink(at->path(), gone).string();
     if (target.rfind(std::string{"/memfd:"} + board_name, 0) != 0) continue;
     const int opened = sys::open(at->path().c_str(), O_RDONLY);
-    if (opened < 0) fail(opened, at->path().string());
+    if (opened < 0) fail(opened, at->path().string() + ": be the pool's user, or root");
     return descriptor{opened};
   }
-  fail(ESRCH, "process " + std::to_string(parent) + " runs no pool");
+  fail(ESRCH, "process " + std::to_string(parent) + " runs no pool; give the id of a pool's parent");
 }
 
 std::chrono::nanoseconds since(std::uint64_t then, std::uint64_t now) {
@@ -126,7 +128,8 @@ pool_status pool_status::of(pid_t parent) {
   const descriptor memory = memory_of(parent);
   const window open{memory};
   if (!open.is_sound())
-    fail(EPROTO, "the pool of process " + std::to_string(parent) + " is of another version of udppump");
+    fail(EPROTO, "the pool of process " + std::to_string(parent) +
+                     " is of another version of udppump; use the udppump that it was started from");
   board_header& header = open.header();
   const std::uint64_t now = nanoseconds_of(std::chrono::steady_clock::now());
   pool_status told{.parent = header.parent,

@@ -39,7 +39,9 @@ redeliverer::redeliverer(const redelivery& rules, board& shared, const std::vect
     : rules_{rules}, shared_{shared}, sockets_{sockets}, log_{log} {
   if (rules_.poison_file.empty()) return;
   const int opened = sys::open(rules_.poison_file.c_str(), O_WRONLY | O_APPEND | O_CREAT, 0600);
-  if (opened < 0) fail(opened, "poison file \"" + rules_.poison_file + '"');
+  if (opened < 0) {
+    fail(opened, "poison file \"" + rules_.poison_file + "\": its folder must exist and be writable");
+  }
   file_ = descriptor{opened};
 }
 

@@ -20,7 +20,7 @@ class redeliverer {
 
   /// Whom the poison file is to belong to, so that a pool that takes over as that user can open it; -1: as it is.
   void give_file_to(uid_t user, gid_t group) const;
-  /// The worker of `page` has died. True where a datagram now waits for another worker.
+  /// The worker of `page` has died. True if a datagram now waits for another worker.
   bool rescue(std::size_t page);
   /// No worker is left: what still waits is given up.
   void give_up();

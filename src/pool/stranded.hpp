@@ -28,7 +28,7 @@ class stranded_watch {
   std::span<const int> wants_to_know() const noexcept;
   void arrived(clock::time_point now) noexcept;
 
-  /// When to call look(); the end of time where that depends on an arrival.
+  /// When to call look(); the end of time if that depends on an arrival.
   clock::time_point next() const noexcept { return next_; }
   /// Returns how many workers were kicked.
   unsigned look(clock::time_point now);

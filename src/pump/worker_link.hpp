@@ -30,7 +30,7 @@ struct worker_share {
 };
 
 /// A worker's end of what it shares with its pool: pump and group tell here what they do, and find what the parent
-/// wants of them. On the worker's thread, but for what says otherwise. A child that a handler forks lets go of it.
+/// wants of them. On the worker's thread, unless something else is said. A child that a handler forks lets go of it.
 class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
  public:
   using clock = std::chrono::steady_clock;
@@ -50,7 +50,7 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   bool has_news() const noexcept { return page_.looks.load(std::memory_order_acquire) != looks_seen_ || has_offers(); }
   /// Whether one was offered since take_offer() last found none.
   bool has_offers() const noexcept { return share_.offers.load(std::memory_order_acquire) != offers_seen_; }
-  /// Takes a datagram that waits and whose socket `can_serve`; null where there is none.
+  /// Takes a datagram that waits and whose socket `can_serve`; null if there is none.
   template <class Predicate>
   kept_datagram* take_offer(Predicate can_serve) {
     if (taken_ != nullptr) finished(*taken_);  // its handler threw

@@ -127,8 +127,8 @@ else
   leave_out "no setpriv, or nobody cannot run this build"
 fi
 if [ "${unprivileged:-}" ]; then
-  refuse 3 'becoming user "daemon" takes root' "${here_bound[@]}" --user daemon -- cat
-  refuse 3 'takes root or CAP_SYS_NICE' "${here_bound[@]}" --nice -10 -- cat
+  refuse 3 'becoming user "daemon" requires root' "${here_bound[@]}" --user daemon -- cat
+  refuse 3 'requires root or CAP_SYS_NICE' "${here_bound[@]}" --nice -10 -- cat
   if ! grep -qaE '__(asan|tsan)_init' "$tool"; then # whose own threads would be refused as well
     AS+=(prlimit --nproc=1)
     refuse 4 'fork: raise the limit on processes' "${here_bound[@]}" -- cat

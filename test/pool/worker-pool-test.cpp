@@ -663,7 +663,7 @@ TEST_P(pool_of, workers_that_are_refused_end_the_start_with_a_reason_and_leave_n
 }
 
 TEST(pool, forks_that_are_refused_later_are_tried_again) {
-  if (::geteuid() != 0) GTEST_SKIP() << "takes root, to become a user of whom nothing else runs";
+  if (::geteuid() != 0) GTEST_SKIP() << "requires root, to become a user of whom nothing else runs";
   shared<pool_report> report;
   child_process parent{[&] {
     rlimit processes{};
@@ -698,7 +698,7 @@ TEST(pool, forks_that_are_refused_later_are_tried_again) {
 }
 
 TEST(pool, privileges_are_dropped_for_good) {
-  if (::geteuid() != 0) GTEST_SKIP() << "takes root";
+  if (::geteuid() != 0) GTEST_SKIP() << "requires root";
   auto pool = pool_process::serving_with(
       {.workers = 1, .become = {.user = "nobody", .no_new_privileges = true}}, [](datagram& received) {
         std::ifstream about{"/proc/self/status"};
