@@ -17,8 +17,7 @@ constexpr std::size_t memory_page = 4096;
 
 descriptor make_signal() {
   const int made = sys::eventfd(0);
-  if (made == -EMFILE || made == -ENFILE) fail(made, "eventfd: raise the descriptor limit (ulimit -n)");
-  if (made < 0) fail(made, "eventfd: allow this system call (a seccomp profile may refuse it)");
+  if (made < 0) fail_with_cure(made, "eventfd");
   return descriptor{made};
 }
 
@@ -32,9 +31,7 @@ board::board(std::size_t pages, std::size_t payload_limit) : parent_signal_{make
   const std::size_t kept_at = pages_at + pages * page_distance;
 
   memory_ = descriptor{sys::memory_file(board_name)};
-  if (!memory_) {
-    fail(memory_.fd(), "memfd_create: raise the descriptor limit (ulimit -n), or allow this system call");
-  }
+  if (!memory_) fail_with_cure(memory_.fd(), "memfd_create");
   const std::size_t size = kept_at + kept * kept_distance;
   if (const int made = sys::truncate(memory_.fd(), size); made < 0) {
     fail(made, "shared memory of " + std::to_string(size) +
@@ -59,7 +56,8 @@ board::board(std::size_t pages, std::size_t payload_limit) : parent_signal_{make
 board::board(descriptor memory, descriptor parent_signal, std::size_t page, descriptor page_signal)
     : memory_{std::move(memory)}, parent_signal_{std::move(parent_signal)} {
   struct stat about {};
-  if (const int told = sys::status(memory_.fd(), about); told < 0) fail(told, "fstat of the pool's shared memory");
+  if (const int told = sys::status(memory_.fd(), about); told < 0)
+    fail_with_cure(told, "fstat of the pool's shared memory");
   map(static_cast<std::size_t>(about.st_size));
   if (size_ < sizeof(board_header) || std::memcmp(header_->magic, board_magic, sizeof board_magic) != 0 ||
       header_->version != layout_version || page >= header_->pages) {

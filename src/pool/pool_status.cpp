@@ -54,7 +54,8 @@ class window {
  public:
   explicit window(const descriptor& memory) {
     struct stat about {};
-    if (const int told = sys::status(memory.fd(), about); told < 0) fail(told, "fstat of the pool's shared memory");
+    if (const int told = sys::status(memory.fd(), about); told < 0)
+      fail_with_cure(told, "fstat of the pool's shared memory");
     size_ = static_cast<std::size_t>(about.st_size);
     const auto [at, error] = sys::map_file(memory.fd(), size_, PROT_READ);
     if (at == nullptr) fail(error, "mmap of the pool's shared memory: free some memory (ulimit -v)");

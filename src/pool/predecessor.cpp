@@ -57,7 +57,7 @@ std::optional<predecessor> predecessor::inherited() {
 predecessor::predecessor(descriptor connection) : connection_{std::move(connection)} {
   // EPIPE: it has hung up, and may have said why.
   const int sent = connection_.say_hello(sys::process_id());
-  if (sent < 0 && sent != -EPIPE) fail(sent, "taking the sockets over: speaking to the pool that has them");
+  if (sent < 0 && sent != -EPIPE) fail_with_cure(sent, "taking the sockets over: speaking to the pool that has them");
   pollfd answer{.fd = connection_.fd(), .events = POLLIN, .revents = 0};
   if (sys::poll(&answer, 1, answer_timeout_ms) == 0) {
     fail(ETIMEDOUT, "taking the sockets over: the pool that has them does not answer; is it stopped?");

@@ -21,7 +21,7 @@ supervisor::supervisor(const supervised& parts)
       signal_fd_{sys::signal_descriptor(signals_.set())},
       places_(options_.workers, place{.plan = restart_plan{options_.restart}}),
       crew_{parts.context, parts.start, parts.ready_after} {
-  if (!signal_fd_) fail(signal_fd_.fd(), "signalfd: raise the descriptor limit (ulimit -n)");
+  if (!signal_fd_) fail_with_cure(signal_fd_.fd(), "signalfd");
   if (!options_.reload_on_change.empty()) files_.emplace(options_.reload_on_change);
   if (parts_.start.keeps_pages()) stranded_.emplace(board_, parts_.context.sockets.all());
 }

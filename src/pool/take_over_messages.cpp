@@ -137,9 +137,7 @@ take_over_message take_over_connection::hear() const {
 
 descriptor make_take_over_socket(int flags) {
   const int made = sys::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
-  if (made == -EMFILE || made == -ENFILE)
-    fail(made, "socket for the take-over: raise the descriptor limit (ulimit -n)");
-  if (made < 0) fail(made, "socket for the take-over");
+  if (made < 0) fail_with_cure(made, "socket for the take-over");
   return descriptor{made};
 }
 

@@ -48,8 +48,7 @@ pid_t fork_worker(const launch_context& context, const assignment& what, const s
   if (pid == -EAGAIN) {
     fail(pid, "fork: raise the limit on processes (ulimit -u, systemd's TasksMax=), or ask for fewer workers");
   }
-  if (pid == -ENOMEM) fail(pid, "fork: ask for fewer workers, or give the machine more memory");
-  if (pid < 0) fail(pid, "fork");
+  if (pid < 0) fail_with_cure(pid, "fork");
   if (pid > 0) {
     context.shared.page(what.page).pid = pid;
     return pid;
