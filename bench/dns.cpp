@@ -17,6 +17,7 @@
 #include "name_servers/server_setup.hpp"
 #include "name_servers/temporary_directory.hpp"
 #include "support/contenders.hpp"
+#include "support/left_out.hpp"
 #include "support/machine.hpp"
 #include "support/options.hpp"
 #include "support/summary.hpp"
@@ -32,7 +33,9 @@ constexpr const char* method =
     "not\n"
     "there) by dnsperf from 16 sockets, over loopback. NAME-N has N workers. Busy: 100 questions wait for their "
     "answers\n"
-    "all the time. Light: 1000 questions a second, the server waits for most of them. Latency: the average, as "
+    "all the time. Light: 1000 questions a second, the server waits for most of them; left out if another rate was "
+    "really\n"
+    "asked, by more than a tenth. Latency: the average, as "
     "dnsperf\n"
     "says. CPU time is that of all the server's processes and threads. New servers in each repetition; every one once "
     "in\n"
@@ -57,6 +60,7 @@ struct contender {
   std::string name;
   server_setup setup;
   figures busy = {}, light = {};
+  counted_runs light_runs = {};
 };
 
 /// Sees that all servers mean the same before it is asked how fast they say it.
@@ -88,7 +92,10 @@ void measure(contender& each, const sample_zone& zone, const dnsperf_run& busy, 
   for (const auto& [run, into] : {std::pair{&busy, &each.busy}, std::pair{&light, &each.light}}) {
     const auto before = server.cpu_time();
     const auto result = run_dnsperf(*run, server.address());
-    into->add(result, server.cpu_time() - before);
+    const auto cpu = server.cpu_time() - before;
+    const double sent = result.per_second * (result.completed + result.lost) / result.completed;
+    if (run->rate > 0 && !each.light_runs.add(static_cast<double>(run->rate), sent)) continue;
+    into->add(result, cpu);
   }
 }
 
@@ -161,6 +168,7 @@ int dns(int argc, char** argv) {
   expect_same_answers(contenders, zone);
   interleave(contenders, chosen.repetitions, [&](contender& each) { measure(each, zone, busy, light); });
 
+  for (const auto& each : contenders) each.light_runs.tell(each.name);
   const std::vector<table> tables{busy_table(contenders), light_table(contenders)};
   for (const auto& each : tables) each.print();
   write_json(chosen.json, tables);

@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -44,21 +46,28 @@ struct contender {
   /// Thousands of datagrams a second, by number of workers.
   std::map<std::size_t, std::vector<double>> rates = {};
   std::map<std::size_t, std::vector<double>> switches = {};
+  /// All runs, and those in which no more was sent than was handled: the flood was the limit, not the workers.
+  std::size_t runs = 0, starved = 0;
 };
 
 /// Sends until told to stop, as fast as it can.
 class flooder {
  public:
   flooder(const udppump::address& to, int processor)
-      : thread_{[to, processor](const std::stop_token& stop) {
+      : thread_{[this, to, processor](const std::stop_token& stop) {
           pin_to(processor);
           const descriptor socket{check(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
           check(connect(socket.fd(), to.data(), to.size()), "connect");
           const std::array<char, 64> payload{};
-          while (!stop.stop_requested()) check(send(socket.fd(), payload.data(), payload.size(), 0), "send");
+          for (std::uint64_t count = 1; !stop.stop_requested(); ++count) {
+            check(send(socket.fd(), payload.data(), payload.size(), 0), "send");
+            sent_.store(count, std::memory_order_relaxed);
+          }
         }} {}
+  std::uint64_t sent() const { return sent_.load(std::memory_order_relaxed); }
 
  private:
+  std::atomic<std::uint64_t> sent_{0};  // before the thread, which uses it
   std::jthread thread_;
 };
 
@@ -69,12 +78,15 @@ void measure(contender& each, std::size_t workers, const std::vector<int>& proce
   std::this_thread::sleep_for(time / 5);
   const auto start = wall_time();
   const auto before = served.processes().served();
+  const auto sent_before = flood.sent();
   const auto switches = served.processes().voluntary_switches();
   std::this_thread::sleep_for(time);
   while (served.processes().served() == before) std::this_thread::sleep_for(1ms);  // on a machine with other work
   const auto count = static_cast<double>(served.processes().served() - before);
   const auto switched = static_cast<double>(served.processes().voluntary_switches() - switches);
   const std::chrono::duration<double, std::milli> took = wall_time() - start;
+  ++each.runs;
+  if (static_cast<double>(flood.sent() - sent_before) <= count) ++each.starved;
   each.rates[workers].push_back(count / took.count());
   each.switches[workers].push_back(switched / count);
 }
@@ -132,6 +144,11 @@ int flood(int argc, char** argv) {
       measure(each, workers, processors, std::chrono::milliseconds{milliseconds});
   });
 
+  for (const auto& each : contenders) {
+    if (each.starved == 0) continue;
+    print_run(fmt::format("{} handled all that came in {} of {} runs of {}: there the flood was the limit", each.name,
+                          each.starved, each.runs, each.handler));
+  }
   std::vector<table> tables;
   for (auto handler : handlers) {
     tables.push_back(table_of(contenders, handler, "thousands a second", 0,

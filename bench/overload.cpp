@@ -12,6 +12,7 @@
 #include "load/run/work_run.hpp"
 #include "support/client.hpp"
 #include "support/contenders.hpp"
+#include "support/left_out.hpp"
 #include "support/machine.hpp"
 #include "support/options.hpp"
 #include "support/peer_workers.hpp"
@@ -47,17 +48,19 @@ constexpr const char* method =
     "what fits waits long beyond the deadline. udppump-within-0.75 drops what has waited longer than 0.75 of the\n"
     "deadline when it is taken (datagram::age()), udppump-within-1 what has waited longer than all of it.\n"
     "recvfrom-bounded has a receive buffer that holds no more requests than the workers do in 0.75 of the deadline.\n"
-    "Median [quartiles] over the repetitions.";
+    "A run is left out if the load really offered differs from the one asked for by more than a tenth. Median "
+    "[quartiles]\n"
+    "over the repetitions.";
 
 struct contender {
   std::string name;
   bench::peer peer;
   peer_workers_options serving;
-  /// By load; a run in which requests could not be sent as fast as planned is not there.
+  /// By load; a run in which that load was not really offered is not there.
   std::map<double, std::vector<double>> goodput = {};
   /// Of the answers, within the deadline or not, milliseconds.
   std::map<double, std::vector<double>> p50 = {}, p99 = {};
-  unsigned left_out = 0;
+  counted_runs runs = {};
 };
 
 /// SO_RCVBUF that holds what all workers do in a time.
@@ -113,10 +116,7 @@ void measure(contender& each, double load, const run& chosen, std::size_t repeti
        .workers = workers,
        .load = load},
       [&] { return served.processes().voluntary_switches(); });
-  if (got.result.gave_up) {
-    ++each.left_out;
-    return;
-  }
+  if (!each.runs.add(got.found)) return;
   const auto in_time = std::ranges::count_if(got.result.records, [&](const auto& request) {
     return request.intended >= chosen.length && request.latency <= deadline;
   });
@@ -181,10 +181,7 @@ int overload(int argc, char** argv) {
     }
   }
 
-  for (const auto& each : contenders) {
-    if (each.left_out == 0) continue;
-    print_left_out(fmt::format("{} runs of {}", each.left_out, each.name), "requests could not be sent as planned");
-  }
+  for (const auto& each : contenders) each.runs.tell(each.name);
   const std::vector<table> tables{
       table_of(contenders, "goodput / capacity", 3, &contender::goodput),
       table_of(contenders, "median of what was answered within a second, ms", 1, &contender::p50),

@@ -10,6 +10,7 @@
 
 #include "load/run/work_run.hpp"
 #include "support/contenders.hpp"
+#include "support/left_out.hpp"
 #include "support/machine.hpp"
 #include "support/options.hpp"
 #include "support/peer_workers.hpp"
@@ -34,7 +35,10 @@ constexpr const char* method =
     "same\n"
     "for all; contenders in rotating order, new processes for each run. A run is left out if the 99th percentile "
     "of\n"
-    "the sender's lag is more than a tenth of the latency's. If so many answers are missing that a percentile has\n"
+    "the sender's lag is more than a tenth of the latency's, or if the load really offered (by the rate at which "
+    "requests\n"
+    "left and the service times really used) differs from the one asked for by more than a tenth. If so many answers "
+    "are missing that a percentile has\n"
     "none, twice the timeout stands for it: it is at least that. Median [quartiles] over the repetitions.";
 
 constexpr auto timeout = 1s;
@@ -74,7 +78,7 @@ struct contender {
   bool everywhere;
   /// By repetition; valid runs only.
   std::map<cell, std::map<std::size_t, figures>> results = {};
-  std::map<cell, unsigned> left_out = {};
+  std::map<cell, counted_runs> runs = {};
 };
 
 struct run {
@@ -129,10 +133,7 @@ void measure(contender& each, const cell& cell, std::size_t repetition, const ru
                                             .workers = cell.where.workers,
                                             .load = cell.load / 100.0},
                                            [&] { return served.processes().voluntary_switches(); });
-  if (!got.valid) {
-    ++each.left_out[cell];
-    return;
-  }
+  if (!each.runs[cell].add(got.found)) return;
   constexpr double longest = 2 * std::chrono::duration<double>{timeout}.count();
   const auto latency = [&](double percent) { return 1e3 * std::min(got.latency(percent), longest); };
   const auto ideal = [&](double percent) { return 1e3 * got.ideal_latency(percent); };
@@ -196,7 +197,7 @@ table details_of(const std::vector<contender>& contenders, const cell& where) {
   const auto other = std::ranges::find(contenders, reference, &contender::name);
   for (const auto& each : contenders) {
     const auto of = [&](figure which) { return summary_cell(all_of(each, where, which)); };
-    const auto left_out = each.left_out.find(where);
+    const auto runs = each.runs.find(where);
     result.add(each.name,
                {of([](const figures& run) { return run.p50; }), of([](const figures& run) { return run.ideal_p50; }),
                 of([](const figures& run) { return run.p99; }), of([](const figures& run) { return run.ideal_p99; }),
@@ -204,22 +205,18 @@ table details_of(const std::vector<contender>& contenders, const cell& where) {
                 other == contenders.end() ? table::cell{} : summary_cell(to_reference(each, *other, where)),
                 of([](const figures& run) { return run.switches; }), of([](const figures& run) { return run.goodput; }),
                 static_cast<double>(all_of(each, where, to_ideal).size()),
-                left_out == each.left_out.end() ? 0.0 : left_out->second});
+                runs == each.runs.end() ? 0.0 : static_cast<double>(runs->second.left_out())});
   }
   return result;
 }
 
-/// Says how many runs do not count.
+/// Says how many runs do not count, and why.
 void tell_left_out(const std::vector<contender>& contenders) {
-  std::size_t valid = 0, left_out = 0;
+  counted_runs all;
   for (const auto& each : contenders) {
-    for (const auto& [cell, runs] : each.results) valid += runs.size();
-    for (const auto& [cell, count] : each.left_out) left_out += count;
+    for (const auto& [cell, runs] : each.runs) all.add(runs);
   }
-  if (left_out > 0) {
-    print_left_out(fmt::format("{} of {} runs", left_out, left_out + valid), "their requests left late");
-  }
-  if (valid == 0) fmt::print("not valid: requests left late in every run; quiet the machine and repeat\n");
+  all.tell();
 }
 
 int tail(int argc, char** argv) {

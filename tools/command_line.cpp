@@ -36,6 +36,7 @@ CLI::Option* add_option(CLI::App& app, const std::string& name,
   auto* const option = app.add_option_function<std::vector<std::string>>(name, checked, text.description)
                            ->type_name(text.unit)
                            ->expected(1)
+                           ->take_all()  // how often it may be given is decided below
                            ->allow_extra_args(false);
   if (!text.shown.empty()) option->default_str(text.shown);
   if (!text.group.empty()) option->group(text.group);
@@ -58,7 +59,7 @@ CLI::Option* add_repeated(CLI::App& app, const std::string& name, std::function<
   const auto each = [read = std::move(read)](const std::vector<std::string>& given) {
     for (const auto& one : given) read(one);
   };
-  return add_option(app, name, each, text)->take_all();
+  return add_option(app, name, each, text);
 }
 
 std::string not_empty(const std::string& text) {

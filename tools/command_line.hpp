@@ -60,7 +60,7 @@ auto one_of(std::initializer_list<std::pair<const char*, Value>> names) {
       if (text == name) return value;
       all += all.empty() ? name : std::string{", "} + name;
     }
-    throw std::invalid_argument{'"' + text + "\" is none of: " + all};
+    throw std::invalid_argument{load::quoted(text) + " is none of: " + all};
   };
 }
 

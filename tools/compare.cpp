@@ -2,17 +2,21 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 
 #include "command.hpp"
 #include "command_line.hpp"
 #include "load/plan/quantity.hpp"
 #include "load/report/comparison_report.hpp"
+#include "load/report/json_report.hpp"
 #include "load/report/output_file.hpp"
 #include "load/report/plot.hpp"
 #include "load/run/comparison.hpp"
+#include "load/run/machine_look.hpp"
 #include "shared_options.hpp"
 
 namespace udppump::tools {
@@ -26,12 +30,15 @@ enum compare_exit_code : int { exit_invalid = 3 };
 struct compare_settings {
   comparison_options compared{
       .server = {.bind = address::parse("127.0.0.1:0"), .workers = 8},
-      .run = {.plan = {.length = 2500ms, .flows = 64, .service = service_times::parse("exponential:1ms")},
-              .warmup = 500ms,
-              .priority = realtime::automatic}};
+      .run = {.plan = {.length = 2500ms, .flows = 64}, .warmup = 500ms, .priority = realtime::automatic}};
+  /// Empty: as short as this machine allows.
+  std::optional<service_times> work;
   std::vector<std::string> queues;
   bool quiet = false;
   std::string json, plot;
+
+  /// Where text goes: the report may have standard output for itself.
+  std::FILE* text() const { return !json.empty() && is_standard_output(json) ? stderr : stdout; }
 };
 
 /// Of at most `room` characters, where the words leave any for a bar.
@@ -44,55 +51,133 @@ std::string progress_bar(double done, const std::string& step, std::size_t room)
   return fmt::format("[{:#<{}}{:.<{}}] {}", "", filled, "", width - filled, words);
 }
 
-int run(compare_settings& settings) {
-  auto& options = settings.compared;
-  if (!settings.queues.empty()) {
-    options.queues.clear();
-    for (const auto& name : settings.queues) {
-      const queue_kind queue = parse_queue(name);
-      if (std::ranges::find(options.queues, queue) != options.queues.end()) {
-        throw std::invalid_argument{fmt::format("--queue: {} is named twice", name)};
-      }
-      options.queues.push_back(queue);
+void read_queues(compare_settings& settings) {
+  if (settings.queues.empty()) return;
+  auto& queues = settings.compared.queues;
+  queues.clear();
+  for (const auto& name : settings.queues) {
+    const queue_kind queue = parse_queue(name);
+    if (std::ranges::find(queues, queue) != queues.end()) {
+      throw std::invalid_argument{fmt::format("--queue: {} is named twice", name)};
     }
-    if (options.queues.size() < 2) throw std::invalid_argument{"--queue: at least two can be compared"};
+    queues.push_back(queue);
   }
-  if (options.run.plan.service.mean <= 0ns) throw std::invalid_argument{"--work: the mean must be more than nothing"};
+  if (queues.size() < 2) throw std::invalid_argument{"--queue: at least two can be compared"};
+}
+
+void check(const compare_settings& settings) {
+  const auto& options = settings.compared;
+  if (settings.work && settings.work->mean <= 0ns) {
+    throw std::invalid_argument{"--work: the mean must be more than nothing"};
+  }
   if (options.run.plan.length <= 0ns) throw std::invalid_argument{"--duration: must be more than nothing"};
   if (options.run.timeout <= 0ns) throw std::invalid_argument{"--timeout: must be more than nothing"};
-  options.run.keep_records = !settings.json.empty();
+  constexpr double highest_rate = 1e9;  // as of load --rate
+  if (settings.work && rate_of(options) > highest_rate) {
+    throw std::invalid_argument{
+        fmt::format("--load {} is too much: {:.0f} requests a second", options.load, rate_of(options))};
+  }
   expect_writable(settings.json);
   expect_plottable(settings.plot);
-  fmt::print("{}", method_of(options));
-  std::fflush(stdout);
+  if (!settings.json.empty() && is_same_file(settings.json, settings.plot)) {
+    throw std::invalid_argument{"--json and --plot name the same file"};
+  }
+}
 
+machine_look look(const compare_settings& settings) {
+  look_options wanted{
+      .server = settings.compared.server, .work = work_of(settings.compared), .interrupted = &interruption()};
+  wanted.server.queue = settings.compared.queues.front();
+  if (settings.work) wanted.services = {settings.work->mean};
+  return look_at_machine(wanted);
+}
+
+/// Sets the service times, and says why; false if the load asked for cannot be offered with any.
+bool take_service_times(compare_settings& settings, const machine_look& seen) {
+  auto& options = settings.compared;
+  const auto shortest = choose_service(seen.trials, options.limits);
+  const std::string tried = to_text(seen.trials, options);
+  if (settings.work) {
+    if (!shortest) {
+      fmt::print(stderr, "udppump: at {} load with these service times, this machine offered {}\n",
+                 format_percent(options.load), tried);
+    }
+    return true;
+  }
+  if (shortest) {
+    options.run.plan.service = {.kind = service_kind::exponential, .mean = *shortest};
+    fmt::print(settings.text(),
+               "service time: {} in the mean, the shortest of 1, 2, 5, 10 and 20 ms at which {} load can really be "
+               "offered here ({})\n",
+               format_duration(*shortest), format_percent(options.load), tried);
+    return true;
+  }
+  std::fflush(settings.text());
+  fmt::print(
+      stderr,
+      "udppump: not valid: with no service time of 1 to 20 ms can {} load really be offered here ({}); quiet the "
+      "machine, lower --load or --workers, or choose --work yourself\n",
+      format_percent(options.load), tried);
+  return false;
+}
+
+void write_report(const compare_settings& settings, const comparison* compared, const machine_look& seen) {
+  if (settings.json.empty()) return;
+  nlohmann::json report = compared == nullptr ? nlohmann::json{{"valid", false}} : to_json(*compared);
+  report["machine"] = to_json(seen);
+  write_file(settings.json, to_line(report));
+}
+
+int conclude(const compare_settings& settings, const comparison& compared) {
+  const unsigned made = compared.repetitions();
+  const unsigned invalid = made - compared.valid_repetitions();
+  fmt::print(settings.text(), "\n{}", to_table(compared));
+  if (!settings.plot.empty()) {
+    plot(settings.plot, compared);
+    fmt::print(settings.text(), "drawn: {}\n", settings.plot);
+  }
+  if (!compared.valid()) {
+    std::fflush(settings.text());  // in a log that takes both, the reason comes after the table
+    fmt::print(stderr, "udppump: not valid: {}\n", invalidity(compared));
+    return exit_invalid;
+  }
+  if (invalid > 0) {
+    fmt::print(settings.text(), "left out: {} of {} repetitions: {}\n", invalid, made, left_out(compared));
+  }
+  fmt::print(settings.text(), "\n{}\n", to_sentence(compared));
+  return exit_ok;
+}
+
+int run(compare_settings& settings) {
+  auto& options = settings.compared;
+  read_queues(settings);
+  if (settings.work) options.run.plan.service = *settings.work;
+  check(settings);
+  options.run.keep_records = !settings.json.empty();
   status_line status{!settings.quiet};
+  status.show("looking at this machine", "looking at this machine");
+  const machine_look seen = look(settings);
+  status.clear();
+  if (interruption()) throw std::runtime_error{"interrupted before the first repetition was over"};
+  fmt::print(settings.text(), "{}", to_text(seen));
+  if (!take_service_times(settings, seen)) {
+    write_report(settings, nullptr, seen);
+    return exit_invalid;
+  }
+  fmt::print(settings.text(), "{}", method_of(options));
+  std::fflush(settings.text());
+
   const auto report = [&](queue_kind queue, unsigned repetition, double done) {
-    const std::string step = fmt::format("{} of {}: {}", repetition + 1, options.repetitions, to_string(queue));
+    const std::string step = repetition < options.repetitions
+                                 ? fmt::format("{} of {}: {}", repetition + 1, options.repetitions, to_string(queue))
+                                 : fmt::format("{}, once more: {}", repetition + 1, to_string(queue));
     status.show(progress_bar(done, step, status.width()), step);
   };
   const auto compared = compare(options, {.report = report, .interrupted = &interruption()});
   status.clear();
-  if (!settings.json.empty()) write_file(settings.json, to_json(compared).dump() + "\n");
-  const unsigned made = compared.repetitions();
-  const unsigned invalid = made - compared.valid_repetitions();
-  if (made == 0) throw std::runtime_error{"interrupted before the first repetition was over"};
-  fmt::print("\n{}", to_table(compared));
-  if (!settings.plot.empty()) {
-    plot(settings.plot, compared);
-    fmt::print("drawn: {}\n", settings.plot);
-  }
-  if (!compared.valid()) {
-    std::fflush(stdout);  // in a log that takes both, the reason comes after the table
-    fmt::print(stderr,
-               "udppump: not valid: in {} of {} repetitions requests left late, by more than {:.0f}% of the latency; "
-               "quiet the machine, lower --load, or try --realtime on\n",
-               invalid, made, 100 * options.lag_limit);
-    return exit_invalid;
-  }
-  if (invalid > 0) fmt::print("left out: {} of {} repetitions, in which requests left late\n", invalid, made);
-  fmt::print("\n{}\n", to_sentence(compared));
-  return exit_ok;
+  write_report(settings, &compared, seen);
+  if (compared.repetitions() == 0) throw std::runtime_error{"interrupted before the first repetition was over"};
+  return conclude(settings, compared);
 }
 
 }  // namespace
@@ -112,9 +197,11 @@ void add_compare(CLI::App& app, action& chosen) {
   const auto* const load = "Load";
   add_parsed(sub, "--load", options.load, parse_share,
              {"SHARE", "70%", "of the workers' time that requests ask for", load});
-  add_parsed(sub, "--work", plan.service, service_times::parse,
-             {"TIMES", "exponential:1ms",
-              "service times: constant:1ms, exponential:1ms, bimodal:1ms or bimodal:500us,100ms,0.5%", load});
+  add_parsed(sub, "--work", settings->work, service_times::parse,
+             {"TIMES", "",
+              "service times: constant:1ms, exponential:1ms, bimodal:1ms or bimodal:500us,100ms,0.5%; default: "
+              "exponential, around the shortest of 1, 2, 5, 10 and 20 ms at which this machine can offer the load",
+              load});
   add_parsed(sub, "--arrivals", plan.arrivals, arrival_pattern::parse,
              {"PATTERN", "poisson", "poisson, constant or bursts:N", load});
   add_parsed(sub, "--flows", plan.flows, count_in(1, 1'000'000), {"N", "64", "client sockets, up to 1000000", load});
@@ -130,17 +217,20 @@ void add_compare(CLI::App& app, action& chosen) {
 
   const auto* const output = "Output";
   add_parsed(
-      sub, "--lag-limit", options.lag_limit, parse_share,
+      sub, "--lag-limit", options.limits.lag, parse_share,
       {"SHARE", "10%",
        "a repetition is left out when the p99 of this program's own lag is a larger share of a measured p99", output});
+  add_parsed(sub, "--offered-limit", options.limits.offered, parse_share,
+             {"SHARE", "10%", "and when the load really offered exceeds the one asked for by a larger share", output});
   add_parsed(sub, "--json", settings->json, not_empty,
-             {"FILE", "", "everything, with histograms and exact traces", output});
+             {"FILE", "", "everything, with histograms and exact traces; - is standard output", output});
   add_parsed(sub, "--plot", settings->plot, not_empty,
              {"FILE", "", "the latency distributions, drawn by gnuplot: .svg or .png", output});
   sub.add_flag("--quiet", settings->quiet, "no progress on stderr")->group(output);
   sub.footer(
       "Exit codes: 0 compared; 1 could not be; 2 the command line is wrong;\n"
-      "3 most repetitions are not valid: requests left late.\n"
+      "3 too few repetitions are valid: requests left late, or the load really offered was larger than asked for.\n"
+      "For each repetition that is left out another one is made, until three times the time they should take is over.\n"
       "Ratios are to the ideal queue: first come first served, any idle worker at once, simulated on the same "
       "arrivals\n"
       "and the service times really used. A service that sleeps is one of the context switches.");

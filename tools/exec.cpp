@@ -67,7 +67,7 @@ class exec_formatter : public help_formatter {
 milliseconds parse_time(const std::string& text, milliseconds unit) {
   const auto time = load::parse_duration_in(unit, text);
   constexpr std::chrono::hours week{7 * 24};
-  if (time > week) throw std::invalid_argument{'"' + text + "\" is too long: at most a week"};
+  if (time > week) throw std::invalid_argument{load::quoted(text) + " is too long: at most a week"};
   return std::chrono::ceil<milliseconds>(time);
 }
 auto time_in(milliseconds unit) {
@@ -76,7 +76,8 @@ auto time_in(milliseconds unit) {
 
 multicast_membership parse_group(const std::string& text) {
   const auto refuse = [&] {
-    throw std::invalid_argument{'"' + text + "\" is no multicast group, such as 239.255.255.250 or ff02::fb%eth0"};
+    throw std::invalid_argument{load::quoted(text) +
+                                " is no multicast group, such as 239.255.255.250 or ff02::fb%eth0"};
   };
   const auto at = text.find('%');
   const std::string interface = at == std::string::npos ? "" : text.substr(at + 1);
@@ -94,7 +95,7 @@ void parse_restart_delay(const std::string& text, restart_policy& restart) {
   if (colon != std::string::npos) {
     restart.longest_delay = parse_time(text.substr(colon + 1), milliseconds{1});
     if (restart.longest_delay < restart.first_delay) {
-      throw std::invalid_argument{'"' + text + "\": the longest delay is shorter than the first"};
+      throw std::invalid_argument{load::quoted(text) + ": the longest delay is shorter than the first"};
     }
   }
   restart.longest_delay = std::max(restart.longest_delay, restart.first_delay);
@@ -158,7 +159,7 @@ void add_workers(CLI::App& app, wishes& wanted) {
       app, "--reload-on-change",
       [&pool](const std::string& text) {
         if (::access(text.c_str(), F_OK) != 0) {
-          throw std::invalid_argument{'"' + text + "\": " + std::strerror(errno) + "; name a file that is there"};
+          throw std::invalid_argument{load::quoted(text) + ": " + std::strerror(errno) + "; name a file that is there"};
         }
         pool.reload_on_change.emplace_back(text);
       },

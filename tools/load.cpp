@@ -1,15 +1,19 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <fstream>
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <thread>
+#include <stdexcept>
+#include <system_error>
 
 #include "command.hpp"
 #include "command_line.hpp"
 #include "load/plan/dns_queries.hpp"
+#include "load/plan/input_file.hpp"
 #include "load/plan/payload_lines.hpp"
 #include "load/plan/quantity.hpp"
 #include "load/plan/random_payload.hpp"
@@ -40,27 +44,24 @@ struct load_settings {
   std::size_t size = 64;
   bool ramp = false;
   nanoseconds slo = 10ms;
-  double lag_limit = 0.1;
+  validity_limits limits;
   bool quiet = false;
   std::string json, plot;
-};
 
-std::ifstream open_for_reading(const std::string& path) {
-  std::ifstream from{path};
-  if (!from) throw std::system_error{errno, std::generic_category(), "cannot read " + path};
-  return from;
-}
+  /// Where text goes: the report may have standard output for itself.
+  std::FILE* text() const { return !json.empty() && is_standard_output(json) ? stderr : stdout; }
+};
 
 std::unique_ptr<request_template> make_template(const load_settings& settings) {
   std::random_device random;  // not of the seed: each run must know its answers from those of others
   const std::uint32_t tag = random();
-  if (!settings.work.empty()) return std::make_unique<work_requests>(tag, std::max(settings.size, work_message_size));
+  if (!settings.work.empty()) return std::make_unique<work_requests>(tag, settings.size);
   if (!settings.payloads.empty()) {
-    auto from = open_for_reading(settings.payloads);
+    auto from = open_input(settings.payloads);
     return std::make_unique<payload_lines>(from, settings.payloads, settings.encoding);
   }
   if (!settings.dns.empty()) {
-    auto from = open_for_reading(settings.dns);
+    auto from = open_input(settings.dns);
     return std::make_unique<dns_queries>(from, settings.dns, tag);
   }
   using matching = random_payload::matching;
@@ -74,7 +75,8 @@ nlohmann::json head_of_report(const load_settings& settings) {
           {"plan", to_json(settings.run.plan)},
           {"warmup_ns", settings.run.warmup.count()},
           {"timeout_ns", settings.run.timeout.count()},
-          {"lag_limit", settings.lag_limit}};
+          {"lag_limit", settings.limits.lag},
+          {"offered_limit", settings.limits.offered}};
 }
 
 /// The plan's times with the warm-up put before what is measured.
@@ -102,15 +104,16 @@ int run_once(const load_settings& settings, const request_template& requests) {
       {.report = [&](const load_progress& now) { status.show(to_text(now)); }, .interrupted = &interruption()});
   status.clear();
   if (result.counts.sent + result.counts.unsent == 0) {
-    throw std::runtime_error{"no request was due in the time measured; raise --rate or --duration"};
+    throw std::runtime_error{result.interrupted ? "interrupted before anything was measured"
+                                                : invalidity(result, settings.limits)};
   }
-  fmt::print("{}", to_text(result));
-  const std::string invalid = invalidity(result, settings.lag_limit);
+  fmt::print(settings.text(), "{}", to_text(result));
+  const std::string invalid = invalidity(result, settings.limits);
   if (!settings.json.empty()) {
     auto report = head_of_report(settings);
     report["valid"] = invalid.empty();
     report["result"] = to_json(result);
-    write_file(settings.json, report.dump() + "\n");
+    write_file(settings.json, to_line(report));
   }
   if (result.latency.count() == 0) {
     throw std::runtime_error{fmt::format("{} answered none of {} requests; does it listen, and speak this protocol?",
@@ -118,6 +121,7 @@ int run_once(const load_settings& settings, const request_template& requests) {
   }
   draw(settings, result);
   if (invalid.empty()) return exit_ok;
+  std::fflush(settings.text());  // in a log that takes both, the reason comes last
   fmt::print(stderr, "udppump: not valid: {}\n", invalid);
   return exit_invalid;
 }
@@ -133,72 +137,165 @@ void let_recover(const load_settings& settings) {
   probe.keep_records = false;
   nanoseconds last = unanswered;
   for (const nanoseconds end = monotonic_now() + 30s; monotonic_now() < end && !interruption();) {
-    const nanoseconds slowest = run_load(probe, *make_template(settings)).percentile(100);
+    const auto tried = run_load(probe, *make_template(settings), {.interrupted = &interruption()});
+    const nanoseconds slowest = tried.percentile(100);
     if (slowest <= settings.slo || (slowest != unanswered && slowest > last / 10 * 9)) return;
     last = slowest;
   }
 }
 
-int run_ramp(const load_settings& settings) {
-  nlohmann::json steps = nlohmann::json::array();
-  const auto measure = [&](double rate) {
-    if (interruption()) return verdict::bad;
-    const auto requests = make_template(settings);  // anew: no answer to an earlier step counts for this
-    load_options step = with_warmup(settings.run);
+class ramp {
+ public:
+  explicit ramp(const load_settings& settings) : settings_{settings} {}
+
+  int run() {
+    const knee found = find_knee({.first_rate = settings_.run.plan.rate}, [this](double rate) {
+      try {
+        return measure(rate);
+      } catch (const std::system_error& gone) {  // what was seen until then is reported
+        failure_ = gone.what();
+        return verdict::target_gone;
+      }
+    });
+    if (!settings_.json.empty()) write_file(settings_.json, to_line(report(found)));
+    if (!failure_.empty()) throw std::runtime_error{failure_ + " (the ramp ended there)"};
+    return conclude(found);
+  }
+
+ private:
+  verdict measure(double rate) {
+    const auto requests = make_template(settings_);  // anew: no answer to an earlier step counts for this
+    load_options step = with_warmup(settings_.run);
     step.plan.rate = rate;
-    status_line status{!settings.quiet};
+    status_line status{!settings_.quiet};
     const auto result = run_load(
         step, *requests,
         {.report = [&](const load_progress& now) { status.show(to_text(now)); }, .interrupted = &interruption()});
     status.clear();
-    const bool good = !result.gave_up && result.percentile(99) <= settings.slo;
-    // Late sending makes latencies longer, never shorter: what is good all the same is good.
-    const bool invalid = !good && !invalidity(result, settings.lag_limit).empty();
-    const auto* const name = good ? "good" : invalid ? "not valid" : "too much";
-    fmt::print("{:>10.0f} a second: p50 {}, p99 {}, lost {}: {}\n", rate, format_duration(result.percentile(50)),
-               format_duration(result.percentile(99)), result.counts.lost + result.counts.unsent, name);
-    std::fflush(stdout);
-    steps.push_back({{"rate", rate}, {"verdict", name}, {"result", to_json(result)}});
-    if (!good) let_recover(settings);
-    return good ? verdict::good : invalid ? verdict::invalid : verdict::bad;
-  };
-  const auto found = find_knee({.first_rate = settings.run.plan.rate}, measure);
-  if (!settings.json.empty()) {
-    auto report = head_of_report(settings);
-    report["slo_ns"] = settings.slo.count();
-    report["highest_good_rate"] = found.good;
-    report["lowest_bad_rate"] = found.bad;
+    const verdict seen = judge(result, settings_.slo, settings_.limits);
+    tell(rate, result, seen);
+    if (seen == verdict::target_gone) {
+      failure_ = fmt::format("{} went away: {} ICMP errors; start the server again", settings_.run.target.to_string(),
+                             result.icmp_errors);
+    }
+    any_bad_ = any_bad_ || seen == verdict::bad;
+    if (seen == verdict::bad || seen == verdict::invalid) let_recover(settings_);
+    return interruption() ? verdict::interrupted : seen;
+  }
+
+  void tell(double rate, const load_result& result, verdict seen) {
+    const std::string name{to_string(seen)};
+    const std::string doubtful = doubtful_answers(result.counts);
+    fmt::print(settings_.text(), "{:>10.0f} a second: p50 {}, p99 {}, lost {}: {}{}{}\n", rate,
+               format_duration(result.percentile(50)), format_duration(result.percentile(99)),
+               result.counts.lost + result.counts.unsent, name,
+               seen == verdict::invalid ? ": " + std::string{to_string(flaw_of(result, settings_.limits))} : "",
+               doubtful.empty() ? "" : "; " + doubtful);
+    std::fflush(settings_.text());
+    steps_.push_back({{"rate", rate}, {"verdict", name}, {"result", to_json(result)}});
+  }
+
+  nlohmann::json report(const knee& found) const {
+    const auto known = [](double rate) { return rate > 0 ? nlohmann::json(rate) : nlohmann::json{}; };
+    auto report = head_of_report(settings_);
+    report["slo_ns"] = settings_.slo.count();
+    report["highest_good_rate"] = known(found.good);
+    report["lowest_bad_rate"] = known(found.bad);
     report["limited_by_generator"] = found.invalid;
-    report["steps"] = std::move(steps);
-    write_file(settings.json, report.dump() + "\n");
+    report["interrupted"] = found.cut_short && failure_.empty();
+    report["failure"] = failure_.empty() ? nlohmann::json{} : nlohmann::json(failure_);
+    report["steps"] = steps_;
+    return report;
   }
-  if (found.good == 0) {
-    fmt::print("no rate was found at which the 99th percentile stays within {}\n", format_duration(settings.slo));
-    return exit_none_good;
+
+  int conclude(const knee& found) const {
+    if (found.good == 0) {
+      if (found.cut_short) throw std::runtime_error{"interrupted before a rate was found to be good"};
+      if (!any_bad_) {
+        fmt::print(stderr, "udppump: not valid: no rate could be offered as it was asked for; quiet the machine\n");
+        return exit_invalid;
+      }
+      fmt::print(settings_.text(), "no rate was found at which the 99th percentile stays within {}\n",
+                 format_duration(settings_.slo));
+      return exit_none_good;
+    }
+    fmt::print(settings_.text(), "the 99th percentile stays within {} up to {:.0f} requests a second{}\n",
+               format_duration(settings_.slo), found.good,
+               found.cut_short  ? ", as far as was tried: interrupted"
+               : found.bad == 0 ? ", the highest tried"
+                                : "");
+    if (!found.invalid || found.cut_short) return exit_ok;
+    std::fflush(settings_.text());
+    fmt::print(stderr,
+               "udppump: not valid: {:.0f} a second is more than this program can offer here; the target's limit lies "
+               "higher\n",
+               found.bad);
+    return exit_invalid;
   }
-  fmt::print("the 99th percentile stays within {} up to {:.0f} requests a second{}\n", format_duration(settings.slo),
-             found.good, interruption() ? ", as far as was tried" : "");
-  if (!found.invalid) return exit_ok;
-  fmt::print(stderr,
-             "udppump: not valid: {:.0f} a second is more than this program can send in time here; "
-             "the target's limit lies higher\n",
-             found.bad);
-  return exit_invalid;
+
+  const load_settings& settings_;
+  /// Why it ended before it had an answer, other than by an interrupt.
+  std::string failure_;
+  /// Whether the target itself failed at any rate.
+  bool any_bad_ = false;
+  nlohmann::json steps_ = nlohmann::json::array();
+};
+
+void read_addresses(load_settings& settings) {
+  auto& run = settings.run;
+  run.target = parse_address("TARGET", settings.target);
+  if (!run.target.is_unix() && run.target.port() == 0) {
+    throw std::invalid_argument{fmt::format("TARGET: {}: port 0 is no port; name the server's", settings.target)};
+  }
+  for (const auto& text : settings.sources) {
+    const auto source = parse_address("--source", text);
+    if (source.family() != run.target.family()) {
+      throw std::invalid_argument{fmt::format("--source: from {} to {}: source and target must be of the same family",
+                                              source.to_string(), run.target.to_string())};
+    }
+    if (source == run.target) {
+      throw std::invalid_argument{
+          fmt::format("--source: {} is the target: it would answer itself; omit the port", source.to_string())};
+    }
+    if (std::ranges::find(run.sources, source) != run.sources.end()) {
+      throw std::invalid_argument{fmt::format("--source: {} is named twice", source.to_string())};
+    }
+    run.sources.push_back(source);
+    if (source.port() != 0 && run.plan.flows > settings.sources.size()) {
+      throw std::invalid_argument{
+          fmt::format("--source: {} can be the address of one flow only; omit the port, or take --flows {}",
+                      source.to_string(), settings.sources.size())};
+    }
+  }
+}
+
+void read_files(const load_settings& settings) {
+  if (settings.ramp && !settings.plot.empty()) {
+    throw std::invalid_argument{"--plot draws one run, and --ramp makes many; omit one of them"};
+  }
+  for (const auto* input : {&settings.dns, &settings.payloads}) {
+    for (const auto* output : {&settings.json, &settings.plot}) {
+      if (input->empty() || output->empty() || !is_same_file(*input, *output)) continue;
+      throw std::invalid_argument{fmt::format("{} would be written over, and is read; name another file", *output)};
+    }
+  }
+  expect_writable(settings.json);
+  expect_plottable(settings.plot);
+  if (!settings.json.empty() && is_same_file(settings.json, settings.plot)) {
+    throw std::invalid_argument{"--json and --plot name the same file"};
+  }
 }
 
 int run(load_settings& settings) {
-  settings.run.target = address::parse(settings.target);
-  for (const auto& source : settings.sources) settings.run.sources.push_back(address::parse(source));
+  if (settings.run.timeout <= 0ns) throw std::invalid_argument{"--timeout: must be more than nothing"};
+  if (settings.run.plan.length <= 0ns) throw std::invalid_argument{"--duration: must be more than nothing"};
+  if (settings.ramp && settings.slo <= 0ns) throw std::invalid_argument{"--slo: must be more than nothing"};
+  read_addresses(settings);
   if (!settings.work.empty()) settings.run.plan.service = service_times::parse(settings.work);
   settings.run.keep_records = !settings.json.empty();
-  if (settings.ramp && !settings.plot.empty()) {
-    throw std::invalid_argument{"--plot draws one run, and --ramp makes many; leave one of them away"};
-  }
-  if (settings.run.timeout <= 0ns) throw std::invalid_argument{"--timeout: must be more than nothing"};
-  expect_writable(settings.json);
-  expect_plottable(settings.plot);
   const auto requests = make_template(settings);
-  return settings.ramp ? run_ramp(settings) : run_once(settings, *requests);
+  read_files(settings);
+  return settings.ramp ? ramp{settings}.run() : run_once(settings, *requests);
 }
 
 /// "192.0.2.1" and "2001:db8::1" are allowed as sources, without a port.
@@ -233,30 +330,38 @@ void add_load(CLI::App& app, action& chosen) {
                "find the highest rate whose p99 stays within --slo; begins at --rate, each "
                "step takes --warmup and --duration")
       ->group(when);
-  add_parsed(sub, "--slo", settings->slo, parse_duration, {"TIME", "10ms", "for --ramp", when});
+  add_parsed(sub, "--slo", settings->slo, parse_duration, {"TIME", "10ms", "for --ramp", when})
+      ->needs(sub.get_option("--ramp"));
 
   auto& what = *sub.add_option_group("What", "what to ask; without any of the first three, random bytes");
-  add_parsed(what, "--work", settings->work, not_empty,
-             {"TIMES", "",
-              "work requests, for udppump work: constant:1ms, exponential:1ms, "
-              "bimodal:1ms or bimodal:500us,100ms,0.5%"});
-  add_parsed(what, "--dns", settings->dns, not_empty,
-             {"FILE", "", "DNS queries, a line each as in dnsperf: example.com AAAA"});
-  add_parsed(what, "--payloads", settings->payloads, not_empty,
-             {"FILE", "", "a payload a line, sent in turn; answers are matched in order"});
+  auto* const work = add_parsed(what, "--work", settings->work, not_empty,
+                                {"TIMES", "",
+                                 "work requests, for udppump work: constant:1ms, exponential:1ms, "
+                                 "bimodal:1ms or bimodal:500us,100ms,0.5%"});
+  auto* const dns = add_parsed(what, "--dns", settings->dns, not_empty,
+                               {"FILE", "", "DNS queries, a line each as in dnsperf: example.com AAAA"});
+  auto* const payloads = add_parsed(what, "--payloads", settings->payloads, not_empty,
+                                    {"FILE", "", "a payload a line, sent in turn; answers are matched in order"});
   what.require_option(0, 1);
   add_parsed(sub, "--encoding", settings->encoding,
              one_of<payload_encoding>({{"hex", payload_encoding::hex}, {"base64", payload_encoding::base64}}),
-             {"NAME", "hex", "of --payloads: hex or base64", "What"});
+             {"NAME", "hex", "of --payloads: hex or base64", "What"})
+      ->needs(payloads);
   add_parsed(sub, "--size", settings->size, count_in(0, largest_payload),
-             {"BYTES", "64", "bytes of random and work requests; work takes 48 at least", "What"});
+             {"BYTES", "64", "bytes of random and work requests; work takes 48 at least", "What"})
+      ->excludes(dns)
+      ->excludes(payloads);
   sub.add_flag("--echo", settings->echo, "the target echoes: match random bytes by their first eight, not in order")
-      ->group("What");
+      ->group("What")
+      ->excludes(work)
+      ->excludes(dns)
+      ->excludes(payloads);
 
   const auto* const from = "Where from";
   add_parsed(sub, "--flows", run_options.plan.flows, count_in(1, 1'000'000),
              {"N", "1", "client sockets, up to 1000000", from});
-  add_repeated(sub, "--source", [settings](const std::string& text) { settings->sources.push_back(with_port(text)); },
+  add_repeated(sub, "--source",
+               [settings](const std::string& text) { settings->sources.push_back(with_port(not_empty(text))); },
                {"ADDRESS", "", "local address; several are taken in turn", from});
   add_parsed(sub, "--spin", run_options.spin_limit, parse_duration,
              {"TIME", "60us", "wake at most so much early and spin for the rest; 0 only sleeps", from});
@@ -264,17 +369,20 @@ void add_load(CLI::App& app, action& chosen) {
 
   const auto* const output = "Output";
   add_parsed(
-      sub, "--lag-limit", settings->lag_limit, parse_share,
+      sub, "--lag-limit", settings->limits.lag, parse_share,
       {"SHARE", "10%",
        "a run is not valid when the p99 of this program's own lag is a larger share of the measured p99", output});
+  add_parsed(
+      sub, "--offered-limit", settings->limits.offered, parse_share,
+      {"SHARE", "10%", "or when the rate really offered differs from the one asked for by a larger share", output});
   add_parsed(sub, "--json", settings->json, not_empty,
-             {"FILE", "", "everything, with histogram and exact trace", output});
+             {"FILE", "", "everything, with histogram and exact trace; - is standard output", output});
   add_parsed(sub, "--plot", settings->plot, not_empty,
              {"FILE", "", "the latency distribution, drawn by gnuplot: .svg or .png", output});
   sub.add_flag("--quiet", settings->quiet, "no progress line")->group(output);
   sub.footer(
-      "Exit codes: 0 measured; 1 could not be measured; 2 the command line is wrong;\n"
-      "3 measured, but not valid: requests left late; 4 no rate is within --slo.\n"
+      "Exit codes: 0 measured; 1 could not be measured; 2 the command line or a file of requests is wrong;\n"
+      "3 measured, but not valid: this program did not offer what was asked for; 4 no rate is within --slo.\n"
       "A request that was never answered waited longer than any other: with 2% lost there is no p99.");
   sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });
 }

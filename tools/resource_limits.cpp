@@ -28,7 +28,7 @@ constexpr named_limit limits[] = {
     {"stack", RLIMIT_STACK}};
 
 [[noreturn]] void refuse(const std::string& text, const std::string& why) {
-  throw std::invalid_argument{'"' + text + "\" is no limit: " + why};
+  throw std::invalid_argument{load::quoted(text) + " is no limit: " + why};
 }
 
 std::uint64_t limit_value(const std::string& text, const std::string& whole) {
@@ -36,7 +36,7 @@ std::uint64_t limit_value(const std::string& text, const std::string& whole) {
   try {
     return load::parse_size(text);
   } catch (const std::invalid_argument&) {
-    refuse(whole, '"' + text + "\" is neither a number, such as 1024 or 64M, nor unlimited");
+    refuse(whole, load::quoted(text) + " is neither a number, such as 1024 or 64M, nor unlimited");
   }
 }
 
@@ -59,7 +59,7 @@ resource_limit parse_limit(const std::string& text) {
   if (soft > hard) refuse(text, "the soft one is above the hard one");
   const auto* const found = std::ranges::find(limits, name, &named_limit::name);
   if (found == std::end(limits)) {
-    throw std::invalid_argument{'"' + text + "\" is no limit that is known; there are: " + known_limits()};
+    throw std::invalid_argument{load::quoted(text) + " is no limit that is known; there are: " + known_limits()};
   }
   return {.resource = found->resource, .soft = soft, .hard = hard};
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <stdexcept>
+#include <system_error>
 
 #include "command_line.hpp"
 
@@ -15,6 +16,15 @@ using load::service_mode;
 queue_kind parse_queue(const std::string& text) {
   return one_of<queue_kind>(
       {{"shared", queue_kind::shared}, {"sharded", queue_kind::sharded}, {"herd", queue_kind::herd}})(text);
+}
+
+address parse_address(const char* option, const std::string& text) {
+  try {
+    return address::parse(text);
+  } catch (const std::system_error& wrong) {
+    if (wrong.code() != std::errc::invalid_argument) throw;  // the resolver, which may answer another time
+    throw std::invalid_argument{fmt::format("{}: {}", option, wrong.what())};
+  }
 }
 
 void add_service_options(CLI::App& app, load::work_options& server, const std::string& group) {

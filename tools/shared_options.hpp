@@ -4,6 +4,7 @@
 
 #include "load/run/paced_sender.hpp"
 #include "load/run/work_server.hpp"
+#include "udppump/address.hpp"
 
 namespace CLI {
 class App;
@@ -13,6 +14,10 @@ namespace udppump::tools {
 
 /// "shared", "sharded" or "herd"; throws std::invalid_argument that says so.
 load::queue_kind parse_queue(const std::string& text);
+
+/// An address from the command line; throws std::invalid_argument with the option's name if it cannot be read, and
+/// std::system_error if the resolver does not answer.
+address parse_address(const char* option, const std::string& text);
 
 /// --workers, --service and --waiter, which `work` and `compare` share. `server` must outlive the parsing.
 void add_service_options(CLI::App& app, load::work_options& server, const std::string& group);

@@ -68,12 +68,12 @@ _udppump_measure() {
   case $command in
     compare)
       valued='--queue --workers --service --waiter --load --work --arrivals --flows --duration --warmup --repetitions
-        --seed --timeout --realtime --lag-limit --json --plot'
+        --seed --timeout --realtime --lag-limit --offered-limit --json --plot'
       flags='--quiet --help'
       ;;
     load)
       valued='--rate --duration --warmup --arrivals --timeout --seed --slo --work --dns --payloads --encoding --size
-        --flows --source --spin --realtime --lag-limit --json --plot'
+        --flows --source --spin --realtime --lag-limit --offered-limit --json --plot'
       flags='--ramp --echo --quiet --help'
       ;;
     work)

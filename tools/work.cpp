@@ -7,7 +7,9 @@
 
 #include "command.hpp"
 #include "command_line.hpp"
+#include "load/plan/quantity.hpp"
 #include "load/run/system.hpp"
+#include "load/run/validity.hpp"
 #include "load/run/work_server.hpp"
 #include "shared_options.hpp"
 
@@ -32,7 +34,7 @@ sigset_t block_signals() {
 }
 
 int run(work_settings& settings) {
-  settings.server.bind = address::parse(settings.bind);
+  settings.server.bind = parse_address("--bind", settings.bind);
   const sigset_t awaited = block_signals();
   work_server server{settings.server};
   fmt::print("listening on {}\n{} workers, {}, waiting by {}\n", server.local().to_string(), server.workers(),
@@ -53,6 +55,12 @@ int run(work_settings& settings) {
     each += fmt::format(" {}", served);
   }
   fmt::print("served {} requests, by worker:{}\n", sum, each);
+  if (!is_as_asked(1, server.stretch(), validity_limits{}.offered)) {
+    fmt::print(stderr,
+               "udppump: services took {} times as long as was asked for, so the load was as much larger; quiet the "
+               "machine, or ask for longer services\n",
+               format_number(server.stretch()));
+  }
   if (server.refused() > 0) fmt::print("{} datagrams were no work requests\n", server.refused());
   return exit_ok;
 }
@@ -72,7 +80,7 @@ void add_work(CLI::App& app, action& chosen) {
        "socket, a plain epoll in each"});
   add_service_options(sub, server, "Options");
   sub.footer(
-      "Ends at SIGINT and SIGTERM, and then says what each worker served.\n"
+      "Ends at SIGINT and SIGTERM, and then says what each worker served, and if services took longer than asked for.\n"
       "Exit codes: 0 told to end; 1 could not serve, or a worker ended; 2 the command line is wrong.");
   sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });
 }

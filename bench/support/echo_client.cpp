@@ -79,6 +79,8 @@ echo_run echo_client::paced(double per_second, nanoseconds time) {
   result.answered = answered_;
   result.took = last_answer - start;
   result.backlog = last_answer - last_sent;
+  result.offered =
+      static_cast<double>(result.sent) / std::chrono::duration<double>{std::max(time, last_sent - start)}.count();
   return result;
 }
 

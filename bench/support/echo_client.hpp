@@ -22,6 +22,8 @@ struct echo_run {
   nanoseconds idle{0};
   /// From the last request to the last answer.
   nanoseconds backlog{0};
+  /// Requests a second, as they were really sent; of paced().
+  double offered = 0;
 };
 
 /// Asks an echo server many times at once, for less than any server can do: requests leave as one UDP_SEGMENT send

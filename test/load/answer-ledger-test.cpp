@@ -184,4 +184,34 @@ TEST(answer_ledger, records_tell_what_the_server_told) {
   EXPECT_EQ(records[1].worker, 5);
 }
 
+TEST(answer_ledger, an_id_that_is_needed_again_before_its_answer_is_told) {
+  asked run{{.sequence_bits = 3, .timeout = 20ms}};
+  run.send_many(8);
+  EXPECT_TRUE(run.ledger.came(0, to(0), 8ms));
+  run.send();  // id 0 once more, whose request was answered
+  EXPECT_EQ(run.ledger.counts().reused, 0u);
+  run.send();  // id 1 once more, whose request was not
+  EXPECT_EQ(run.ledger.counts().reused, 1u);
+  EXPECT_EQ(run.ledger.counts().lost, 1u);
+  run.send(0, 30ms);  // id 2: its request, due at 2 ms, timed out before
+  EXPECT_EQ(run.ledger.counts().reused, 1u);
+  EXPECT_EQ(run.ledger.counts().lost, 2u);
+}
+
+TEST(answer_ledger, response_codes_are_counted_once_a_request_and_after_the_warmup) {
+  asked run{{.warmup = 1ms}};
+  run.send_many(4);
+  const auto with_code = [](std::uint64_t sequence, std::uint8_t code, bool truncated = false) {
+    return answer{.sequence = sequence, .dns = dns_verdict{.code = code, .truncated = truncated}};
+  };
+  run.ledger.came(0, with_code(0, 2), 5ms);  // of the warm-up
+  run.ledger.came(0, with_code(1, 0, true), 5ms);
+  run.ledger.came(0, with_code(1, 5), 5ms);  // a second answer
+  run.ledger.came(0, with_code(2, 15), 5ms);
+  run.ledger.came(0, with_code(9, 3), 5ms);  // answers nothing
+  request_counts expected{.sent = 3, .answered = 2, .duplicates = 1, .strange = 1, .truncated = 1};
+  expected.codes[0] = expected.codes[15] = 1;
+  EXPECT_EQ(run.ledger.counts(), expected);
+}
+
 }  // namespace

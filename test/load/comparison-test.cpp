@@ -17,7 +17,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 comparison_options small() {
-  comparison_options options{.repetitions = 2, .load = 0.5, .lag_limit = 1000};
+  comparison_options options{.repetitions = 2, .load = 0.5, .limits = {.lag = 1000, .offered = 1000}};
   options.server = {.bind = udppump::address::parse("127.0.0.1:0"), .workers = 2};
   options.run = {.timeout = 10s, .keep_records = true};
   options.run.plan = {.length = 300ms, .flows = 16, .service = service_times::parse("exponential:2ms")};
@@ -71,7 +71,7 @@ TEST(comparison, a_run_whose_requests_left_late_is_not_valid) {
   options.repetitions = 1;
   options.queues = {queue_kind::shared};
   EXPECT_EQ(compare(options).valid_repetitions(), 1u);
-  options.lag_limit = 0;
+  options.limits.lag = 0;
   EXPECT_EQ(compare(options).valid_repetitions(), 0u);
 }
 
@@ -116,6 +116,19 @@ TEST(comparison, the_ideal_is_simulated_on_the_trace_and_what_was_used) {
   EXPECT_EQ(latency.max(), 32ns);
 }
 
+struct seconds_of_work {
+  double asked = 0, used = 0;
+};
+
+seconds_of_work sum_of(const std::vector<request_record>& records) {
+  seconds_of_work sum;
+  for (const auto& each : records) {
+    sum.asked += std::chrono::duration<double>{each.asked}.count();
+    sum.used += std::chrono::duration<double>{each.used}.count();
+  }
+  return sum;
+}
+
 /// Two queues, `count` repetitions in which everything takes as long as `latency` says, the ideal 1 ms.
 comparison made_up(unsigned count, const std::function<nanoseconds(queue_kind, unsigned)>& latency) {
   comparison made{.options = small(), .runs = {}};
@@ -128,7 +141,9 @@ comparison made_up(unsigned count, const std::function<nanoseconds(queue_kind, u
         run.result.latency.add(latency(queue, repetition));
       }
       run.result.counts = {.sent = 100, .answered = 100};
-      run.result.measured = 1s;
+      run.result.measured = run.result.planned = 1s;
+      run.asked_load = 0.5;
+      run.real_load = 0.52;
       made.runs.push_back({queue, repetition, std::move(run)});
     }
   }
@@ -143,24 +158,116 @@ TEST(comparison, figures_are_medians_of_the_repetitions) {
   EXPECT_DOUBLE_EQ(figure.lowest, 0.003);
   EXPECT_DOUBLE_EQ(figure.median, 0.004);
   EXPECT_DOUBLE_EQ(figure.highest, 0.005);
-  EXPECT_EQ(to_sentence(compared),
-            "With 2 workers at 50% load, 99 of 100 requests were answered within 2.00 ms by shared (2.00 times the "
-            "ideal queue's) and within 4.00 ms by sharded (2.00 times as long).");
+  EXPECT_EQ(
+      to_sentence(compared),
+      "With 2 workers at 50% load (52% really offered), 99 of 100 requests were answered within 2.00 ms by shared "
+      "(2.00 times the ideal queue's) and within 4.00 ms by sharded (2.00 times as long).");
   EXPECT_EQ(compared.latencies(queue_kind::sharded).count(), 300u);
   EXPECT_THAT(to_table(compared), AllOf(HasSubstr("p99/ideal"), HasSubstr("\nideal "), HasSubstr("\nshared "),
-                                        HasSubstr("\n  lowest "), HasSubstr("5.00 ms")));
+                                        HasSubstr("\n  lowest "), HasSubstr("5.00 ms"), HasSubstr("load offered"),
+                                        HasSubstr("52%"), HasSubstr("load asked for: 50%")));
 }
 
 TEST(comparison, repetitions_that_are_not_valid_are_left_out_whole) {
   auto compared = made_up(3, [](queue_kind, unsigned repetition) { return (repetition + 1) * 1ms; });
-  compared.runs[1].work.valid = false;  // the sharded one of the first repetition
+  compared.runs[1].work.found = flaw::late;  // the sharded one of the first repetition
   EXPECT_EQ(compared.valid_repetitions(), 2u);
   EXPECT_TRUE(compared.valid());
   const auto p50 = [](const work_run& run) { return run.latency(50); };
   EXPECT_DOUBLE_EQ(compared.figure(queue_kind::shared, p50).lowest, 0.002);
-  compared.runs[2].work.valid = false;
+  compared.runs[2].work.found = flaw::other_load;
   EXPECT_FALSE(compared.valid());  // then all is shown, for what it is worth
   EXPECT_DOUBLE_EQ(compared.figure(queue_kind::shared, p50).lowest, 0.001);
+}
+
+TEST(comparison, a_repetition_whose_load_exceeds_the_one_asked_for_by_more_than_a_tenth_is_left_out) {
+  auto compared = made_up(4, [](queue_kind, unsigned) { return 1ms; });
+  compared.options.limits = {};
+  compared.runs[0].work.real_load = 0.549;
+  compared.runs[3].work.real_load = 0.551;  // of one queue, in the second repetition
+  compared.runs[4].work.real_load = 0.1;    // less is no harm here; see work_run
+  EXPECT_EQ(compared.flaw_in(0), flaw::none);
+  EXPECT_EQ(compared.flaw_in(1), flaw::other_load);
+  EXPECT_EQ(compared.flaw_in(2), flaw::none);
+  EXPECT_EQ(compared.valid_repetitions(), 3u);
+  EXPECT_TRUE(compared.valid());
+  EXPECT_EQ(left_out(compared), "in 1 the load really offered was another than asked for");
+}
+
+TEST(comparison, with_too_few_valid_repetitions_it_says_what_was_seen_and_what_to_do) {
+  auto compared = made_up(3, [](queue_kind, unsigned) { return 1ms; });
+  compared.options.limits = {};
+  for (const std::size_t run : {0u, 2u, 4u}) compared.runs[run].work.real_load = 1.7;
+  EXPECT_FALSE(compared.valid());
+  EXPECT_THAT(invalidity(compared),
+              AllOf(HasSubstr("0 of 3 repetitions are valid, and 3 were wanted"),
+                    HasSubstr("in 3 the load really offered was another than asked for"),
+                    HasSubstr("up to 170% (asked for: 50%)"), HasSubstr("Quiet the machine, lower --load")));
+}
+
+TEST(comparison, as_many_repetitions_are_made_as_are_needed_within_a_time) {
+  struct {
+    unsigned made, valid, wanted;
+    nanoseconds elapsed;
+    next_step expected;
+  } const cases[] = {
+      {0, 0, 5, 0s, next_step::another},   {4, 4, 5, 24s, next_step::another},
+      {5, 5, 5, 30s, next_step::enough},   {5, 4, 5, 30s, next_step::another},  // one in its place
+      {6, 5, 5, 36s, next_step::enough},   {5, 0, 5, 30s, next_step::too_few},  // hopeless
+      {4, 0, 5, 300s, next_step::another},  // as many as were wanted are always made
+      {5, 1, 5, 30s, next_step::another},  {15, 2, 5, 90s, next_step::too_few},  // out of time
+      {15, 3, 5, 90s, next_step::enough},   // out of time, but most of those wanted
+      {14, 2, 5, 84s, next_step::another},  // ends at 90 s
+      {14, 2, 5, 85s, next_step::too_few},  // would not
+      {1, 0, 1, 6s, next_step::too_few},   {1, 1, 1, 6s, next_step::enough},
+  };
+  for (const auto& each : cases) {
+    EXPECT_EQ(step_after(each.made, each.valid, each.wanted, each.elapsed, 90s), each.expected)
+        << each.made << " made, " << each.valid << " valid of " << each.wanted << " after " << each.elapsed / 1s
+        << " s";
+  }
+  EXPECT_FALSE(is_result(0, 1));
+  EXPECT_FALSE(is_result(2, 5));
+  EXPECT_TRUE(is_result(3, 5));
+  EXPECT_TRUE(is_result(1, 2));
+}
+
+TEST(comparison, repetitions_that_are_not_valid_are_made_again_until_time_is_up) {
+  auto options = small();
+  options.run.plan.length = 100ms;
+  options.limits.lag = 1e-9;  // no repetition is valid
+  EXPECT_EQ(compare(options).repetitions(), 2u);
+  EXPECT_EQ(longest_of(options), 3 * 2 * 2 * 150ms);
+}
+
+TEST(work_run, the_load_really_offered_counts_the_time_that_services_really_took) {
+  auto options = small();
+  options.server.workers = 4;
+  options.run.plan.service = service_times::parse("constant:2ms");
+  work_server server{options.server};
+  auto wanted = work_of(options);
+  wanted.run.target = server.local();
+  wanted.workers = 8;  // so many are said to share the load, so each of the four has twice of it
+  const auto run = run_work(wanted, [] { return std::uint64_t{0}; });
+  seconds_of_work sum = sum_of(run.result.records);
+  const auto& last = run.result.records.back();
+  EXPECT_NEAR(run.asked_load, sum.asked / 8 / std::chrono::duration<double>{last.intended}.count(), 1e-9);
+  EXPECT_NEAR(run.real_load, sum.used / 8 / std::chrono::duration<double>{last.intended + last.lag}.count(), 1e-6);
+  EXPECT_GE(run.real_load, run.asked_load * 0.99);
+}
+
+TEST(work_run, is_not_valid_if_services_took_longer_than_asked_for_by_more_than_a_tenth) {
+  auto run = made_up(1, [](queue_kind, unsigned) { return 1ms; }).runs.front().work;
+  run.asked_load = 0.7;
+  run.real_load = 0.769;
+  EXPECT_EQ(flaw_of(run, {}), flaw::none);
+  run.real_load = 0.771;
+  EXPECT_EQ(flaw_of(run, {}), flaw::other_load);
+  EXPECT_EQ(flaw_of(run, {.offered = 0.2}), flaw::none);
+  run.real_load = 0.629;
+  EXPECT_EQ(flaw_of(run, {}), flaw::other_load);
+  run.result.gave_up = true;
+  EXPECT_EQ(flaw_of(run, {}), flaw::gave_up);
 }
 
 TEST(comparison, a_queue_that_lost_too_much_has_no_percentile) {

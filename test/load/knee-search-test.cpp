@@ -49,4 +49,26 @@ TEST(knee_search, the_limit_of_the_load_is_not_taken_for_the_targets) {
   EXPECT_LT(found.good, 10'000);
 }
 
+TEST(knee_search, an_interrupt_or_a_target_that_goes_away_invents_no_bound) {
+  for (const verdict end : {verdict::interrupted, verdict::target_gone}) {
+    for (int at = 1; at <= 12; ++at) {
+      int calls = 0;
+      double best = 0;
+      const knee found = find_knee({.first_rate = 1000}, [&](double rate) {
+        if (++calls == at) return end;
+        const verdict seen = up_to(5000, rate);
+        if (seen == verdict::good) best = rate;
+        return seen;
+      });
+      if (calls < at) continue;  // the search was over before
+      EXPECT_EQ(calls, at);
+      EXPECT_TRUE(found.cut_short);
+      EXPECT_EQ(found.good, best);
+      EXPECT_TRUE(found.bad == 0 || found.bad > 5000) << found.bad;
+      EXPECT_FALSE(found.invalid);
+    }
+  }
+  EXPECT_FALSE(find_knee({}, [](double rate) { return up_to(5000, rate); }).cut_short);
+}
+
 }  // namespace

@@ -11,12 +11,15 @@
 #include "load/plan/random_payload.hpp"
 #include "load/plan/work_requests.hpp"
 #include "load/report/text_report.hpp"
+#include "load/run/knee_search.hpp"
+#include "load/run/validity.hpp"
 #include "support/mangling_server.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
 using namespace udppump::load;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 /// Short runs whose answers have time to come, however busy the machine is.
@@ -97,6 +100,7 @@ TEST(load_run, dns_answers_are_matched_by_id_whatever_the_network_does) {
   std::istringstream lines{"www.example.com A\nwww.example.com AAAA\n"};
   const auto result = run_load(options, dns_queries{lines, "queries", 65'000});  // their ids go round
   expect_told_apart(result, server);
+  EXPECT_EQ(result.counts.codes[0], result.counts.answered + result.counts.late);  // each once
 }
 
 TEST(load_run, bytes_of_answers_are_those_that_came_and_not_only_those_that_were_read) {
@@ -313,6 +317,9 @@ TEST(load_run, answers_that_find_its_own_sockets_full_are_noticed) {
   pump.request_stop();
   EXPECT_GT(result.receive_drops, 0u);
   EXPECT_EQ(result.counts.lost, result.counts.sent);
+  EXPECT_EQ(flaw_of(result, {.lag = 1000, .offered = 1000}), flaw::own_drops);
+  EXPECT_THAT(invalidity(result, {}), AllOf(HasSubstr("own sockets"), HasSubstr("raise --flows")));
+  EXPECT_EQ(judge(result, 1h, {.lag = 1000, .offered = 1000}), verdict::invalid);  // never the target's limit
 }
 
 TEST(load_run, a_rate_that_nobody_can_send_is_given_up) {
@@ -325,7 +332,7 @@ TEST(load_run, a_rate_that_nobody_can_send_is_given_up) {
   const auto result = run_load(options, work_requests{1});
   EXPECT_TRUE(result.gave_up);
   EXPECT_LT(result.measured, 60s);
-  EXPECT_THAT(invalidity(result, 1000), HasSubstr("gave up"));
+  EXPECT_THAT(invalidity(result, {.lag = 1000}), HasSubstr("gave up"));
 }
 
 TEST(load_run, the_lag_is_a_share_of_what_was_measured) {
@@ -335,9 +342,111 @@ TEST(load_run, the_lag_is_a_share_of_what_was_measured) {
     result.latency.add(i < 98 ? 1000ns : 2000ns);
     result.lag.add(i < 98 ? 0ns : 500ns);
   }
+  result.counts = {.sent = 100, .answered = 100};
+  result.measured = result.planned = 1s;
   EXPECT_EQ(result.lag_share(), 0.25);  // of the 99th percentiles
-  EXPECT_EQ(invalidity(result, 0.25), "");
-  EXPECT_THAT(invalidity(result, 0.2), HasSubstr("25% of the latency's"));
+  EXPECT_EQ(invalidity(result, {.lag = 0.25}), "");
+  EXPECT_THAT(invalidity(result, {.lag = 0.2}), HasSubstr("25% of the latency's"));
+}
+
+/// A run of 100 requests in a second, as it should be.
+load_result made_up() {
+  load_result result;
+  for (int i = 0; i < 100; ++i) {
+    result.latency.add(2ms);
+    result.lag.add(10us);
+  }
+  result.counts = {.sent = 100, .answered = 100};
+  result.measured = result.planned = 1s;
+  return result;
+}
+
+TEST(validity, each_flaw_is_named_and_none_is_taken_for_another) {
+  const validity_limits limits;
+  EXPECT_EQ(flaw_of(made_up(), limits), flaw::none);
+  EXPECT_EQ(invalidity(made_up(), limits), "");
+  const auto expect = [&](flaw expected, const char* text, const std::function<void(load_result&)>& spoil) {
+    auto result = made_up();
+    spoil(result);
+    EXPECT_EQ(flaw_of(result, limits), expected) << text;
+    EXPECT_THAT(invalidity(result, limits), HasSubstr(text));
+    EXPECT_FALSE(to_string(expected).empty());
+  };
+  expect(flaw::nothing_sent, "no request was due", [](load_result& run) { run.counts = {}; });
+  expect(flaw::gave_up, "gave up; lower --rate", [](load_result& run) { run.gave_up = true; });
+  expect(flaw::own_drops, "1 answers were dropped", [](load_result& run) { run.receive_drops = 1; });
+  expect(flaw::ids_used_up, "raise --flows", [](load_result& run) { run.counts.reused = 1; });
+  expect(flaw::late, "requests left late", [](load_result& run) {
+    for (int i = 0; i < 100; ++i) run.lag.add(1ms);
+  });
+  expect(flaw::other_rate, "89.0 requests a second were really offered, of 100 asked for",
+         [](load_result& run) { run.counts = {.sent = 89, .unsent = 11, .answered = 89}; });
+  expect(flaw::other_rate, "83.3 requests a second", [](load_result& run) { run.measured = 1200ms; });
+}
+
+TEST(validity, a_tenth_less_or_more_is_as_asked) {
+  EXPECT_TRUE(is_as_asked(1, 1, 0));
+  EXPECT_TRUE(is_as_asked(0.7, 0.7699, 0.1));
+  EXPECT_FALSE(is_as_asked(0.7, 0.7701, 0.1));
+  EXPECT_TRUE(is_as_asked(1000, 901, 0.1));
+  EXPECT_FALSE(is_as_asked(1000, 899, 0.1));
+}
+
+TEST(validity, a_step_of_a_ramp_is_judged_by_its_target_only_if_its_load_was_offered) {
+  const validity_limits limits;
+  const auto judged = [&](nanoseconds slo, const std::function<void(load_result&)>& spoil) {
+    auto result = made_up();
+    spoil(result);
+    return judge(result, slo, limits);
+  };
+  const auto late = [](load_result& run) {
+    for (int i = 0; i < 100; ++i) run.lag.add(1ms);
+  };
+  EXPECT_EQ(judged(10ms, [](load_result&) {}), verdict::good);
+  EXPECT_EQ(judged(1ms, [](load_result&) {}), verdict::bad);
+  EXPECT_EQ(judged(10ms, late), verdict::good);  // lateness makes latencies longer, never shorter
+  EXPECT_EQ(judged(1ms, late), verdict::invalid);
+  for (const nanoseconds slo : {1ms, 10ms}) {
+    EXPECT_EQ(judged(slo, [](load_result& run) { run.receive_drops = 1; }), verdict::invalid);
+    EXPECT_EQ(judged(slo, [](load_result& run) { run.gave_up = true; }), verdict::invalid);
+    EXPECT_EQ(judged(slo, [](load_result& run) { run.measured = 2s; }), verdict::invalid);
+    EXPECT_EQ(judged(slo, [&](load_result& run) { late(run), run.measured = 2s; }), verdict::invalid);
+    EXPECT_EQ(judged(slo, [](load_result& run) { run.counts = {}; }), verdict::invalid);
+    EXPECT_EQ(judged(slo, [](load_result& run) { run.interrupted = true; }), verdict::interrupted);
+    EXPECT_EQ(judged(slo, [](load_result& run) { run.icmp_errors = 1; }), verdict::target_gone);
+  }
+}
+
+TEST(load_run, the_rate_really_offered_is_that_of_what_was_sent) {
+  const mangling_server server{{}};
+  auto options = to(server.local());
+  options.warmup = 100ms;
+  const auto result = run_load(options, work_requests{1});
+  EXPECT_EQ(result.planned, 400ms);
+  EXPECT_DOUBLE_EQ(result.asked_rate(), static_cast<double>(result.counts.sent) / 0.4);
+  EXPECT_LE(result.offered_rate(), result.asked_rate());
+  EXPECT_GT(result.offered_rate(), 0);
+}
+
+TEST(text_report, says_what_dns_servers_answered_and_that_a_run_was_interrupted) {
+  auto result = made_up();
+  EXPECT_THAT(to_text(result), ::testing::Not(HasSubstr("response codes")));
+  EXPECT_THAT(to_text(result), ::testing::Not(HasSubstr("interrupted")));
+  result.counts.codes[0] = 60;
+  result.counts.codes[3] = 40;
+  EXPECT_EQ(response_codes(result.counts), "NOERROR 60, NXDOMAIN 40");
+  EXPECT_EQ(doubtful_answers(result.counts), "");
+  result.counts.codes[3] = 10;
+  result.counts.codes[2] = 20;
+  result.counts.codes[5] = 9;
+  result.counts.codes[15] = 1;
+  result.counts.truncated = 3;
+  result.interrupted = true;
+  EXPECT_THAT(
+      to_text(result),
+      AllOf(HasSubstr("response codes: NOERROR 60, SERVFAIL 20, NXDOMAIN 10, REFUSED 9, RCODE15 1; truncated 3"),
+            HasSubstr("30 of 100 answers are neither NOERROR nor NXDOMAIN"),
+            HasSubstr("3 of 100 answers are truncated"), HasSubstr("interrupted after 1.00 s")));
 }
 
 }  // namespace

@@ -138,6 +138,7 @@ TEST(quantity, what_is_refused_is_quoted_with_what_was_expected) {
     return "";
   };
   EXPECT_EQ(refusal([] { parse_count("9", 1, 8); }), "\"9\" is no whole number from 1 to 8");
+  EXPECT_EQ(refusal([] { parse_count("1\n\xff", 1, 8); }), "\"1\\x0a\\xff\" is no whole number from 1 to 8");
   EXPECT_EQ(refusal([] { parse_size("1.5M"); }), "\"1.5M\" is no size: bytes, such as 65536, 256K or 4M");
   EXPECT_EQ(refusal([] { parse_rate("2000M"); }), "\"2000M\" is too much: at most 1000M a second");
   EXPECT_EQ(refusal([] { parse_duration("1000000h"); }), "\"1000000h\" is no time: at most 28 years");

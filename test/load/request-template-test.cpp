@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -148,7 +149,7 @@ TEST_F(request_templates, base64_is_that_of_the_rfc) {
   EXPECT_EQ(text("Zm9vYg=="), "foob");
   EXPECT_EQ(text("Zm9vYmE="), "fooba");
   EXPECT_EQ(text("Zm9vYmFy"), "foobar");
-  for (const auto* wrong : {"Zg", "Zg=", "Z===", "====", "Zm9v Zm9v", "Zg==Zg==", "Z*=="})
+  for (const auto* wrong : {"Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zm9v Zm9v", "Zg==Zg==", "Z*=="})
     EXPECT_EQ(text(wrong), "none") << wrong;
 }
 
@@ -184,6 +185,66 @@ TEST_F(request_templates, dns_answers_are_matched_by_id_even_where_it_wraps) {
     ASSERT_TRUE(answer);
     EXPECT_EQ(answer->sequence, sequence & 0xffff);
   }
+}
+
+TEST_F(request_templates, a_dns_answer_tells_its_code_and_whether_it_was_cut) {
+  std::istringstream lines{"example.com A\n"};
+  const dns_queries requests{lines, "queries", 0};
+  std::string answer = make(requests, 0);
+  answer[2] = static_cast<char>(0x81);
+  answer[3] = static_cast<char>(0xf3);  // NXDOMAIN; the upper half of the byte is something else
+  const auto whole = requests.read(bytes(answer));
+  ASSERT_TRUE(whole && whole->dns);
+  EXPECT_EQ(whole->dns->code, 3);
+  EXPECT_FALSE(whole->dns->truncated);
+  answer[2] = static_cast<char>(0x83);
+  EXPECT_TRUE(requests.read(bytes(answer))->dns->truncated);
+}
+
+TEST_F(request_templates, files_of_any_system_are_read_and_what_is_no_text_is_refused) {
+  const auto read_dns = [](const std::string& text) {
+    return refusal([&] {
+      std::istringstream lines{text};
+      dns_queries(lines, "in", 0);
+    });
+  };
+  const auto read_hex = [](const std::string& text) {
+    return refusal([&] {
+      std::istringstream lines{text};
+      payload_lines(lines, "in", payload_encoding::hex);
+    });
+  };
+  using namespace std::string_literals;
+  // As it is, with CR LF, with blanks and without an end on the last line.
+  for (const auto& text : {"a.b A\nc.d A\n"s, "a.b A\r\nc.d A\r\n"s, "\ta.b \t A \r\n\r\n \r\nc.d A"s}) {
+    std::istringstream lines{text};
+    const dns_queries requests{lines, "in", 0};
+    EXPECT_EQ(make(requests, 0, 0).substr(12), "\1a\1b\0\0\1\0\1"s);
+    EXPECT_EQ(make(requests, 0, 1).substr(12), "\1c\1d\0\0\1\0\1"s);
+    EXPECT_EQ(make(requests, 0, 2), make(requests, 0, 0));
+  }
+  EXPECT_EQ(read_hex("00\r\n \t\r\n01"), "");
+  EXPECT_EQ(read_dns("# \xe9, in Latin 1\na.b A\n"), "");
+  struct {
+    std::string text, why;
+  } const refused[] = {
+      {"\xef\xbb\xbf"s, "in:1: it begins with a byte-order mark; save the file as UTF-8 without one"},
+      {"\0"s, "in:1: byte 0x00 in it; is it a text file"},
+      {"# fine\n# not\x1b"s, "in:2: byte 0x1b in it"},
+      {"# one line\r# of an old system\r", "in:1: byte 0x0d in it"},
+      {"#\x7f"s, "in:1: byte 0x7f in it"},
+      {std::string(2 << 20, '0'), "in:1: the line is too long: at most a mebibyte"},
+  };
+  for (const auto& [text, why] : refused) {
+    EXPECT_THAT(read_dns(text + "a.b A\n"), ::testing::StartsWith(why));
+    EXPECT_THAT(read_hex(text + "00\n"), ::testing::StartsWith(why));
+  }
+  EXPECT_THAT(read_dns("\xff\xfe"
+                       "a\0.\0b\0 \0A\0\n\0"s),
+              ::testing::StartsWith("in:1: byte 0x00"));  // UTF-16
+  EXPECT_THAT(read_dns("\xc3\xa9.com A\n"),
+              ::testing::HasSubstr("is not ASCII; write \\DDD, or an international name"));
+  EXPECT_THAT(read_dns("\xef\xbb\xbf"), ::testing::HasSubstr("byte-order mark"));
 }
 
 TEST_F(request_templates, what_is_no_query_is_refused_by_file_and_line) {

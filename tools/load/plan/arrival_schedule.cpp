@@ -5,6 +5,8 @@
 #include <charconv>
 #include <stdexcept>
 
+#include "load/plan/quantity.hpp"
+
 namespace udppump::load {
 
 arrival_pattern arrival_pattern::parse(std::string_view text) {
@@ -20,7 +22,7 @@ arrival_pattern arrival_pattern::parse(std::string_view text) {
     }
   }
   throw std::invalid_argument{
-      fmt::format("\"{}\" is no pattern of arrivals; there are poisson, constant and bursts:N", text)};
+      fmt::format("{} is no pattern of arrivals; there are poisson, constant and bursts:N", quoted(text))};
 }
 
 std::string arrival_pattern::to_string() const {

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <istream>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+
+#include "load/plan/input_file.hpp"
+#include "load/plan/quantity.hpp"
 
 namespace udppump::load {
 namespace {
@@ -36,7 +38,7 @@ unsigned type_number(std::string text) {
     const auto [end, error] = std::from_chars(text.data() + 4, last, number);
     if (error == std::errc{} && end == last) return number;
   }
-  throw std::invalid_argument{fmt::format("\"{}\" is no type; a number is written like TYPE65", text)};
+  throw std::invalid_argument{fmt::format("{} is no type; a number is written like TYPE65", quoted(text))};
 }
 
 /// RFC 1035: labels of 1 to 63 bytes, 255 in all; \DDD and \X as in its section 5.1.
@@ -48,13 +50,18 @@ bytes wire_name(std::string_view text) {
     name.push_back({});
     while (!text.empty() && text.front() != '.') {
       unsigned value = static_cast<unsigned char>(text.front());
+      if (value > 0x7e) {
+        throw std::invalid_argument{
+            "a byte of the name is not ASCII; write \\DDD, or an international name in Punycode"};
+      }
       std::size_t used = 1;
       if (text.front() == '\\') {
         const std::string_view rest = text.substr(1);
         const auto [end, error] =
             std::from_chars(rest.data(), rest.data() + std::min<std::size_t>(3, rest.size()), value);
         const bool number = error == std::errc{} && end == rest.data() + 3;
-        if (rest.empty() || (number && value > 255)) throw std::invalid_argument{"a backslash with nothing to escape"};
+        if (rest.empty()) throw std::invalid_argument{"a backslash with nothing to escape"};
+        if (number && value > 255) throw std::invalid_argument{"\\DDD is a byte, 000 to 255"};
         if (!number) value = static_cast<unsigned char>(rest.front());
         used = number ? 4 : 2;
       }
@@ -84,9 +91,9 @@ bytes query(std::string_view name, const std::string& type) {
 
 dns_queries::dns_queries(std::istream& from, std::string_view name, std::uint32_t tag)
     : first_id_{static_cast<std::uint16_t>(tag)} {
-  std::string line;
-  for (std::size_t number = 1; std::getline(from, line); ++number) {
-    std::istringstream words{line};
+  input_lines lines{from, name};
+  while (const auto line = lines.next()) {
+    std::istringstream words{std::string{*line}};
     std::string owner;
     std::string type;
     std::string rest;
@@ -97,8 +104,7 @@ dns_queries::dns_queries(std::istream& from, std::string_view name, std::uint32_
         throw std::invalid_argument{"more than a name and a type"};
       queries_.push_back(query(owner, type));
     } catch (const std::invalid_argument& why) {
-      throw std::invalid_argument{
-          fmt::format("{}:{}: {}; expected a line like \"example.com AAAA\"", name, number, why.what())};
+      lines.refuse(fmt::format("{}; expected a line like \"example.com AAAA\"", why.what()));
     }
   }
   if (queries_.empty()) throw std::invalid_argument{fmt::format("{}: there is no query in it", name)};
@@ -119,7 +125,9 @@ std::optional<request_template::answer> dns_queries::read(bytes_view head) const
   if (head.size() < header_size || (head[2] & is_response) == std::byte{0}) return {};
   const auto id =
       static_cast<std::uint16_t>(std::to_integer<unsigned>(head[0]) << 8 | std::to_integer<unsigned>(head[1]));
-  return answer{.sequence = static_cast<std::uint16_t>(id - first_id_)};
+  const dns_verdict verdict{.code = std::to_integer<std::uint8_t>(head[3] & std::byte{0x0f}),
+                            .truncated = (head[2] & std::byte{0x02}) != std::byte{0}};
+  return answer{.sequence = static_cast<std::uint16_t>(id - first_id_), .dns = verdict};
 }
 
 }  // namespace udppump::load

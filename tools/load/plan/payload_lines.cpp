@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <istream>
 #include <stdexcept>
+
+#include "load/plan/input_file.hpp"
 
 namespace udppump::load {
 namespace {
@@ -50,7 +51,10 @@ std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
     for (const int shift : {16, 8, 0}) bytes.push_back(static_cast<std::byte>(bits >> shift));
     bits = 0;
   }
-  for (std::size_t filled = 0; filled < padding; ++filled) bytes.pop_back();
+  for (std::size_t filled = 0; filled < padding; ++filled) {
+    if (bytes.back() != std::byte{0}) return {};  // bits that belong to no byte (RFC 4648, section 3.5)
+    bytes.pop_back();
+  }
   return bytes;
 }
 
@@ -61,19 +65,17 @@ std::optional<std::vector<std::byte>> decode(std::string_view text, payload_enco
 }
 
 payload_lines::payload_lines(std::istream& from, std::string_view name, payload_encoding encoding) {
-  std::string line;
-  for (std::size_t number = 1; std::getline(from, line); ++number) {
-    if (line.ends_with('\r')) line.pop_back();
-    if (line.empty() || line.starts_with('#')) continue;
-    auto payload = decode(line, encoding);
+  input_lines lines{from, name};
+  while (const auto line = lines.next()) {
+    if (line->find_first_not_of(" \t") == std::string_view::npos || line->starts_with('#')) continue;
+    auto payload = decode(*line, encoding);
     if (!payload) {
-      throw std::invalid_argument{
-          fmt::format("{}:{}: not {}; --encoding says how payloads are written, hex or base64", name, number,
-                      encoding == payload_encoding::hex ? "hexadecimal digits in pairs" : "base64 with its padding")};
+      lines.refuse(
+          fmt::format("not {}; --encoding says how payloads are written, hex or base64",
+                      encoding == payload_encoding::hex ? "hexadecimal digits in pairs" : "base64 with its padding"));
     }
     if (payload->size() > largest_payload) {
-      throw std::invalid_argument{fmt::format("{}:{}: {} bytes, but a datagram has at most {}", name, number,
-                                              payload->size(), largest_payload)};
+      lines.refuse(fmt::format("{} bytes, but a datagram has at most {}", payload->size(), largest_payload));
     }
     payloads_.push_back(std::move(*payload));
   }

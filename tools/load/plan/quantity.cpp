@@ -41,15 +41,15 @@ Number whole_number(std::string_view text, Number least, Number most) {
   Number number{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error == std::errc{} && end == text.data() + text.size() && number >= least && number <= most) return number;
-  throw std::invalid_argument{fmt::format("\"{}\" is no whole number from {} to {}", text, least, most)};
+  throw std::invalid_argument{fmt::format("{} is no whole number from {} to {}", quoted(text), least, most)};
 }
 
 nanoseconds to_duration(std::optional<double> value, std::string_view text) {
   if (!value) {
-    throw std::invalid_argument{fmt::format("\"{}\" is no time; write it like 250us, 1.5ms, 10s or 2min", text)};
+    throw std::invalid_argument{fmt::format("{} is no time; write it like 250us, 1.5ms, 10s or 2min", quoted(text))};
   }
   constexpr double longest = 9e17;  // twice this still fits nanoseconds
-  if (*value > longest) throw std::invalid_argument{fmt::format("\"{}\" is no time: at most 28 years", text)};
+  if (*value > longest) throw std::invalid_argument{fmt::format("{} is no time: at most 28 years", quoted(text))};
   return nanoseconds{std::llround(*value)};
 }
 
@@ -66,26 +66,28 @@ nanoseconds parse_duration_in(nanoseconds unit_of_numbers, std::string_view text
 double parse_rate(std::string_view text) {
   const auto value = read(text, rates);
   if (!value || *value <= 0) {
-    throw std::invalid_argument{fmt::format("\"{}\" is no rate; write requests a second like 500, 10k or 1.2M", text)};
+    throw std::invalid_argument{
+        fmt::format("{} is no rate; write requests a second like 500, 10k or 1.2M", quoted(text))};
   }
   constexpr double highest = 1e9;  // the plan counts nanoseconds
-  if (*value > highest) throw std::invalid_argument{fmt::format("\"{}\" is too much: at most 1000M a second", text)};
+  if (*value > highest)
+    throw std::invalid_argument{fmt::format("{} is too much: at most 1000M a second", quoted(text))};
   return *value;
 }
 
 double parse_share(std::string_view text) {
   const auto value = read(text, shares);
   if (!value || *value <= 0) {
-    throw std::invalid_argument{fmt::format("\"{}\" is no share; write it like 70% or 0.7", text)};
+    throw std::invalid_argument{fmt::format("{} is no share; write it like 70% or 0.7", quoted(text))};
   }
   constexpr double largest = 1e6;
-  if (*value > largest) throw std::invalid_argument{fmt::format("\"{}\" is too much: at most 1000000", text)};
+  if (*value > largest) throw std::invalid_argument{fmt::format("{} is too much: at most 1000000", quoted(text))};
   return *value;
 }
 
 std::uint64_t parse_size(std::string_view text) {
   const auto refuse = [&](std::string_view why) {
-    throw std::invalid_argument{fmt::format("\"{}\" is no size: {}", text, why)};
+    throw std::invalid_argument{fmt::format("{} is no size: {}", quoted(text), why)};
   };
   constexpr std::string_view expected = "bytes, such as 65536, 256K or 4M";
   std::uint64_t number = 0;
@@ -115,6 +117,18 @@ std::uint64_t parse_count(std::string_view text, std::uint64_t least, std::uint6
 
 std::int64_t parse_integer(std::string_view text, std::int64_t least, std::int64_t most) {
   return whole_number(text, least, most);
+}
+
+std::string quoted(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char each : text) {
+    if (each >= ' ' && each <= '~') {
+      quoted += each;
+    } else {
+      quoted += fmt::format("\\x{:02x}", static_cast<unsigned char>(each));
+    }
+  }
+  return quoted + '"';
 }
 
 std::string format_duration(nanoseconds value) {

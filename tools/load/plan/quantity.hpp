@@ -26,6 +26,9 @@ std::uint64_t parse_count(std::string_view text, std::uint64_t least, std::uint6
 /// The same, which may be negative.
 std::int64_t parse_integer(std::string_view text, std::int64_t least, std::int64_t most);
 
+/// A text in quotes, as an error quotes it: on one line, and what is not printable ASCII as \\xNN.
+std::string quoted(std::string_view text);
+
 /// Three significant digits and the unit that fits: "1.04 ms", "87.0 us", "12.3 s"; "lost" for `unanswered`.
 std::string format_duration(nanoseconds value);
 /// Three significant digits: "1.04", "31.2", "417"; "-" for what is not a number, "inf" for infinity.

@@ -17,6 +17,13 @@ inline constexpr std::size_t largest_payload = 65'507;
 /// As much of an answer as any template reads.
 inline constexpr std::size_t answer_head_size = 64;
 
+/// Of the header of a DNS message (RFC 1035, section 4.1.1): RCODE and TC.
+struct dns_verdict {
+  std::uint8_t code = 0;
+  bool truncated = false;
+};
+inline constexpr std::size_t dns_codes = 16;
+
 /// How the requests of a run look, and how their answers are told apart. Requests are numbered within their flow (their
 /// sequence); where the protocol has an id, it carries that number, and an answer gives it back.
 ///
@@ -39,6 +46,8 @@ class request_template {
     std::uint64_t sequence = 0;
     /// What a server under test tells.
     std::optional<work_answer> work = {};
+    /// What a DNS server tells.
+    std::optional<dns_verdict> dns = {};
   };
   /// Nothing where the bytes answer no request of this run. `head`: the first answer_head_size bytes of what came.
   virtual std::optional<answer> read(bytes_view head) const noexcept = 0;

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
 #include "load/plan/quantity.hpp"
+#include "load/plan/work_message.hpp"
 
 namespace udppump::load {
 namespace {
@@ -18,6 +20,7 @@ service_times parse_bimodal(std::string_view text) {
   const auto first = text.find(',');
   if (first == std::string_view::npos) {
     const nanoseconds mean = parse_duration(text);
+    if (mean > longest_work) return {.kind = service_kind::bimodal, .mean = mean};  // scaled, it might not fit
     return {service_kind::bimodal, mean, scaled(mean, 0.5), scaled(mean, 100.5), 0.005};
   }
   const auto second = text.find(',', first + 1);
@@ -26,8 +29,16 @@ service_times parse_bimodal(std::string_view text) {
   const nanoseconds long_time = parse_duration(text.substr(first + 1, second - first - 1));
   const double share = parse_share(text.substr(second + 1));
   if (share > 1) throw std::invalid_argument{"more than all are long"};
+  if (short_time > long_time) throw std::invalid_argument{"the short time is longer than the long one"};
   return {service_kind::bimodal, scaled(short_time, 1 - share) + scaled(long_time, share), short_time, long_time,
           share};
+}
+
+service_times checked(const service_times& read) {
+  if (std::max(read.mean, read.long_time) > longest_work) {
+    throw std::invalid_argument{fmt::format("a server works {} at most for a request", format_duration(longest_work))};
+  }
+  return read;
 }
 
 }  // namespace
@@ -37,16 +48,16 @@ service_times service_times::parse(std::string_view text) {
   const std::string_view kind = text.substr(0, colon);
   const std::string_view rest = colon == std::string_view::npos ? "" : text.substr(colon + 1);
   try {
-    if (kind == "constant") return {.kind = service_kind::constant, .mean = parse_duration(rest)};
-    if (kind == "exponential") return {.kind = service_kind::exponential, .mean = parse_duration(rest)};
-    if (kind == "bimodal") return parse_bimodal(rest);
+    if (kind == "constant") return checked({.kind = service_kind::constant, .mean = parse_duration(rest)});
+    if (kind == "exponential") return checked({.kind = service_kind::exponential, .mean = parse_duration(rest)});
+    if (kind == "bimodal") return checked(parse_bimodal(rest));
   } catch (const std::invalid_argument& why) {
-    throw std::invalid_argument{fmt::format("service times \"{}\": {}", text, why.what())};
+    throw std::invalid_argument{fmt::format("service times {}: {}", quoted(text), why.what())};
   }
   throw std::invalid_argument{
-      fmt::format("\"{}\" are no service times; write them like constant:1ms, exponential:1ms, bimodal:1ms or "
+      fmt::format("{} are no service times; write them like constant:1ms, exponential:1ms, bimodal:1ms or "
                   "bimodal:500us,100ms,0.5%",
-                  text)};
+                  quoted(text))};
 }
 
 std::string service_times::to_string() const {

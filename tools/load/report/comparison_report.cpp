@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "load/plan/quantity.hpp"
@@ -41,6 +43,8 @@ std::vector<column> columns() {
           percentile("p99.9", 99.9),
           to_ideal("p99/ideal", 99),
           to_ideal("p99.9/ideal", 99.9),
+          {"load offered", [](const work_run& run) { return run.real_load; }, format_percent,
+           [](const work_run& run) { return run.asked_load; }},
           {"switches/datagram", [](const work_run& run) { return run.switches_per_datagram; }, format_number},
           {"answers/s", [](const work_run& run) { return run.goodput(); }, whole},
           {"lost", [](const work_run& run) { return static_cast<double>(run.result.counts.lost); }, whole}};
@@ -58,8 +62,6 @@ std::string colour_of(queue_kind queue) {
   return "#9b7fd1";
 }
 
-std::string percent(double share) { return fmt::format("{:.0f}%", 100 * share); }
-
 std::string queue_names(const std::vector<queue_kind>& queues) {
   std::string names;
   for (const auto queue : queues) names += fmt::format("{}{}", names.empty() ? "" : ", ", to_string(queue));
@@ -74,7 +76,7 @@ std::string method_of(const comparison_options& options) {
       "{} workers that {}, {}; {} load: {:.0f} requests a second from {} flows, {} arrivals\n"
       "{} in turn on the same trace, {} times for {} each; the ideal queue is simulated on that trace\n",
       options.server.workers, options.server.service == service_mode::sleep ? "sleep" : "spin",
-      plan.service.to_string(), percent(options.load), rate_of(options), plan.flows, plan.arrivals.to_string(),
+      plan.service.to_string(), format_percent(options.load), rate_of(options), plan.flows, plan.arrivals.to_string(),
       queue_names(options.queues), options.repetitions, format_duration(plan.length));
 }
 
@@ -105,15 +107,12 @@ std::string to_table(const comparison& compared) {
     side_by_side.add(std::move(highest));
   }
   std::string text = side_by_side.to_string();
-  const auto used = [](const work_run& run) { return run.real_load; };
-  text += fmt::format("load really offered, by the service times used: {}; own lag, p99: {}\n",
-                      percent(compared.figure(first, used).median),
-                      time(compared
-                               .figure(first,
-                                       [](const auto& run) {
-                                         return std::chrono::duration<double>{run.result.lag.percentile(99)}.count();
-                                       })
-                               .median));
+  const auto lag = [](const work_run& run) {
+    return std::chrono::duration<double>{run.result.lag.percentile(99)}.count();
+  };
+  text += fmt::format(
+      "load asked for: {}; offered: how much of the workers' time the requests really took; own lag, p99: {}\n",
+      format_percent(compared.options.load), time(compared.figure(first, lag).median));
   return text;
 }
 
@@ -121,8 +120,10 @@ std::string to_sentence(const comparison& compared) {
   const auto p99 = [](const work_run& run) { return run.latency(99); };
   const auto to_ideal = [](const work_run& run) { return run.ratio_to_ideal(99); };
   const auto& queues = compared.options.queues;
-  std::string sentence = fmt::format("With {} workers at {} load, 99 of 100 requests were answered",
-                                     compared.options.server.workers, percent(compared.options.load));
+  const auto offered = [](const work_run& run) { return run.real_load; };
+  std::string sentence = fmt::format("With {} workers at {} load ({} really offered), 99 of 100 requests were answered",
+                                     compared.options.server.workers, format_percent(compared.options.load),
+                                     format_percent(compared.figure(queues.front(), offered).median));
   const double reference = compared.figure(queues.front(), p99).median;
   for (std::size_t i = 0; i < queues.size(); ++i) {
     const double median = compared.figure(queues[i], p99).median;
@@ -142,14 +143,78 @@ std::string to_sentence(const comparison& compared) {
   return sentence + ".";
 }
 
+std::string left_out(const comparison& compared) {
+  std::map<flaw, unsigned> counts;
+  for (unsigned repetition = 0; repetition < compared.repetitions(); ++repetition) {
+    const flaw found = compared.flaw_in(repetition);
+    if (found != flaw::none) ++counts[found];
+  }
+  std::string text;
+  for (const auto& [found, count] : counts) {
+    text += fmt::format("{}in {} {}", text.empty() ? "" : ", ", count, to_string(found));
+  }
+  return text;
+}
+
+std::string invalidity(const comparison& compared) {
+  const auto offered = [](const work_run& run) { return run.real_load; };
+  const auto lag = [](const work_run& run) { return run.result.lag_share(); };
+  double highest_load = 0, highest_lag = 0;
+  for (const auto queue : compared.options.queues) {
+    highest_load = std::max(highest_load, compared.figure(queue, offered).highest);
+    highest_lag = std::max(highest_lag, compared.figure(queue, lag).highest);
+  }
+  return fmt::format(
+      "{} of {} repetitions are valid, and {} were wanted: {}; the load really offered was up to {} (asked for: {}), "
+      "the p99 of this program's own lag up to {} of the latency's. Quiet the machine, lower --load or --workers, take "
+      "a longer --work, or try --realtime on",
+      compared.valid_repetitions(), compared.repetitions(), compared.options.repetitions, left_out(compared),
+      format_percent(highest_load), format_percent(compared.options.load), format_percent(highest_lag));
+}
+
+std::string to_text(const machine_look& seen) {
+  return fmt::format(
+      "this machine: {} processors, {} of their time stolen, {} used by others; a sleep ends {} late (p99 {}), a "
+      "wake-up takes {} (p99 {})\n",
+      seen.processors, format_percent(seen.stolen), format_percent(seen.others), format_duration(seen.sleep.median),
+      format_duration(seen.sleep.p99), format_duration(seen.wake_up.median), format_duration(seen.wake_up.p99));
+}
+
+std::string to_text(std::span<const trial> trials, const comparison_options& options) {
+  std::string series;
+  for (const auto& each : trials) {
+    const std::string what = each.found == flaw::none ? format_percent(each.real_load / each.asked_load * options.load)
+                                                      : std::string{to_string(each.found)};
+    series += fmt::format("{}{}: {}", series.empty() ? "" : ", ", format_duration(each.service), what);
+  }
+  return series;
+}
+
+nlohmann::json to_json(const machine_look& seen) {
+  const auto late = [](const lateness& each) {
+    return nlohmann::json{{"median_ns", each.median.count()}, {"p99_ns", each.p99.count()}};
+  };
+  nlohmann::json trials = nlohmann::json::array();
+  for (const auto& each : seen.trials) {
+    trials.push_back({{"service_ns", each.service.count()},
+                      {"asked_load", each.asked_load},
+                      {"real_load", each.real_load},
+                      {"flaw", each.found == flaw::none ? nlohmann::json{} : nlohmann::json(to_string(each.found))}});
+  }
+  return {{"processors", seen.processors}, {"stolen", seen.stolen},         {"others", seen.others},
+          {"sleep", late(seen.sleep)},     {"wake_up", late(seen.wake_up)}, {"trials", std::move(trials)}};
+}
+
 nlohmann::json to_json(const comparison& compared) {
   nlohmann::json runs = nlohmann::json::array();
   for (const auto& [queue, repetition, run] : compared.runs) {
     runs.push_back({{"queue", to_string(queue)},
                     {"repetition", repetition},
                     {"seed", compared.options.run.plan.seed + repetition},
-                    {"valid", run.valid},
+                    {"valid", compared.flaw_in(repetition) == flaw::none},
+                    {"flaw", run.valid() ? nlohmann::json{} : nlohmann::json(to_string(run.found))},
                     {"switches_per_datagram", run.switches_per_datagram},
+                    {"asked_load", run.asked_load},
                     {"real_load", run.real_load},
                     {"goodput", run.goodput()},
                     {"ideal", to_json(run.ideal)},
@@ -160,7 +225,10 @@ nlohmann::json to_json(const comparison& compared) {
   return {{"workers", compared.options.server.workers},
           {"load", compared.options.load},
           {"repetitions", compared.options.repetitions},
-          {"lag_limit", compared.options.lag_limit},
+          {"valid_repetitions", compared.valid_repetitions()},
+          {"valid", compared.valid()},
+          {"lag_limit", compared.options.limits.lag},
+          {"offered_limit", compared.options.limits.offered},
           {"warmup_ns", compared.options.run.warmup.count()},
           {"plan", std::move(plan)},
           {"runs", std::move(runs)}};
@@ -180,7 +248,7 @@ void plot(const std::string& path, const comparison& compared) {
   }
   plot(path,
        fmt::format("{} workers, {}, {} load", options.server.workers, options.run.plan.service.to_string(),
-                   percent(options.load)),
+                   format_percent(options.load)),
        curves);
 }
 

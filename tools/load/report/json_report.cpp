@@ -1,5 +1,6 @@
 #include "load/report/json_report.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace udppump::load {
@@ -66,9 +67,16 @@ json to_json(std::span<const request_record> records) {
           {"worker", std::move(worker)}};
 }
 
+std::string to_line(const json& document) {
+  return document.dump(-1, ' ', false, json::error_handler_t::replace) + '\n';
+}
+
 json to_json(const load_result& result) {
   const auto& counts = result.counts;
   json whole{{"measured_ns", result.measured.count()},
+             {"planned_ns", result.planned.count()},
+             {"asked_rate", result.asked_rate()},
+             {"offered_rate", result.offered_rate()},
              {"interrupted", result.interrupted},
              {"gave_up", result.gave_up},
              {"sent", counts.sent},
@@ -78,6 +86,7 @@ json to_json(const load_result& result) {
              {"lost", counts.lost},
              {"duplicates", counts.duplicates},
              {"strange", counts.strange},
+             {"ids_used_again", counts.reused},
              {"receive_drops", result.receive_drops},
              {"icmp_errors", result.icmp_errors},
              {"answer_bytes", result.answer_bytes},
@@ -85,6 +94,10 @@ json to_json(const load_result& result) {
              {"latency", to_json(result.latency, counts.lost + counts.unsent)},
              {"lag", to_json(result.lag)}};
   if (result.used.count() > 0) whole["used"] = to_json(result.used);
+  if (std::ranges::any_of(counts.codes, [](std::uint64_t count) { return count > 0; })) {
+    whole["response_codes"] = counts.codes;  // by number
+    whole["truncated"] = counts.truncated;
+  }
   if (!result.records.empty()) whole["trace"] = to_json(result.records);
   return whole;
 }

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <span>
+#include <string>
 
 #include "load/run/load_run.hpp"
 
@@ -13,7 +14,10 @@ nlohmann::json to_json(const histogram& values, std::uint64_t missing = 0);
 nlohmann::json to_json(const plan_options& plan);
 /// The exact trace, a list for each field; at the same place in each list is the same request.
 nlohmann::json to_json(std::span<const request_record> records);
-/// Counts, histograms, and the records where they were kept.
+/// Counts, histograms, and the records if they were kept.
 nlohmann::json to_json(const load_result& result);
+
+/// A document on one line, with an end. Bytes that are not UTF-8, in a path for example, become U+FFFD.
+std::string to_line(const nlohmann::json& document);
 
 }  // namespace udppump::load

@@ -5,10 +5,16 @@
 
 namespace udppump::load {
 
-/// Sees, before a run is spent on it, that a file can be written; makes it where there is none. Throws
-/// std::system_error with its name. An empty path is no file, which is fine.
+/// Whether a path is this process's standard output: "-", or another name of the file it goes to, such as /dev/stdout.
+/// What else is printed must then go elsewhere. /dev/null is nobody's.
+bool is_standard_output(const std::string& path);
+/// Whether both paths are there and lead to the same file.
+bool is_same_file(const std::string& one, const std::string& other);
+/// Sees, before a run is spent on it, that a file can be written; makes it if there is none. Throws std::system_error
+/// with its name and the cure. An empty path is no file, which is fine.
 void expect_writable(const std::string& path);
-/// Replaces what is in the file. Throws std::system_error with its name where it cannot be written in whole.
+/// Replaces what is in the file; adds to what standard output has. Throws std::system_error with its name if it cannot
+/// be written in whole.
 void write_file(const std::string& path, std::string_view content);
 
 }  // namespace udppump::load

@@ -12,7 +12,13 @@ void answer_ledger::sent(const sent_request& request) {
   const planned_request& plan = request.plan;
   window& flow = flows_[plan.flow];
   forget(flow, plan.intended);
-  if (!in_order() && flow.entries.size() > sequence_mask_) drop_front(flow);  // its id is used again
+  if (!in_order() && flow.entries.size() > sequence_mask_) {  // its id is used again
+    const entry& oldest = flow.entries.front();
+    if (oldest.is == state::open && counts_for(oldest) && plan.intended - oldest.intended <= options_.timeout) {
+      ++counts_.reused;
+    }
+    drop_front(flow);
+  }
   flow.entries.push_back({.index = plan.index, .intended = plan.intended});
   ++open_;
   if (counts_for(flow.entries.back())) ++counts_.sent;
@@ -53,6 +59,10 @@ std::optional<nanoseconds> answer_ledger::came(std::uint32_t flow, const std::op
     ++(latency > options_.timeout ? counts_.late : counts_.answered);
     latencies_.add(latency);
     if (read->work) used_.add(read->work->used);
+    if (read->dns) {
+      ++counts_.codes.at(read->dns->code);
+      if (read->dns->truncated) ++counts_.truncated;
+    }
   }
   if (options_.keep_records) {
     request_record& record = records_[request->index];

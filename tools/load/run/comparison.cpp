@@ -8,10 +8,6 @@ namespace {
 using namespace std::chrono_literals;
 using seconds = std::chrono::duration<double>;
 
-work_run_options work_of(const comparison_options& options) {
-  return {.run = options.run, .workers = options.server.workers, .load = options.load, .lag_limit = options.lag_limit};
-}
-
 compared_run run_one(const comparison_options& options, queue_kind queue, unsigned repetition,
                      const load_watch& watch) {
   work_options server_options = options.server;
@@ -28,6 +24,10 @@ compared_run run_one(const comparison_options& options, queue_kind queue, unsign
 
 }  // namespace
 
+work_run_options work_of(const comparison_options& options) {
+  return {.run = options.run, .workers = options.server.workers, .load = options.load, .limits = options.limits};
+}
+
 double rate_of(const comparison_options& options) noexcept { return rate_of(work_of(options)); }
 
 unsigned comparison::repetitions() const noexcept { return static_cast<unsigned>(runs.size() / options.queues.size()); }
@@ -38,9 +38,26 @@ unsigned comparison::valid_repetitions() const {
   return valid;
 }
 
-bool comparison::is_valid(unsigned repetition) const {
-  return std::ranges::none_of(
-      runs, [&](const compared_run& each) { return each.repetition == repetition && !each.work.valid; });
+flaw comparison::flaw_in(unsigned repetition) const {
+  for (const auto& each : runs) {
+    if (each.repetition != repetition) continue;
+    if (!each.work.valid()) return each.work.found;
+    if (each.work.real_load > (1 + options.limits.offered) * options.load) return flaw::other_load;
+  }
+  return flaw::none;
+}
+
+next_step step_after(unsigned made, unsigned valid, unsigned wanted, nanoseconds elapsed,
+                     nanoseconds longest) noexcept {
+  if (valid >= wanted) return next_step::enough;
+  if (made < wanted) return next_step::another;
+  if (valid > 0 && elapsed + elapsed / made <= longest) return next_step::another;
+  return is_result(valid, wanted) ? next_step::enough : next_step::too_few;
+}
+
+nanoseconds longest_of(const comparison_options& options) noexcept {
+  const nanoseconds run = options.run.warmup + options.run.plan.length;
+  return 3 * static_cast<std::int64_t>(options.repetitions * options.queues.size()) * run;
 }
 
 std::vector<const work_run*> comparison::compared_runs(queue_kind queue) const {
@@ -80,7 +97,12 @@ comparison compare(const comparison_options& options, const comparison_watch& wa
   comparison whole{.options = options, .runs = {}};
   const std::size_t per_repetition = options.queues.size();
   const double count = static_cast<double>(options.repetitions) * static_cast<double>(per_repetition);
-  for (unsigned repetition = 0; repetition < options.repetitions; ++repetition) {
+  const nanoseconds began = monotonic_now();
+  const auto next = [&](unsigned made) {
+    return step_after(made, whole.valid_repetitions(), options.repetitions, monotonic_now() - began,
+                      longest_of(options));
+  };
+  for (unsigned repetition = 0; next(repetition) == next_step::another; ++repetition) {
     for (std::size_t turn = 0; turn < per_repetition; ++turn) {
       const queue_kind queue = options.queues[(turn + repetition) % per_repetition];
       const auto done = static_cast<double>(whole.runs.size());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <vector>
 
@@ -20,12 +21,15 @@ struct comparison_options {
   work_options server = {};
   /// The load; its target and rate follow from the server and the share.
   load_options run = {};
-  /// The largest load_result::lag_share() of a valid run.
-  double lag_limit = 0.1;
+  /// Of valid runs; in a valid repetition no load really offered exceeds `load` by more than limits.offered either.
+  validity_limits limits = {};
 };
 
 /// Requests a second that make up the load asked for.
 double rate_of(const comparison_options& options) noexcept;
+
+/// What is measured, as one of its runs needs it.
+work_run_options work_of(const comparison_options& options);
 
 /// One queue under one trace.
 struct compared_run {
@@ -33,6 +37,9 @@ struct compared_run {
   unsigned repetition = 0;
   work_run work = {};
 };
+
+/// Whether so many valid repetitions make a result if so many were wanted: at least half of them.
+constexpr bool is_result(unsigned valid, unsigned wanted) noexcept { return valid > 0 && 2 * valid >= wanted; }
 
 struct comparison {
   comparison_options options;
@@ -42,8 +49,10 @@ struct comparison {
   /// Repetitions that were made, and of these the ones in which the runs of all queues are valid.
   unsigned repetitions() const noexcept;
   unsigned valid_repetitions() const;
-  /// At least half of what was made is valid; then only that is compared, else all of it, for what it is worth.
-  bool valid() const { return 2 * valid_repetitions() >= repetitions(); }
+  /// As many are valid as make a result; then only those are compared, else all, for what they are worth.
+  bool valid() const { return is_result(valid_repetitions(), std::min(options.repetitions, repetitions())); }
+  /// The worst flaw in the runs of a repetition.
+  flaw flaw_in(unsigned repetition) const;
   /// A figure of all runs of a queue that are compared.
   spread figure(queue_kind queue, const std::function<double(const work_run&)>& of) const;
   /// All compared runs of a queue together.
@@ -53,19 +62,28 @@ struct comparison {
   std::uint64_t missing(queue_kind queue) const;
 
  private:
-  bool is_valid(unsigned repetition) const;
+  bool is_valid(unsigned repetition) const { return flaw_in(repetition) == flaw::none; }
   std::vector<const work_run*> compared_runs(queue_kind queue) const;
 };
 
+enum class next_step { another, enough, too_few };
+/// What follows when so many repetitions were made and so many of them are valid: further ones, in place of those that
+/// are not valid, until as many are valid as were wanted, or until `longest` would be over. There are none if not one
+/// was valid of as many as were wanted.
+next_step step_after(unsigned made, unsigned valid, unsigned wanted, nanoseconds elapsed, nanoseconds longest) noexcept;
+/// How long all repetitions may take: three times of what they take if all are valid.
+nanoseconds longest_of(const comparison_options& options) noexcept;
+
 struct comparison_watch {
-  /// Called several times a second with what is being run and the share of the whole that is done.
+  /// Called several times a second with what is being run and the share that is done of the repetitions wanted: more
+  /// than 1 if some were not valid.
   std::function<void(queue_kind queue, unsigned repetition, double done)> report = {};
   const std::atomic<bool>* interrupted = nullptr;
 };
 
 /// Runs every queue once in each repetition, in an order that rotates, all under the same trace; each repetition has
-/// another one. The process must have one thread only; see work_server. Interrupted, it returns the repetitions that
-/// are whole.
+/// another one. Makes as many as step_after() says. The process must have one thread only; see work_server.
+/// Interrupted, it returns the repetitions that are whole.
 comparison compare(const comparison_options& options, const comparison_watch& watch = {});
 
 }  // namespace udppump::load

@@ -28,7 +28,7 @@ void make_room_for_descriptors(std::uint32_t count) {
   check(::setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
 }
 
-datagram_socket open_flow(const address& target, const address& source) {
+datagram_socket connected(const address& target, const address& source) {
   const socket_options options{.receive_buffer = wanted_receive_buffer, .receive_time = true};
   if (source.is_none()) return datagram_socket::connect(target, options);
   if (source.family() != target.family()) {
@@ -42,13 +42,38 @@ datagram_socket open_flow(const address& target, const address& source) {
   return socket;
 }
 
+/// What a socket without a port of its own meets if every port is taken: EAGAIN of connect(2), EADDRINUSE of bind(2).
+bool are_ports_used_up(const std::system_error& error, const address& source) noexcept {
+  return error.code() == std::errc::resource_unavailable_try_again ||
+         (error.code() == std::errc::address_in_use && source.port() == 0 && !source.is_unix());
+}
+
+datagram_socket open_flow(const address& target, const address& source, std::uint32_t flow) {
+  try {
+    auto socket = connected(target, source);
+    // The kernel may choose the target's own port, if nobody has it; it would then send to itself.
+    if (socket.local() == target) {
+      throw std::system_error{
+          ECONNREFUSED, std::generic_category(),
+          fmt::format("{}: nothing listens there; start the server, or correct the address", target.to_string())};
+    }
+    return socket;
+  } catch (const std::system_error& error) {
+    if (!are_ports_used_up(error, source)) throw;
+    throw std::system_error{error.code(),
+                            fmt::format("flow {} to {}: no port is free; take fewer --flows or more --source "
+                                        "addresses, or widen net.ipv4.ip_local_port_range",
+                                        flow + 1, target.to_string())};
+  }
+}
+
 }  // namespace
 
 flow_sockets::flow_sockets(const address& target, std::span<const address> sources, std::uint32_t count) {
   make_room_for_descriptors(count);
   sockets_.reserve(count);
   for (std::uint32_t flow = 0; flow < count; ++flow) {
-    sockets_.push_back(open_flow(target, sources.empty() ? address{} : sources[flow % sources.size()]));
+    sockets_.push_back(open_flow(target, sources.empty() ? address{} : sources[flow % sources.size()], flow));
   }
 }
 

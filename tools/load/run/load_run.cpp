@@ -84,6 +84,10 @@ class progress_meter {
   histogram recent_;
 };
 
+double per_second(std::uint64_t count, nanoseconds time) noexcept {
+  return time <= 0ns ? 0 : static_cast<double>(count) / std::chrono::duration<double>{time}.count();
+}
+
 }  // namespace
 
 double load_result::lag_share() const noexcept {
@@ -91,6 +95,9 @@ double load_result::lag_share() const noexcept {
   if (measured_p99 <= 0ns) return 0;
   return static_cast<double>(lag.percentile(99).count()) / static_cast<double>(measured_p99.count());
 }
+
+double load_result::asked_rate() const noexcept { return per_second(counts.sent + counts.unsent, planned); }
+double load_result::offered_rate() const noexcept { return per_second(counts.sent, measured); }
 
 load_result run_load(const load_options& options, const request_template& requests, const load_watch& watch) {
   const flow_sockets flows{options.target, options.sources, options.plan.flows};
@@ -168,6 +175,7 @@ load_result run_load(const load_options& options, const request_template& reques
   const bool early = result.interrupted || result.gave_up;
   result.measured =
       std::max(0ns, (early ? sender.last_sent() : std::max(options.plan.length, sender.last_sent())) - options.warmup);
+  result.planned = std::max(0ns, (early ? last_intended : options.plan.length) - options.warmup);
   result.records = ledger.take_records();
   if (!any_answer && is_icmp_error(result.send_error)) throw_unreachable(options.target, result.send_error);
   return result;

@@ -47,9 +47,11 @@ struct load_result {
   std::uint64_t answer_bytes = 0;
   /// The errno of the last request that could not be sent.
   int send_error = 0;
-  /// How long requests were counted: the length of the plan less the warm-up; another where the run ended early, or
+  /// How long requests were counted: the length of the plan less the warm-up; another if the run ended early, or if
   /// sending took longer.
   nanoseconds measured{0};
+  /// Of the plan, how long the part is that was counted: the same as `measured` if every request left when it was due.
+  nanoseconds planned{0};
   bool interrupted = false;
   /// Requests could not be sent as fast as was planned: the run was ended when they were later than the timeout.
   bool gave_up = false;
@@ -63,6 +65,10 @@ struct load_result {
   /// What the sender's lag adds to the 99th percentile of what was measured, at most: the lag's 99th percentile as a
   /// share of the latency's. A run in which it is large measured its sender, not its target.
   double lag_share() const noexcept;
+  /// Requests a second, after the warm-up: as this run's plan had them, and as they were really sent. 0 if none was
+  /// due.
+  double asked_rate() const noexcept;
+  double offered_rate() const noexcept;
 };
 
 /// How a run is going: the time since the last report.

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "load/plan/clock.hpp"
+#include "load/plan/request_template.hpp"
 
 namespace udppump::load {
 
@@ -32,6 +34,11 @@ struct request_counts {
   std::uint64_t duplicates = 0;
   /// What came and answers no request that is remembered: of another run, much too late, or something else.
   std::uint64_t strange = 0;
+  /// Of those lost: within the timeout, but their flow needed their id for another request.
+  std::uint64_t reused = 0;
+  /// First answers by DNS response code, and how many of them were truncated.
+  std::array<std::uint64_t, dns_codes> codes{};
+  std::uint64_t truncated = 0;
 
   friend bool operator==(const request_counts&, const request_counts&) = default;
 };

@@ -17,12 +17,22 @@ double in_seconds(nanoseconds value) noexcept {
   return value == unanswered ? std::numeric_limits<double>::infinity() : seconds{value}.count();
 }
 
-/// The share of the workers' time that the requests of a run used.
-double real_load_of(const load_result& result, std::size_t workers) {
-  seconds used{0};
-  for (const auto& each : result.records) used += each.used < 0ns ? each.asked : each.used;
-  const seconds length = result.records.empty() ? 1s : seconds{result.records.back().intended};
-  return used / length / static_cast<double>(workers);
+/// Sets the loads of a run. Requests that were never answered are taken to have been like those that were.
+void set_loads(work_run& run, std::size_t workers) {
+  const auto& records = run.result.records;
+  if (records.empty()) return;
+  seconds asked{0}, asked_of_answered{0}, used{0};
+  for (const auto& each : records) {
+    asked += each.asked;
+    if (each.used < 0ns) continue;
+    asked_of_answered += each.asked;
+    used += each.used;
+  }
+  const auto& last = records.back();
+  const auto share = [&](seconds work, seconds length) { return work / length / static_cast<double>(workers); };
+  run.asked_load = share(asked, std::max<nanoseconds>(1ns, last.intended));
+  const double stretched = asked_of_answered > 0s ? used / asked_of_answered : 1;
+  run.real_load = share(asked * stretched, std::max<nanoseconds>(1ns, last.intended + last.lag));
 }
 
 }  // namespace
@@ -36,6 +46,12 @@ double work_run::goodput() const noexcept {
 }
 double work_run::latency(double percent) const noexcept { return in_seconds(result.percentile(percent)); }
 double work_run::ideal_latency(double percent) const noexcept { return in_seconds(ideal.percentile(percent)); }
+
+flaw flaw_of(const work_run& run, const validity_limits& limits) noexcept {
+  const flaw found = flaw_of(run.result, limits);
+  if (found != flaw::none || is_as_asked(run.asked_load, run.real_load, limits.offered)) return found;
+  return flaw::other_load;
+}
 
 histogram simulate_ideal(std::span<const request_record> records, std::size_t workers, nanoseconds warmup) {
   ideal_queue queue{workers};
@@ -59,8 +75,8 @@ work_run run_work(const work_run_options& options, const std::function<std::uint
   done.switches_per_datagram = static_cast<double>(switches() - before) /
                                static_cast<double>(std::max<std::size_t>(1, done.result.records.size()));
   done.ideal = simulate_ideal(done.result.records, options.workers, run.warmup);
-  done.real_load = real_load_of(done.result, options.workers);
-  done.valid = !done.result.gave_up && done.result.lag_share() <= options.lag_limit;
+  set_loads(done, options.workers);
+  done.found = flaw_of(done, options.limits);
   if (!options.run.keep_records) done.result.records = {};
   return done;
 }

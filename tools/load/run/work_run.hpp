@@ -5,6 +5,7 @@
 
 #include "load/run/histogram.hpp"
 #include "load/run/load_run.hpp"
+#include "load/run/validity.hpp"
 
 namespace udppump::load {
 
@@ -15,8 +16,8 @@ struct work_run_options {
   std::size_t workers = 1;
   /// How much of the workers' time the requests ask for, as a share of 1.
   double load = 0.7;
-  /// The largest load_result::lag_share() of a valid run.
-  double lag_limit = 0.1;
+  /// Of a valid run.
+  validity_limits limits = {};
 };
 
 /// Requests a second that make up the load asked for.
@@ -30,9 +31,13 @@ struct work_run {
   histogram ideal = {};
   /// Of all threads of all workers; a service that sleeps is one of them.
   double switches_per_datagram = 0;
-  /// How much of the workers' time was really used.
-  double real_load = 0;
-  bool valid = true;
+  /// Shares of the workers' time: what the requests of this trace asked for, by the times at which they were due; and
+  /// what was really offered, by the rate at which they left and the service times that answers told.
+  double asked_load = 0, real_load = 0;
+  /// Why the run says nothing about the server.
+  flaw found = flaw::none;
+
+  bool valid() const noexcept { return found == flaw::none; }
 
   /// Answers within the timeout, a second.
   double goodput() const noexcept;
@@ -41,6 +46,9 @@ struct work_run {
   double ideal_latency(double percent) const noexcept;
   double ratio_to_ideal(double percent) const noexcept { return latency(percent) / ideal_latency(percent); }
 };
+
+/// The worst flaw of a run, the load really offered included.
+flaw flaw_of(const work_run& run, const validity_limits& limits) noexcept;
 
 /// What `records` would have waited in the ideal queue, those due before the end of the warm-up served but not counted.
 histogram simulate_ideal(std::span<const request_record> records, std::size_t workers, nanoseconds warmup);

@@ -183,6 +183,15 @@ std::uint64_t work_server::refused() const noexcept {
                          [](std::uint64_t sum, const worker_counts& each) { return sum + each.refused; });
 }
 
+double work_server::stretch() const noexcept {
+  std::int64_t asked = 0, used = 0;
+  for (const auto& each : std::span{counts_.get(), workers()}) {
+    asked += each.asked;
+    used += each.used;
+  }
+  return asked == 0 ? 1 : static_cast<double>(used) / static_cast<double>(asked);
+}
+
 std::uint64_t work_server::context_switches() const {
   std::uint64_t sum = 0;
   for (const pid_t process : processes_) {

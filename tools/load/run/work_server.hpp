@@ -64,6 +64,8 @@ class work_server {
   /// Requests answered, and datagrams that were none, by worker; since the start.
   std::vector<std::uint64_t> served() const;
   std::uint64_t refused() const noexcept;
+  /// Service times really used, as a multiple of those asked for; 1 if nothing was asked for.
+  double stretch() const noexcept;
   /// How often the workers' threads went off their processor, of their own will or not, since the start (proc(5)).
   std::uint64_t context_switches() const;
   /// A worker that has ended, and how, told once; nothing while all live.

@@ -19,10 +19,13 @@ std::optional<work_service::answer_bytes> work_service::serve(std::span<const st
   } else {
     for (const nanoseconds done = thread_cpu_now() + work; thread_cpu_now() < done;) continue;
   }
+  const nanoseconds used = monotonic_now() - began;
+  asked_ += work;
+  used_ += used;
   answer_bytes bytes;
   write(work_answer{.id = request->id,
                     .asked = request->asked,
-                    .used = monotonic_now() - began,
+                    .used = used,
                     .waited = waited,
                     .began = began,
                     .worker = worker_},

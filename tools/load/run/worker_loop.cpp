@@ -12,7 +12,9 @@
 namespace udppump::load {
 namespace {
 
-void count(work_counts& counts, bool served) noexcept {
+void count(work_counts& counts, bool served, const work_service& service) noexcept {
+  counts.asked.store(service.asked().count(), std::memory_order_relaxed);
+  counts.used.store(service.used().count(), std::memory_order_relaxed);
   (served ? counts.served : counts.refused).fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -23,7 +25,7 @@ void serve_by_pump(datagram_socket& socket, waiter_kind waiter, work_service& se
   const auto work = [&](datagram& received) {
     const auto answer = service.serve(received.payload, received.age());
     if (answer) received.reply(*answer);  // a client that is gone is its own affair
-    count(counts, answer.has_value());
+    count(counts, answer.has_value(), service);
   };
   pump pump{socket, work, {}, waiter};
   ready(to_string(pump.waiter().kind));
@@ -44,7 +46,7 @@ void serve_by_epoll(datagram_socket& socket, work_service& service, work_counts&
       if (!came) throw std::system_error{came.error, "receiving"};
       const auto answer = service.serve(came.payload, came.age());
       if (answer) static_cast<void>(socket.send_to(*answer, came.from));
-      count(counts, answer.has_value());
+      count(counts, answer.has_value(), service);
     }
   }
 }

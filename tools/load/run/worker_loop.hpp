@@ -17,6 +17,8 @@ struct alignas(64) work_counts {
   std::atomic<std::uint64_t> served{0};
   /// Datagrams that were no work requests.
   std::atomic<std::uint64_t> refused{0};
+  /// Nanoseconds of service: asked for, and really used.
+  std::atomic<std::int64_t> asked{0}, used{0};
   static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 };
 

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# What no option may read: each value that is not exactly one of the option's own is refused with exit code 2, in one
+# line that names the option, before anything is opened, bound or sent. The parsers themselves are tested in
+# test/load/quantity-test.cpp; here, that every option of every command goes through them.
+#
+# usage: tool-input-test.sh UDPPUMP
+# shellcheck disable=SC2034,SC2054  # check() reads the arrays by name
+# shellcheck source=test/support/script.sh
+source "$(dirname -- "$0")/../support/script.sh" || exit 1
+
+tool=$1
+refused=0
+
+# refuse OPTION VALUE COMMAND... : COMMAND with that option and value
+refuse() {
+  local option=$1 value=$2 code=0 said
+  shift 2
+  local arguments=("$@")
+  if [ "$1" = exec ]; then
+    said=$("$tool" "${arguments[@]}" "$option" "$value" -- true 2>&1 </dev/null) || code=$?
+  else
+    said=$("$tool" "${arguments[@]}" "$option" "$value" 2>&1 </dev/null) || code=$?
+  fi
+  [ "$code" = 2 ] || fail "$* $option '$value': exit code $code, not 2: $said"
+  [[ $said == 'udppump: '*"$option"* && $said != *$'\n'* ]] || fail "$* $option '$value': it says: $said"
+  ((++refused))
+}
+
+# A few of what the parsers refuse, and bytes that are no text.
+never=('' ' ' x 1x '1 ' 1e3 1e400 inf nan 0x10 "1'000" $'1\n' $'\xff' $'1\xff')
+counts=("${never[@]}" -1 -0 +1 1.5 18446744073709551616 99999999999999999999999)
+times=("${never[@]}" -1s -0s 1e3s 10S '1 s' s 9999999999h)
+shares=("${never[@]}" 0 -1 -70% % 70%% 10000000)
+
+# check NAME-OF-ARRAY COMMAND... -- OPTION...
+check() {
+  local -n values=$1
+  local command=() option value
+  shift
+  while [ "$1" != -- ]; do command+=("$1") && shift; done
+  shift
+  for option; do
+    for value in "${values[@]}"; do refuse "$option" "$value" "${command[@]}"; done
+  done
+}
+
+echo "# load"
+load=(load 127.0.0.1:9)
+check counts "${load[@]}" -- --seed --size --flows
+check times "${load[@]}" -- --duration --warmup --timeout --spin
+check times "${load[@]}" --ramp -- --slo
+check shares "${load[@]}" -- --lag-limit --offered-limit
+rates=("${never[@]}" 0 -1 1K 2000M 99999999999999999999)
+check rates "${load[@]}" -- --rate
+patterns=('' poisson: Poisson bursts bursts: bursts:0 bursts:-1 bursts:1e3 bursts:1.5 bursts:99999999999 $'bursts:1\n')
+check patterns "${load[@]}" -- --arrivals
+nothing=('')
+check nothing "${load[@]}" -- --work --dns --payloads --json --plot --realtime --encoding
+refuse --flows 0 "${load[@]}"
+refuse --flows 1000001 "${load[@]}"
+refuse --size 65508 "${load[@]}"
+refuse --realtime yes "${load[@]}"
+refuse --duration 0 "${load[@]}"
+
+echo "# compare"
+check counts compare -- --workers --flows --repetitions --seed
+check times compare -- --duration --warmup --timeout
+check shares compare -- --load --lag-limit --offered-limit
+check patterns compare -- --arrivals
+works=('' 1ms constant constant: constant:-1ms exponential:1 bimodal:1ms,2ms bimodal:1ms,2ms,3ms bimodal:1ms,2ms,101%
+  bimodal:1ms,2ms,1%,1 uniform:1ms constant:61s)
+check works compare -- --work
+check nothing compare -- --json --plot --realtime --service --waiter
+for option in --workers --flows --repetitions; do refuse "$option" 0 compare; done
+refuse --workers 1025 compare
+refuse --load 1000000 compare --work constant:1ns --workers 1024
+for option in --duration --timeout; do refuse "$option" 0 compare; done
+
+echo "# work"
+check counts work -- --workers
+addresses=('' 127.0.0.1 127.0.0.1: 127.0.0.1:-1 127.0.0.1:65536 127.0.0.1:1e3 127.0.0.1:0x35 '[::1' '127.0.0.1:53 ' unix:)
+check addresses work -- --bind
+check nothing work -- --queue --service --waiter
+
+echo "# exec"
+exec=(exec --bind 127.0.0.1:0)
+check counts "${exec[@]}" -- --workers --crash-limit
+pool_times=("${never[@]}" -1 -1s 1e3s 10S '1 s' 169h 9999999999)
+check pool_times "${exec[@]}" -- --ready-after --stop-timeout --healthy-after --restart-delay
+sizes=("${never[@]}" -1 1.5M 4Q 4KK 18446744073709551616 16777216T)
+check sizes "${exec[@]}" -- --receive-buffer --send-buffer
+levels=("${never[@]}" -21 20 +1 1.5)
+check levels "${exec[@]}" -- --nice
+limits=('' nofile nofile= nofile=-1 nofile=1e3 nofile=1: nofile=:1 nofile=2:1 nofile=1:2:3 files=1 NOFILE=1 '=1')
+check limits "${exec[@]}" -- --limit
+delays=(: 20: :20 20:-1 500:20 20:30:40)
+check delays "${exec[@]}" -- --restart-delay
+groups=('' 127.0.0.1 239.1.2.3% ff02::fb% 239.1.2.3:53 name)
+check groups "${exec[@]}" -- --join
+check nothing "${exec[@]}" -- --device --take-over --user --group --pid-file --log --reload-on-change
+
+echo "# once means once"
+for option in --rate --duration --seed --json; do
+  said=$("$tool" "${load[@]}" "$option" 1 "$option" 1 2>&1) && fail "$option is taken twice"
+  [[ $said == "udppump: $option"*'more than once'* ]] || fail "$option twice: it says: $said"
+done
+for flag in --v6only=false --v6only=1; do
+  ! "$tool" "${exec[@]}" "$flag" -- true 2>/dev/null || fail "$flag is taken"
+done
+echo "all is well: $refused values were refused"
