@@ -41,7 +41,7 @@ struct compare_settings {
   std::FILE* text() const { return !json.empty() && is_standard_output(json) ? stderr : stdout; }
 };
 
-/// Of at most `room` characters, where the words leave any for a bar.
+/// Of at most `room` characters, if the words leave any for a bar.
 std::string progress_bar(double done, const std::string& step, std::size_t room) {
   const std::string words = fmt::format("{:3.0f}%  {}", 100 * std::min(done, 1.0), step);
   constexpr int widest = 40, narrowest = 5, frame = 3;

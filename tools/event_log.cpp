@@ -20,7 +20,7 @@ namespace udppump::tools {
 
 namespace {
 
-constexpr char journal_socket[] = "/run/systemd/journal/socket";  // sd_journal_send(3) is silent where it is missing
+constexpr char journal_socket[] = "/run/systemd/journal/socket";  // sd_journal_send(3) is silent if it is missing
 
 std::string_view to_string(pool_event::level level) {
   switch (level) {

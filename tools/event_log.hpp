@@ -13,7 +13,7 @@ enum class log_form { text, json, journal };
 /// Writes a pool's events. Nobody reading them never ends the program, nor does it wait for longer than a write.
 class event_log {
  public:
-  /// `least`: what is less severe is left out. Throws std::invalid_argument where there is no journal.
+  /// `least`: what is less severe is left out. Throws std::invalid_argument if there is no journal.
   event_log(log_form form, pool_event::level least);
 
   void write(const pool_event& event) const;

@@ -284,7 +284,7 @@ void add_exec(CLI::App& app, const std::vector<std::string>& program, action& ch
   wanted->program = program;
   exec.formatter(std::make_shared<exec_formatter>());
   exec.footer(exit_codes);
-  exec.allow_extras();  // looked at below, where the complaint can name the cure
+  exec.allow_extras();  // looked at in run(), whose complaint names the cure
   add_where(exec, *wanted);
   add_workers(exec, *wanted);
   add_whom(exec, *wanted);

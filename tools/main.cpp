@@ -13,13 +13,13 @@
 #include "command.hpp"
 #include "help_formatter.hpp"
 
-/// One line, with the cause and, where one is known, the cure.
+/// One line, with the cause and, if one is known, the cure.
 static int complain(const std::exception& error, int code) {
   std::fprintf(stderr, "udppump: %s\n", error.what());
   return code;
 }
 
-/// Where the "--" of `udppump exec ... -- PROGRAM` stands; the end where there is none.
+/// Where the "--" of `udppump exec ... -- PROGRAM` stands; the end if there is none.
 static char** program_mark(int argc, char** argv) {
   const bool runs_programs = argc > 1 && std::string_view{argv[1]} == "exec";
   return runs_programs ? std::find(argv + 2, argv + argc, std::string_view{"--"}) : argv + argc;
@@ -34,7 +34,7 @@ static int printed(int code) {
 
 using commands = std::vector<const CLI::App*>;
 
-/// What is said where no command is named, or none that there is.
+/// What is said if no command is named, or none that there is.
 static std::invalid_argument no_command(const commands& there, const std::string& complaint) {
   std::string names;
   for (const CLI::App* command : there) names += (names.empty() ? "" : ", ") + command->get_name();

@@ -7,7 +7,7 @@
 namespace udppump::tools {
 
 /// A file with this process's id in it, for scripts. It is opened before privileges are dropped and written when there
-/// is something to say; it is removed, or emptied where that is not permitted, with this object, unless another process
+/// is something to say; it is removed, or emptied if that is not permitted, with this object, unless another process
 /// has written its own id since.
 class pid_file {
  public:

@@ -214,8 +214,9 @@ TEST(comparison, as_many_repetitions_are_made_as_are_needed_within_a_time) {
       {0, 0, 5, 0s, next_step::another},   {4, 4, 5, 24s, next_step::another},
       {5, 5, 5, 30s, next_step::enough},   {5, 4, 5, 30s, next_step::another},  // one in its place
       {6, 5, 5, 36s, next_step::enough},   {5, 0, 5, 30s, next_step::too_few},  // hopeless
-      {4, 0, 5, 300s, next_step::another},  // as many as were wanted are always made
-      {5, 1, 5, 30s, next_step::another},  {15, 2, 5, 90s, next_step::too_few},  // out of time
+      {4, 0, 5, 90s, next_step::another},  {4, 0, 5, 91s, next_step::too_few},  // each takes for ever
+      {4, 3, 5, 91s, next_step::enough},   {5, 1, 5, 30s, next_step::another},
+      {15, 2, 5, 90s, next_step::too_few},  // out of time
       {15, 3, 5, 90s, next_step::enough},   // out of time, but most of those wanted
       {14, 2, 5, 84s, next_step::another},  // ends at 90 s
       {14, 2, 5, 85s, next_step::too_few},  // would not

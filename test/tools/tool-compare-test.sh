@@ -14,9 +14,9 @@ compare() {
   timeout 100 "$tool" compare "$@" >"$dir/out" 2>"$dir/err" </dev/null || code=$?
   [[ " $expected " == *" $code "* ]] || fail "$*: exit code $code, not $expected"
 }
-short=(--workers 2 --load 50% --work exponential:2ms --flows 16 --duration 300ms --warmup 100ms --repetitions 2
+short=(--workers 2 --load 50% --work exponential:2ms --flows 16 --duration 200ms --warmup 50ms --repetitions 2
   --timeout 10s)
-# How late requests leave, and how long services take, is the machine's affair where nothing else is said.
+# How late requests leave, and how long services take, is the machine's affair if nothing else is said.
 any_machine=(--lag-limit 1000 --offered-limit 1000)
 
 echo "# a table, a plot, a report, and a sentence at the end"
@@ -73,7 +73,7 @@ echo "# all three queues"
 compare 0 "${short[@]}" "${any_machine[@]}" --queue shared sharded herd
 grep -q '^herd ' "$dir/out" || fail "no row herd"
 
-echo "# where requests leave late, there is a table but no sentence"
+echo "# if requests leave late, there is a table but no sentence"
 compare 3 "${short[@]}" --offered-limit 1000 --lag-limit 0.000001 --quiet
 grep -q '^shared ' "$dir/out" || fail "no table"
 if grep -q '^With ' "$dir/out"; then fail "a sentence about what is not valid"; fi
@@ -81,7 +81,7 @@ grep -q '^udppump: not valid: 0 of 2 repetitions are valid, and 2 were wanted: i
   fail "it does not say why"
 [ "$(grep -vc 'this machine offered' "$dir/err")" = 1 ] || fail "--quiet leaves more than the reason"
 
-echo "# where more load was offered than asked for, the same"
+echo "# if more load was offered than asked for, the same"
 compare 3 "${short[@]}" --lag-limit 1000 --offered-limit 0.000001 --quiet --json "$dir/report.json"
 if grep -q '^With ' "$dir/out"; then fail "a sentence about what is not valid"; fi
 grep -qE '^udppump: not valid: 0 of 2 .*really offered was up to [0-9]+% \(asked for: 50%\).*lower --load' "$dir/err" ||
@@ -100,7 +100,7 @@ else
     fail "it neither says which service time it takes nor why none"
 fi
 
-echo "# where no service time will do, nothing is measured"
+echo "# if no service time will do, nothing is measured"
 compare 3 --offered-limit 0.000001 --quiet --json - --duration 200ms
 [ "$(wc -l <"$dir/err")" = 2 ] || fail "it says more than what it saw, and why that ends it"
 grep -q '^{.*"valid":false}$' "$dir/out" || fail "the report is not clean: $(cat "$dir/out")"
@@ -131,8 +131,9 @@ fi
 if command -v python3 >/dev/null; then
   echo "# on a terminal there is one line, and it fits"
   TERM=xterm timeout 100 python3 - "$tool" compare "${short[@]}" "${any_machine[@]}" >"$dir/out" 2>"$dir/err" <<'END' ||
-import fcntl, os, pty, re, struct, subprocess, sys, termios
-for columns, bar in (200, r"\[#*\.*\] "), (40, r"\[#*\.*\] "), (24, ""), (8, None):
+import concurrent.futures, fcntl, os, pty, re, struct, subprocess, sys, termios
+step = r" *\d+%  [12] of 2: (shared|sharded)"
+def shown_on(columns):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
     tool = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs)
@@ -142,12 +143,16 @@ for columns, bar in (200, r"\[#*\.*\] "), (40, r"\[#*\.*\] "), (24, ""), (8, Non
         while part := os.read(ours, 65536): shown += part
     except OSError: pass  # EIO: nobody has the other end any more
     assert tool.wait() == 0, tool.returncode
-    lines = shown.decode().replace("\033[K", "").split("\r")
-    print(columns, *lines, sep="\n")
-    assert len(lines) > 4
-    for line in lines:
-        assert len(line) < columns and "\n" not in line, line
-        assert not line or bar is None or re.fullmatch(bar + r" *\d+%  [12] of 2: (shared|sharded)|looking at this machine", line), line
+    return shown.decode()
+cases = (200, r"\[#*\.*\] "), (40, r"\[#*\.*\] "), (24, ""), (8, None)
+with concurrent.futures.ThreadPoolExecutor() as all:
+    for (columns, bar), shown in zip(cases, all.map(shown_on, [columns for columns, _ in cases])):
+        lines = shown.replace("\033[K", "").split("\r")
+        print(columns, *lines, sep="\n")
+        assert len(lines) > 4
+        for line in lines:
+            assert len(line) < columns and "\n" not in line, line
+            assert not line or bar is None or re.fullmatch(bar + step + "|looking at this machine", line), line
 END
     fail "the progress bar is not as it should be"
 fi

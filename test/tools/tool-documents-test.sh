@@ -45,7 +45,7 @@ for command in "${commands[@]}"; do
   grep -qxE "\.BR udppump\\\\-$command \(1\),?" "$dir/see_also" || fail "udppump(1) does not refer to ${page##*/}"
 
   "$tool" "$command" --help >"$dir/help"
-  # Only where options are listed: texts mention those of others as well.
+  # Only from the lists of options: texts mention those of others as well.
   sed -nE 's/^ {2,4}(-h,)?(--[a-z0-9-]+).*/\2/p' "$dir/help" | options_in >"$dir/in_help"
   grep -A1 '^\.TP' "$page" | grep -E '^\.BI?R? ' | sed 's/\\-/-/g' | options_in >"$dir/in_page"
   completed udppump "$command" -- | options_in >"$dir/in_completion"

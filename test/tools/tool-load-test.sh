@@ -43,12 +43,12 @@ number() { sed -n "s/.*\b$1 \([0-9]*\).*/\1/p" "$dir/load.out" | head -n 1; }
 
 # How late requests leave is the machine's affair here: what is tested is not how fast it is.
 any_lag=(--lag-limit 1000 --offered-limit 1000)
-short=(--duration 0.5s --warmup 100ms --timeout 10s)
+short=(--duration 250ms --warmup 50ms --timeout 10s)
 
 echo "# a server under test, shared, sharded and as a herd"
 for queue in shared sharded herd; do
   serve work "$tool" work --bind 127.0.0.1:0 --workers 4 --queue "$queue"
-  load 0 "$address" --work exponential:1ms --rate 1000 --flows 16 "${short[@]}" "${any_lag[@]}"
+  load 0 "$address" --work exponential:1ms --rate 2000 --flows 16 "${short[@]}" "${any_lag[@]}"
   [ "$(number sent)" -gt 300 ] || fail "it sent $(number sent) requests of 500"
   [ "$(number sent)" = "$(number answered)" ] || fail "$queue: not all were answered"
   grep -q '^service time used: mean ' "$dir/load.out" || fail "the service time used is missing"
@@ -60,7 +60,7 @@ done
 echo "# --json has everything, and the same seed the same trace"
 serve work "$tool" work --bind 127.0.0.1:0 --workers 2
 for run in 1 2; do
-  load 0 "$address" --work exponential:1ms --rate 500 "${short[@]}" "${any_lag[@]}" --seed 7 --json "$dir/$run.json"
+  load 0 "$address" --work exponential:1ms --rate 1000 "${short[@]}" "${any_lag[@]}" --seed 7 --json "$dir/$run.json"
 done
 if command -v python3 >/dev/null; then
   python3 - "$dir/1.json" "$dir/2.json" <<'END' || fail "the reports are not as they should be"
@@ -182,7 +182,7 @@ grep -qE '^udppump: services took [0-9]+ times as long as was asked for' "$dir/w
 echo "# the example DNS server, matched by message id"
 if [ -x "$dns_server" ]; then
   serve dns "$dns_server" --zone "$examples/example.com.zone" --bind 127.0.0.1:0 --workers 4
-  load 0 "$address" --dns "$examples/example.com.queries" --rate 2000 --flows 4 "${short[@]}" "${any_lag[@]}"
+  load 0 "$address" --dns "$examples/example.com.queries" --rate 4000 --flows 4 "${short[@]}" "${any_lag[@]}"
   [ "$(number sent)" -gt 500 ] || fail "it sent $(number sent) queries of 1000"
   [ "$(number sent)" = "$(number answered)" ] || fail "not all queries were answered"
   grep -qE '^response codes: NOERROR [0-9]+, NXDOMAIN [0-9]+; truncated [0-9]+$' "$dir/load.out" || fail "no response codes"
@@ -195,7 +195,7 @@ if [ -x "$dns_server" ]; then
   for other in --payloads --work; do
     printf '%s\n' 'beef0100000100000000000003777777076578616d706c6503636f6d0000010001' >"$dir/queries.hex"
     if [ $other = --payloads ]; then
-      load 0 "$address" --payloads "$dir/queries.hex" --rate 500 "${short[@]}" "${any_lag[@]}"
+      load 0 "$address" --payloads "$dir/queries.hex" --rate 1000 "${short[@]}" "${any_lag[@]}"
       [ "$(number sent)" = "$(number answered)" ] || fail "not all payloads were answered"
     else
       load 1 "$address" --work constant:1ms --rate 50 --duration 300ms --warmup 0 --timeout 300ms
@@ -284,6 +284,21 @@ refuse 2 '--bind: .*127.0.0.1:99999' work --bind 127.0.0.1:99999
 refuse 1 '192.0.2.1:0' work --bind 192.0.2.1:0
 serve work "$tool" work --bind 127.0.0.1:0
 refuse 1 "$address.*in use" work --bind "$address"
+
+echo "# ports that are used up are named, with the cure"
+if unshare -Urn true 2>/dev/null; then
+  for from in '' '--source 127.0.0.1'; do
+    code=0
+    # shellcheck disable=SC2016,SC2086  # the inner shell's own; a word or two
+    unshare -Urn sh -c 'ip link set lo up && echo 40000 40009 >/proc/sys/net/ipv4/ip_local_port_range && exec "$@"' - \
+      "$tool" load 127.0.0.1:9 --flows 20 $from >"$dir/load.out" 2>"$dir/load.err" || code=$?
+    [ "$code" = 1 ] || fail "exit code $code, not 1"
+    grep -qE '^udppump: flow 1[01] to 127.0.0.1:9: no port is free; take fewer --flows or more --source.* widen net.ipv4.ip_local_port_range' "$dir/load.err" ||
+      fail "ports that are used up are not named"
+  done
+else
+  echo "  no network namespaces here: left out"
+fi
 
 echo "# a report that does not fit is an error too"
 if [ -c /dev/full ]; then

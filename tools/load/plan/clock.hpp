@@ -13,7 +13,7 @@ inline constexpr nanoseconds unanswered = nanoseconds::max();
 nanoseconds monotonic_now() noexcept;
 /// CLOCK_REALTIME: the clock of the kernel's receive times (SO_TIMESTAMPNS, socket(7)).
 nanoseconds wall_now() noexcept;
-/// wall_now() less monotonic_now(), to within a microsecond even where the thread is interrupted between reading the
+/// wall_now() less monotonic_now(), to within a microsecond even if the thread is interrupted between reading the
 /// one and the other. It changes only when somebody sets the wall clock.
 nanoseconds wall_ahead_of_monotonic() noexcept;
 /// CPU time of the calling thread.
@@ -30,7 +30,7 @@ class punctual_sleep {
  public:
   /// Never wakes more than `spin_limit` early; 0 never spins, and is late by what a timer is late.
   explicit punctual_sleep(nanoseconds spin_limit) noexcept;
-  /// Returns at `when` of monotonic_now() or after it, at once where it is past.
+  /// Returns at `when` of monotonic_now() or after it, at once if it is past.
   void until(nanoseconds when) noexcept;
 
  private:

@@ -26,7 +26,7 @@ class payload_lines : public request_template {
   std::vector<std::vector<std::byte>> payloads_;
 };
 
-/// The bytes that a text stands for; nothing where it is not written in that encoding.
+/// The bytes that a text stands for; nothing if it is not written in that encoding.
 std::optional<std::vector<std::byte>> decode(std::string_view text, payload_encoding encoding);
 
 }  // namespace udppump::load

@@ -25,7 +25,7 @@ random_payload::random_payload(std::uint32_t tag, std::uint64_t seed, std::size_
   const std::size_t least = how == matching::by_echo ? sizeof(std::uint64_t) : 0;
   if (size < least || size > largest_payload) {
     throw std::invalid_argument{fmt::format("--size {}: {} to {} bytes can be sent{}", size, least, largest_payload,
-                                            least > 0 ? " where answers are matched by echo" : "")};
+                                            least > 0 ? " if answers are matched by echo" : "")};
   }
   random_stream random{seed, 3};
   std::ranges::generate(bytes_, [&] { return static_cast<std::byte>(random.next() >> 56); });

@@ -16,7 +16,7 @@ class random_payload : public request_template {
     /// The server echoes: an answer begins with the first eight bytes of its request.
     by_echo,
   };
-  /// Throws std::invalid_argument where `size` is too large for UDP, or too small for by_echo.
+  /// Throws std::invalid_argument if `size` is too large for UDP, or too small for by_echo.
   random_payload(std::uint32_t tag, std::uint64_t seed, std::size_t size, matching how = matching::in_order);
 
   unsigned sequence_bits() const noexcept override { return how_ == matching::by_echo ? 32 : 0; }

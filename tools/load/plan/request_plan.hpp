@@ -16,7 +16,7 @@ struct planned_request {
   nanoseconds intended;
   /// The client socket it is sent from, from 0.
   std::uint32_t flow;
-  /// The service time it asks for, where the server under test can be asked.
+  /// The service time it asks for, if the server under test can be asked.
   nanoseconds asked;
 };
 

@@ -25,7 +25,7 @@ struct dns_verdict {
 inline constexpr std::size_t dns_codes = 16;
 
 /// How the requests of a run look, and how their answers are told apart. Requests are numbered within their flow (their
-/// sequence); where the protocol has an id, it carries that number, and an answer gives it back.
+/// sequence); if the protocol has an id, it carries that number, and an answer gives it back.
 ///
 /// Where it has none, answers are matched in order: each goes to the flow's oldest request without one. That cannot
 /// know of duplicates or reordering, and once a request was lost, the answers after it are taken for those of earlier
@@ -49,7 +49,7 @@ class request_template {
     /// What a DNS server tells.
     std::optional<dns_verdict> dns = {};
   };
-  /// Nothing where the bytes answer no request of this run. `head`: the first answer_head_size bytes of what came.
+  /// Nothing if the bytes answer no request of this run. `head`: the first answer_head_size bytes of what came.
   virtual std::optional<answer> read(bytes_view head) const noexcept = 0;
 };
 

@@ -19,7 +19,7 @@
 ///        8    8  id: the client's; the answer has the same
 ///       16    8  service time asked for
 ///       24    8  answer: service time really used, from taking the request to having its answer ready
-///       32    8  answer: how long the request waited in the kernel's queue before; -1 where the server does not know
+///       32    8  answer: how long the request waited in the kernel's queue before; -1 if the server does not know
 ///       40    8  answer: when the work began, CLOCK_MONOTONIC of the server's machine
 ///
 /// In a request the answer's fields are zero, and any payload may follow. An answer is these 48 bytes alone: never
@@ -40,7 +40,7 @@ struct work_answer {
   std::uint64_t id = 0;
   nanoseconds asked{0};
   nanoseconds used{0};
-  /// Nothing where the server does not know.
+  /// Nothing if the server does not know.
   std::optional<nanoseconds> waited = {};
   nanoseconds began{0};
   std::uint16_t worker = 0;
@@ -51,7 +51,7 @@ using work_space = std::span<std::byte, work_message_size>;
 
 void write(const work_request& request, work_space to) noexcept;
 void write(const work_answer& answer, work_space to) noexcept;
-/// Nothing where the bytes are no request of this version: too short, another magic, kind or version, a negative time.
+/// Nothing if the bytes are no request of this version: too short, another magic, kind or version, a negative time.
 std::optional<work_request> read_work_request(std::span<const std::byte> from) noexcept;
 std::optional<work_answer> read_work_answer(std::span<const std::byte> from) noexcept;
 

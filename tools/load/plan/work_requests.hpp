@@ -8,7 +8,7 @@ namespace udppump::load {
 class work_requests : public request_template {
  public:
   /// `tag` tells runs apart, so that an answer to an earlier one is not taken for one of this. `size` in bytes; throws
-  /// std::invalid_argument where a work message does not fit.
+  /// std::invalid_argument if a work message does not fit.
   explicit work_requests(std::uint32_t tag, std::size_t size = work_message_size);
 
   unsigned sequence_bits() const noexcept override { return 32; }

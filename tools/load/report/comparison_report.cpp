@@ -26,7 +26,7 @@ struct column {
   std::string head;
   std::function<double(const work_run&)> figure;
   std::function<std::string(double)> written;
-  /// The same of the ideal queue; empty where it has none.
+  /// The same of the ideal queue; empty if it has none.
   std::function<double(const work_run&)> ideal = {};
 };
 

@@ -26,7 +26,7 @@ struct close_file {
   void operator()(std::FILE* file) const noexcept { std::fclose(file); }
 };
 
-/// gnuplot with a script as its input; its exit code, or nothing where there is no gnuplot.
+/// gnuplot with a script as its input; its exit code, or nothing if there is no gnuplot.
 int run_gnuplot(std::string_view script) {
   // A file rather than a pipe: a gnuplot that stops reading is then nobody's broken pipe.
   const std::unique_ptr<std::FILE, close_file> input{std::tmpfile()};
@@ -44,7 +44,7 @@ int run_gnuplot(std::string_view script) {
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     throw std::system_error{error, std::generic_category(),
-                            "gnuplot cannot be run; install it (Debian: gnuplot-nox), or leave --plot away"};
+                            "gnuplot cannot be run; install it (Debian: gnuplot-nox), or omit --plot"};
   }
   int status = 0;
   check(repeat([&] { return ::waitpid(process, &status, 0); }), "waitpid");

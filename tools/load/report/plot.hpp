@@ -24,7 +24,7 @@ struct plot_curve {
 /// gnuplot is there. Throws std::invalid_argument or std::system_error with cause and cure. An empty path is no plot.
 void expect_plottable(const std::string& path);
 /// Draws latency (logarithmic) over percentiles (50%, 90%, 99%, 99.9%...), with gnuplot, on a transparent ground and in
-/// colours that can be read on white and on black. Throws std::runtime_error where gnuplot fails.
+/// colours that can be read on white and on black. Throws std::runtime_error if gnuplot fails.
 void plot(const std::string& path, const std::string& title, std::span<const plot_curve> curves);
 
 }  // namespace udppump::load

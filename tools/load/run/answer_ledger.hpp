@@ -22,7 +22,7 @@ struct ledger_options {
   /// request_template::sequence_bits().
   unsigned sequence_bits = 32;
   /// An answer after this long is late. Requests are remembered for twice as long, so that late and repeated answers
-  /// are known as such; where answers are matched in order, for exactly this long.
+  /// are known as such; if answers are matched in order, for exactly this long.
   nanoseconds timeout = std::chrono::seconds{2};
   /// Requests that were due before are matched, but not counted.
   nanoseconds warmup{0};
@@ -40,7 +40,7 @@ class answer_ledger {
   /// The newest request of a flow could not be sent.
   void unsent(std::uint32_t flow);
   /// Something came in on a flow, at a time since the start; `read` is what the template made of it. The request's
-  /// latency, or nothing where it answers none.
+  /// latency, or nothing if it answers none.
   std::optional<nanoseconds> came(std::uint32_t flow, const std::optional<request_template::answer>& read,
                                   nanoseconds at);
   /// Gives up on what has been too long ago at a time since the start.

@@ -50,7 +50,7 @@ flaw comparison::flaw_in(unsigned repetition) const {
 next_step step_after(unsigned made, unsigned valid, unsigned wanted, nanoseconds elapsed,
                      nanoseconds longest) noexcept {
   if (valid >= wanted) return next_step::enough;
-  if (made < wanted) return next_step::another;
+  if (made < wanted && elapsed <= longest) return next_step::another;
   if (valid > 0 && elapsed + elapsed / made <= longest) return next_step::another;
   return is_result(valid, wanted) ? next_step::enough : next_step::too_few;
 }

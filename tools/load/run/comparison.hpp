@@ -69,7 +69,7 @@ struct comparison {
 enum class next_step { another, enough, too_few };
 /// What follows when so many repetitions were made and so many of them are valid: further ones, in place of those that
 /// are not valid, until as many are valid as were wanted, or until `longest` would be over. There are none if not one
-/// was valid of as many as were wanted.
+/// was valid of as many as were wanted, or in all that time.
 next_step step_after(unsigned made, unsigned valid, unsigned wanted, nanoseconds elapsed, nanoseconds longest) noexcept;
 /// How long all repetitions may take: three times of what they take if all are valid.
 nanoseconds longest_of(const comparison_options& options) noexcept;

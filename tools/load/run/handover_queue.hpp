@@ -14,7 +14,7 @@ class handover_queue {
   /// `capacity` is rounded up to a power of two.
   explicit handover_queue(std::size_t capacity) : slots_(std::bit_ceil(capacity)) {}
 
-  /// False where it is full.
+  /// False if it is full.
   bool push(const Value& value) noexcept {
     const std::size_t tail = tail_.load(std::memory_order_relaxed);
     if (tail - head_.load(std::memory_order_acquire) == slots_.size()) return false;
@@ -22,7 +22,7 @@ class handover_queue {
     tail_.store(tail + 1, std::memory_order_release);
     return true;
   }
-  /// False where it is empty.
+  /// False if it is empty.
   bool pop(Value& value) noexcept {
     const std::size_t head = head_.load(std::memory_order_relaxed);
     if (head == tail_.load(std::memory_order_acquire)) return false;

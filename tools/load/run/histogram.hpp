@@ -26,14 +26,14 @@ class histogram {
   void clear() noexcept;
 
   std::uint64_t count() const noexcept { return count_; }
-  /// Exact; 0 where nothing was added.
+  /// Exact; 0 if nothing was added.
   nanoseconds min() const noexcept { return count_ == 0 ? nanoseconds{0} : min_; }
   nanoseconds max() const noexcept { return max_; }
   nanoseconds mean() const noexcept;
 
   /// The duration that `percent` of all do not exceed (0 < percent <= 100, in steps of 0.0001): of n durations in
   /// order, the one at rank ceil(percent / 100 * n), counted from 1. What is returned is the upper end of that one's
-  /// cell, but not more than max(): never less than the exact value, and less than a thousandth more. 0 where there
+  /// cell, but not more than max(): never less than the exact value, and less than a thousandth more. 0 if there
   /// are none.
   ///
   /// `missing` more durations are taken to be longer than all that were added: requests that nobody answered. Where

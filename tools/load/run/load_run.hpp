@@ -41,7 +41,7 @@ struct load_result {
   histogram used;
   /// Answers that the kernel dropped at this program's own sockets; counted among the lost as well.
   std::uint64_t receive_drops = 0;
-  /// Why the sockets' receive buffer is not larger; empty where it is what was asked for.
+  /// Why the sockets' receive buffer is not larger; empty if it is what was asked for.
   std::string receive_buffer_shortfall;
   std::uint64_t icmp_errors = 0;
   std::uint64_t answer_bytes = 0;
@@ -76,7 +76,7 @@ struct load_progress {
   nanoseconds since_start;
   nanoseconds length;
   double answers_per_second;
-  /// unanswered where nothing was answered.
+  /// unanswered if nothing was answered.
   nanoseconds p50, p99;
   /// Since the start, late ones not included.
   std::uint64_t lost;
@@ -86,12 +86,12 @@ struct load_watch {
   nanoseconds every = std::chrono::seconds{1};
   /// Called on the thread that runs the load; may be empty.
   std::function<void(const load_progress&)> report = {};
-  /// Ends the run early where it becomes true; may be nullptr.
+  /// Ends the run early if it becomes true; may be nullptr.
   const std::atomic<bool>* interrupted = nullptr;
 };
 
 /// Sends the plan to the target and returns what came of it. Sends on a thread of its own; receives on the caller's.
-/// Throws std::system_error where the sockets cannot be made, and where the target is known not to answer: an ICMP
+/// Throws std::system_error if the sockets cannot be made, and if the target is known not to answer: an ICMP
 /// error came, and no answer before it.
 load_result run_load(const load_options& options, const request_template& requests, const load_watch& watch = {});
 

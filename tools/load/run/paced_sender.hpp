@@ -25,7 +25,7 @@ enum class realtime {
   off,
   /// Where it may be, else not.
   automatic,
-  /// An error where it may not be.
+  /// An error if it may not be.
   on,
 };
 
@@ -52,7 +52,7 @@ class paced_sender {
       : flows_{flows}, requests_{requests}, notes_{notes}, options_{options} {}
 
   /// Sends the plan, whose time 0 is `start` of monotonic_now(), on the calling thread. Returns early when asked to,
-  /// and when it gives up. Throws std::system_error where it may not be a realtime thread.
+  /// and when it gives up. Throws std::system_error if it may not be a realtime thread.
   void send(request_plan plan, nanoseconds start, const std::stop_token& stop);
 
   /// Actual less intended time of sending, of requests due after the warm-up. After send().

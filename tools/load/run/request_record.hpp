@@ -8,17 +8,17 @@
 
 namespace udppump::load {
 
-/// What became of one request. Times are since the start of the run where nothing else is said.
+/// What became of one request. Times are since the start of the run if nothing else is said.
 struct request_record {
   nanoseconds intended{0};
   /// How much later than intended it was sent.
   nanoseconds lag{0};
-  /// From the intended time of sending to the answer's arrival; `unanswered` where none came.
+  /// From the intended time of sending to the answer's arrival; `unanswered` if none came.
   nanoseconds latency = unanswered;
-  /// Service time asked for; really used; waited in the server's queue before. The last two are -1 where nobody said.
+  /// Service time asked for; really used; waited in the server's queue before. The last two are -1 if nobody said.
   nanoseconds asked{0}, used{-1}, waited{-1};
   std::uint32_t flow = 0;
-  /// Who answered; -1 where nobody said.
+  /// Who answered; -1 if nobody said.
   std::int32_t worker = -1;
 };
 

@@ -41,7 +41,7 @@ struct work_run {
 
   /// Answers within the timeout, a second.
   double goodput() const noexcept;
-  /// In seconds; infinity where so many requests have no answer that there is none.
+  /// In seconds; infinity if so many requests have no answer that there is none.
   double latency(double percent) const noexcept;
   double ideal_latency(double percent) const noexcept;
   double ratio_to_ideal(double percent) const noexcept { return latency(percent) / ideal_latency(percent); }

@@ -46,7 +46,7 @@ struct work_options {
 /// Forked processes that answer work requests on one port. They end with their parent, and with this object.
 class work_server {
  public:
-  /// Returns when all workers serve. Throws std::system_error or std::runtime_error where one cannot. The process must
+  /// Returns when all workers serve. Throws std::system_error or std::runtime_error if one cannot. The process must
   /// have one thread only: what others hold would be held for ever in the children.
   explicit work_server(const work_options& options);
   ~work_server();
@@ -57,7 +57,7 @@ class work_server {
   const address& local() const noexcept { return local_; }
   /// What the workers wait with: "uring", "thread", "poll" or "epoll".
   const std::string& waiter() const noexcept { return waiter_; }
-  /// Why the receive buffers are not larger; empty where they are what was asked for.
+  /// Why the receive buffers are not larger; empty if they are what was asked for.
   const std::string& receive_buffer_shortfall() const noexcept { return shortfall_; }
   std::size_t workers() const noexcept { return processes_.size(); }
 

@@ -25,7 +25,7 @@ struct alignas(64) work_counts {
 /// Called once, when the worker serves, with the name of what it waits with.
 using ready_function = std::function<void(std::string_view waiter)>;
 
-/// Serve a socket for ever; they return only where they cannot, by std::system_error.
+/// Serve a socket for ever; they return only if they cannot, by std::system_error.
 void serve_by_pump(datagram_socket& socket, waiter_kind waiter, work_service& service, work_counts& counts,
                    const ready_function& ready);
 /// As programs do it that have never heard of thundering herds: the socket in an epoll of the worker's own, not
