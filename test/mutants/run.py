@@ -239,7 +239,8 @@ class Tree:
         self.scripts = None
 
     def configure(self):
-        options = ["-DCMAKE_BUILD_TYPE=None", "-DCMAKE_CXX_FLAGS=-O1 -D_GLIBCXX_ASSERTIONS", "-DUDPPUMP_WERROR=OFF", "-DUDPPUMP_BENCH=OFF"]
+        options = ["-DCMAKE_BUILD_TYPE=None", "-DCMAKE_CXX_FLAGS=-O1 -D_GLIBCXX_ASSERTIONS", "-DUDPPUMP_WERROR=OFF",
+                   "-DUDPPUMP_BENCH=OFF"]
         if shutil.which("ccache"):
             options.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
         if shutil.which("mold"):
@@ -433,17 +434,24 @@ def run_once(tree, run, tests, seconds, log):
         return who_noticed(run, code, written.read())
 
 
+def without(tests, left_out):
+    """The filter without some tests."""
+    if not left_out:
+        return tests
+    return tests + (":" if "-" in tests else "-") + ":".join(left_out)
+
+
 def try_to_notice(tree, run, seconds, log):
     """A test that fails once, and not again when it runs alone, failed for another reason, and is left out."""
     left_out = []
     while len(left_out) < 5:
-        excluded = ("" if "-" in run.tests else "-") + ":".join(left_out) if left_out else ""
-        noticed = run_once(tree, run, run.tests + (":" if "-" in run.tests and left_out else "") + excluded, seconds, log)
-        if not noticed or " (" in noticed or run.kind == "script":
+        noticed = run_once(tree, run, without(run.tests, left_out), seconds, log)
+        if not noticed or run.kind == "script":
             return noticed
-        if any(run_once(tree, run, noticed, seconds, log) for _ in range(2)):
+        test = noticed.split(" (")[0]
+        if any(run_once(tree, run, test, seconds, log) for _ in range(2)):
             return noticed
-        left_out.append(noticed)
+        left_out.append(test)
     return ""
 
 
@@ -564,7 +572,8 @@ def main():
                         help="only look that every rule still applies and names tests that there are")
     parser.add_argument("--work", type=pathlib.Path, default=SOURCE / "build/mutants", metavar="DIR",
                         help="where the copy, its build and the logs are (default: build/mutants)")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="so many faults at a time, each in its own copy")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N",
+                        help="so many faults at a time, each in its own copy")
     arguments = parser.parse_args()
 
     faults = all_rules()
