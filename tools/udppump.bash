@@ -3,14 +3,14 @@
 
 _udppump_exec() {
   local word=$1 before=$2 valued flags at
-  valued='--bind --receive-buffer --send-buffer --join --device --workers --ready-after --stop-timeout --crash-limit
-    --healthy-after --restart-delay --reload-on-change --take-over --nice --limit --user --group --groups --log
+  valued='--bind --receive-buffer --send-buffer --join --device --path-mtu --workers --ready-after --stop-timeout
+    --crash-limit --healthy-after --restart-delay --reload-on-change --take-over --nice --limit --user --group --groups --log
     --pid-file'
   flags='--v6only --broadcast --reuse-port --pin --no-new-privs --quiet --help'
 
   for ((at = 2; at < COMP_CWORD; ++at)); do
     [[ ${COMP_WORDS[at]} == -- ]] || continue
-    # The program, and its arguments by its own completion where bash-completion can do that.
+    # The program, and its arguments by its own completion if bash-completion can do that.
     if declare -F _command_offset >/dev/null; then
       _command_offset $((at + 1))
     elif ((at + 1 == COMP_CWORD)); then
@@ -27,6 +27,7 @@ _udppump_exec() {
       compopt -o nospace
       ;;
     --device) mapfile -t COMPREPLY < <(cd /sys/class/net 2>/dev/null && compgen -f -- "$word") ;;
+    --path-mtu) mapfile -t COMPREPLY < <(compgen -W 'default omit interface dont want always probe' -- "$word") ;;
     --user) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
     --group | --groups) mapfile -t COMPREPLY < <(compgen -g -- "$word") ;;
     --log) mapfile -t COMPREPLY < <(compgen -W 'text json journal' -- "$word") ;;

@@ -86,6 +86,7 @@ completes() {
 }
 completes --receive-buffer udppump exec --receive
 completes 'json journal' udppump exec --quiet --log j
+completes omit udppump exec --path-mtu o
 completes nofile= udppump exec --limit nof
 completes root udppump exec --user roo
 touch "$dir/settings.conf"

@@ -97,7 +97,7 @@ delays=(: 20: :20 20:-1 500:20 20:30:40)
 check delays "${exec[@]}" -- --restart-delay
 groups=('' 127.0.0.1 239.1.2.3% ff02::fb% 239.1.2.3:53 name)
 check groups "${exec[@]}" -- --join
-check nothing "${exec[@]}" -- --device --take-over --user --group --pid-file --log --reload-on-change
+check nothing "${exec[@]}" -- --device --path-mtu --take-over --user --group --pid-file --log --reload-on-change
 
 echo "# once means once"
 for option in --rate --duration --seed --json; do
