@@ -37,9 +37,9 @@ class UDPPUMP_EXPORT reply_path {
   send_source source_;
 };
 
-/// Says that a datagram is still being worked on after its handler returned. The pump counts the tickets that are out
-/// and takes nothing while pump_options::max_in_flight of them are. Give it back by destroying it, on any thread; it
-/// may outlive the pump. Moves, does not copy.
+/// Says that work on a datagram goes on after its handler has returned. The pump counts the tickets that are out
+/// and takes no datagram while pump_options::max_in_flight of them are out. Give it back by destroying it, on any
+/// thread; it may outlive the pump. Moves, does not copy.
 class UDPPUMP_EXPORT ticket {
  public:
   ticket() noexcept = default;
@@ -67,16 +67,17 @@ struct UDPPUMP_EXPORT datagram {
   /// What was received, at most pump_options::receive_limit bytes; empty for an empty datagram. The pump does not need
   /// these bytes any more: a handler may change them in place.
   std::span<std::byte> payload;
-  /// Size as it was sent, in bytes; larger than payload.size() where the datagram was cut.
+  /// Size as it was sent, in bytes; larger than payload.size() if the datagram was cut.
   std::size_t real_size = 0;
   /// The sender; an IPv4 sender on a dual-stack socket as plain IPv4. None for an unnamed Unix peer.
   address from;
-  /// The local address that was asked, with the socket's port. None where the socket does not learn it
+  /// The local address that was asked, with the socket's port. None if the socket does not learn it
   /// (socket_options::local_address).
   address to;
-  /// Index of the interface it came in by; 0 where `to` is none.
+  /// Index of the interface it came in by; 0 if `to` is none.
   unsigned interface_index = 0;
-  /// Where an answer leaves from: `to`, but for multicast and broadcast, which nothing can be sent from.
+  /// The address that an answer leaves from: `to`, unless that is multicast or broadcast, which nothing can be sent
+  /// from.
   send_source source;
   /// When the kernel received it, wall clock, nanoseconds; only with socket_options::receive_time.
   std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> receive_time;
@@ -87,15 +88,15 @@ struct UDPPUMP_EXPORT datagram {
 
   bool truncated() const noexcept { return real_size > payload.size(); }
   std::string_view text() const noexcept { return {reinterpret_cast<const char*>(payload.data()), payload.size()}; }
-  /// Time since receive_time, never negative though the wall clock may step; nothing where there is no receive_time.
+  /// Time since receive_time, never negative though the wall clock may step; nothing if there is no receive_time.
   std::optional<std::chrono::nanoseconds> age() const noexcept;
 
   /// Answers the sender from the address that was asked. Errors as reply_path::send(); a UDP answer may be lost anyway,
   /// so they may be ignored.
   std::error_code reply(payload_view answer, const send_options& options = {}) const noexcept;
-  /// To answer later, after the handler returned.
+  /// For an answer after the handler has returned.
   udppump::reply_path reply_path() const noexcept;
-  /// To say that the work goes on after the handler returned. An empty ticket in a datagram that no pump made.
+  /// For work that goes on after the handler has returned. An empty ticket if no pump made this datagram.
   [[nodiscard]] ticket hold() const noexcept;
 
  private:

@@ -6,9 +6,10 @@
 
 namespace udppump {
 
-/// Conditions of udppump's own; everything the kernel says keeps std::generic_category().
+/// Errors of udppump's own; what the kernel reports keeps std::generic_category().
 enum class errc {
-  /// The pump was made before a fork() and is now used in the child. Cure: after_fork() in the child, or make it there.
+  /// The pump was made before a fork() and is now used in the child. Cure: call after_fork() in the child, or
+  /// make the pump there.
   made_before_fork = 1,
   /// dispatch() or run() was called on another thread than the first time.
   wrong_thread,

@@ -27,7 +27,7 @@ concept dispatchable = requires(Source& source) {
 /// new one. A watch that finds its pump unusable takes itself off the base; error() tells why.
 ///
 /// An exception that leaves the handler cannot pass through libevent, which is C: the loop is broken as by
-/// event_base_loopbreak(), and rethrow() throws it; it is lost where the handler destroyed the watch as well. With
+/// event_base_loopbreak(), and rethrow() throws it; it is lost if the handler also destroyed the watch. With
 /// pump_options::on_exception none gets this far.
 class libevent_watch {
  public:
@@ -36,7 +36,7 @@ class libevent_watch {
     int priority = -1;
   };
 
-  /// Throws std::system_error or std::bad_alloc where libevent refuses.
+  /// Throws std::system_error or std::bad_alloc if libevent refuses.
   template <dispatchable Source>
   libevent_watch(event_base* base, Source& source, options chosen)
       : base_{base}, source_{&source}, dispatch_{[](void* target) -> std::error_code {

@@ -9,7 +9,8 @@
 
 namespace udppump::detail {
 
-/// Who may serve a group: the process that made it, the thread that served it first, and nobody from inside a handler.
+/// Decides whether a group may be served: by the process that made it, on the thread that served it first, and not from
+/// inside a handler.
 class entry_guard {
  public:
   /// Empty, or why dispatch() and run() cannot be entered now.

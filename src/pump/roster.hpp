@@ -100,12 +100,12 @@ class roster {
     clock::time_point until;
   };
 
-  std::vector<std::shared_ptr<member>> slots_;  // by arming::slot; null where free
+  std::vector<std::shared_ptr<member>> slots_;  // by arming::slot; null if free
   std::vector<std::uint32_t> free_slots_;
   std::unordered_set<const datagram_socket*> sockets_;  // of the pumps in slots_
   std::size_t size_ = 0;
   std::vector<member*> ready_;
-  std::vector<member*> taking_turns_;  // ready_ as a round found it; null where removed meanwhile
+  std::vector<member*> taking_turns_;  // ready_ as a round found it; null if removed meanwhile
   const member* in_turn_ = nullptr;
   std::shared_ptr<member> removed_;  // it, if it was removed
   std::vector<member*> full_;

@@ -40,7 +40,7 @@ class epoll_set final : public wait_set {
 
   void remove(arming, int fd) noexcept override {
     epoll_event ignored{};
-    static_cast<void>(sys::epoll_ctl(set_, EPOLL_CTL_DEL, fd, &ignored));  // fails only where it is gone already
+    static_cast<void>(sys::epoll_ctl(set_, EPOLL_CTL_DEL, fd, &ignored));  // fails only if it is gone already
   }
 
   void wait(std::vector<firing>& readable, int timeout_ms) noexcept override {

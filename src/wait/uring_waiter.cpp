@@ -209,7 +209,7 @@ class uring_waiter final : public waiter {
   /// meanwhile is kept for the next collect(). Closing the ring instead would leave the wait queue only some time
   /// later.
   ///
-  /// Not by IORING_OP_POLL_REMOVE: where the poll has just fired, that answers EALREADY and makes the kernel look at
+  /// Not by IORING_OP_POLL_REMOVE: if the poll has just fired, that answers EALREADY and makes the kernel look at
   /// the socket again; if another worker was quicker, the poll is armed anew and never completes (io_poll_disarm() and
   /// io_poll_check_events(), io_uring/poll.c, Linux 6.18). IORING_OP_ASYNC_CANCEL marks the request as cancelled.
   void cancel(std::uint64_t key) noexcept {

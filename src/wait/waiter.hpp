@@ -12,8 +12,8 @@
 
 namespace udppump::detail {
 
-/// Names one arming of one socket: the pump's slot in its group, and which arming of it. Stale ones are told apart by
-/// the second number.
+/// Names one arming of one socket: the pump's slot in its group, and a number that no other arming of it has. So a
+/// firing that comes late is recognised.
 struct arming {
   std::uint32_t slot;
   std::uint32_t turn;
@@ -31,13 +31,13 @@ struct firing {
   int events;
 };
 
-/// Who sleeps while nothing is there: an event loop that watches the wake_signal, or wait().
+/// What sleeps while no datagram is there: an event loop that watches the wake_signal, or wait().
 enum class sleeper : std::uint8_t { nobody_yet, event_loop, wait };
 
 /// Waits for sockets, once each: an armed socket fires at most once, and after that is in no wait queue of the kernel
 /// until it is armed again. So a busy worker takes no wake-up away from an idle one.
 ///
-/// Whoever has something to say makes the wake_signal readable; then collect() has it. All calls on one thread.
+/// Notifies the wake_signal when something fired; collect() returns it. All calls on one thread.
 class waiter {
  public:
   virtual ~waiter() = default;
@@ -50,16 +50,16 @@ class waiter {
   /// Makes the wake_signal readable, or wait() return, when `delay` is over. Ignored while an earlier delay runs.
   virtual void wake_after(std::chrono::nanoseconds delay) noexcept = 0;
 
-  /// Said before the other calls, whenever it changes; from then on the calling thread is the only one allowed.
+  /// Comes before the other calls, and whenever it changes; from then on only the calling thread may use the waiter.
   virtual std::error_code serve(sleeper who) noexcept = 0;
   /// Appends what has fired. Never blocks.
   virtual std::error_code collect(std::vector<firing>& fired) noexcept = 0;
-  /// The same, but waits until there is something, the wake_signal was notified (it is then cleared), or the time of
-  /// wake_after() has come. May come back without any of that: after a signal, for example.
+  /// The same, but waits until something fired, the wake_signal was notified (it is then cleared), or the time of
+  /// wake_after() has come. May return without any of that: after a signal, for example.
   virtual std::error_code wait(std::vector<firing>& fired) noexcept = 0;
   /// Whether collect() would find something new. Cheap.
   virtual bool pending() const noexcept = 0;
-  /// Whether the only socket armed here has fired, told without collecting it; false where that is not certain.
+  /// Whether the only socket armed here has fired, without collecting it; false if that is not certain.
   virtual bool only_one_fired() const noexcept { return false; }
 
   /// In the child of a fork: forget the thread, ring or lock that stayed with the parent.
@@ -72,7 +72,7 @@ struct chosen_waiter {
   bool may_be_replaced = false;  // nobody insisted on this kind
 };
 
-/// `kind` as the program asked for it; automatic looks at UDPPUMP_WAITER. Throws std::system_error where none can be
+/// `kind` as the program asked for it; automatic looks at UDPPUMP_WAITER. Throws std::system_error if none can be
 /// had. `signal` is shared with the waiter's own thread.
 chosen_waiter choose_waiter(waiter_kind kind, const std::shared_ptr<wake_signal>& signal);
 

@@ -110,7 +110,6 @@ TEST(reply, answers_a_broadcast_from_the_interfaces_own_address) {
   }
 }
 
-// P29
 TEST(reply, goes_out_to_an_ipv4_client_of_a_dual_stack_socket_who_is_told_as_plain_ipv4) {
   if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
   auto server = bound({}, "[::]:0");
@@ -163,7 +162,7 @@ TEST(reply, works_over_a_connected_udp_socket_and_over_a_socketpair) {
 
   auto [near, far] = unix_pair();
   ASSERT_FALSE(near.send("x"));
-  // P9
+
   EXPECT_TRUE(serve_one(far, [](datagram& request) {
     EXPECT_TRUE(request.from.is_none());
     EXPECT_FALSE(request.reply("y"));
@@ -171,7 +170,6 @@ TEST(reply, works_over_a_connected_udp_socket_and_over_a_socketpair) {
   EXPECT_EQ(received(near), "y");
 }
 
-// P9
 TEST(reply, to_an_unnamed_unix_peer_is_a_clear_error) {
   const std::string name = "unix:@udppump-datagram-test-" + std::to_string(::getpid());
   auto server = datagram_socket::bind(address::parse(name));
@@ -215,7 +213,7 @@ TEST(reply, that_fails_is_returned_and_counted) {
   const auto server = bound();
   datagram made;
   made.socket = &server;
-  made.from = address::parse("127.0.0.1:0");  // P19
+  made.from = address::parse("127.0.0.1:0");
   EXPECT_EQ(made.reply("x"), std::errc::invalid_argument);
   EXPECT_EQ(server.send_errors(), 1u);
   const fault::injection filtered{{.call = "sendmsg", .error = EPERM, .fd = server.fd()}};
@@ -389,7 +387,7 @@ TEST(datagram, without_a_receive_time_has_no_age) {
   }));
 }
 
-// P21. The kernel begins to take times a little after the first socket asked; until then a datagram's time is that of
+// The kernel begins to take times a little after the first socket asked; until then a datagram's time is that of
 // its reading (net/core/dev.c: net_enable_timestamp).
 TEST(datagram, that_waited_says_how_long) {
   auto server = bound({.receive_time = true});
@@ -406,7 +404,6 @@ TEST(datagram, that_waited_says_how_long) {
   EXPECT_LE(age, patience);
 }
 
-// P20
 TEST(datagram, is_never_younger_than_nothing_though_the_clock_steps_back) {
   datagram made;
   made.receive_time = std::chrono::system_clock::now() + 1h;
@@ -415,7 +412,6 @@ TEST(datagram, is_never_younger_than_nothing_though_the_clock_steps_back) {
   EXPECT_GE(*made.age(), 1h);
 }
 
-// P30
 TEST(datagram, longer_than_the_limit_says_so_with_its_real_size) {
   auto server = bound();
   const auto client = datagram_socket::connect(server.local());
@@ -436,7 +432,6 @@ TEST(datagram, longer_than_the_limit_says_so_with_its_real_size) {
                         {.receive_limit = 4}));
 }
 
-// P12
 TEST(datagram, of_no_bytes_is_one_too) {
   auto server = bound();
   const auto client = datagram_socket::connect(server.local());

@@ -178,7 +178,7 @@ TEST_P(pump_when, the_descriptor_turns_out_to_be_no_socket_it_ends_once) {
   }
 }
 
-TEST_P(pump_when, a_reply_is_refused_the_handler_is_told_and_it_is_counted) {  // P19
+TEST_P(pump_when, a_reply_is_refused_the_handler_is_told_and_it_is_counted) {
   for (const int error : {EPERM, ENOBUFS, EMSGSIZE, EAGAIN, ENOMEM}) {
     const std::uint64_t before = socket.send_errors();
     std::error_code told;
@@ -227,7 +227,7 @@ TEST_P(pump_when, a_close_is_interrupted_it_is_not_repeated) {
   EXPECT_EQ(open_descriptors(), before);
 }
 
-TEST_P(pump_when, two_hundred_bad_checksums_arrive_it_stays_quiet) {  // P11
+TEST_P(pump_when, two_hundred_bad_checksums_arrive_it_stays_quiet) {
   const int raw = ::socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
   if (raw < 0) GTEST_SKIP() << "a raw socket needs CAP_NET_RAW";
   int received = 0;

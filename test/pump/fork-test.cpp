@@ -204,7 +204,7 @@ TEST_P(forked_under, a_group_is_renewed_as_a_whole) {
   EXPECT_TRUE(serve_until(group, [&] { return first_served == 1; }));
 }
 
-TEST_P(forked_under, what_waits_when_a_worker_ends_is_served_by_the_next) {  // P3, with one shared socket
+TEST_P(forked_under, what_waits_when_a_worker_ends_is_served_by_the_next) {  // with one shared socket
   shared<std::atomic<int>> served;
   child_process first{[&] {
     pump pump{socket,
@@ -231,7 +231,7 @@ TEST_P(forked_under, what_waits_when_a_worker_ends_is_served_by_the_next) {  // 
   EXPECT_EQ(*served, 40);
 }
 
-TEST_P(forked_under, options_of_the_shared_socket_stay_what_they_were) {  // P15
+TEST_P(forked_under, options_of_the_shared_socket_stay_what_they_were) {
   child_process child{[&] {
     pump pump{socket, [&](datagram&) { pump.stop(); }, {}, GetParam()};
     return pump.run().value();

@@ -71,7 +71,7 @@ TEST_P(icmp_errors_under, one_that_a_receive_meets_is_told_and_counted_once) {
   }
 }
 
-TEST_P(icmp_errors_under, one_that_a_reply_to_somebody_else_meets_is_told_once_and_the_reply_goes_out) {  // P5
+TEST_P(icmp_errors_under, one_that_a_reply_to_somebody_else_meets_is_told_once_and_the_reply_goes_out) {
   for (const auto& [local, host] : ways_to_a_dead_peer()) {
     datagram_socket asker = bound({.icmp_errors = true}, local);
     const auto alive = datagram_socket::connect(

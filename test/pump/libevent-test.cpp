@@ -77,7 +77,7 @@ TEST_P(libevent_under, a_watch_may_be_destroyed_in_the_handler) {
   EXPECT_EQ(received, 1);
 }
 
-TEST_P(libevent_under, watch_and_pump_may_be_destroyed_in_the_handler) {  // P7
+TEST_P(libevent_under, watch_and_pump_may_be_destroyed_in_the_handler) {
   int received = 0;
   std::optional<libevent_watch> watch;
   std::unique_ptr<pump> pump;
@@ -135,7 +135,7 @@ TEST_P(libevent_under, a_watch_of_higher_priority_is_served_first) {
   EXPECT_THROW((libevent_watch{base, urgent, {.priority = 7}}), std::system_error);
 }
 
-TEST_P(libevent_under, an_exception_breaks_the_loop_and_is_thrown_again_outside_of_it) {  // P26
+TEST_P(libevent_under, an_exception_breaks_the_loop_and_is_thrown_again_outside_of_it) {
   int received = 0;
   pump pump{socket,
             [&](datagram&) {
@@ -152,7 +152,7 @@ TEST_P(libevent_under, an_exception_breaks_the_loop_and_is_thrown_again_outside_
   EXPECT_TRUE(loop_until([&] { return received == 2; }));
 }
 
-TEST_P(libevent_under, a_pump_that_fails_goes_off_the_loop) {  // P27
+TEST_P(libevent_under, a_pump_that_fails_goes_off_the_loop) {
   pump pump{socket, [](datagram&) {}, {}, GetParam()};
   const libevent_watch watch{base, pump};
   ::close(socket.release());
@@ -199,7 +199,7 @@ TEST_P(libevent_under, a_forgetful_child_finds_its_watch_off_the_loop_and_the_pa
   EXPECT_TRUE(loop_until([&] { return received == 3; }));
 }
 
-TEST_P(libevent_under, while_one_handler_runs_the_other_sockets_datagram_waits) {  // P25, as documented
+TEST_P(libevent_under, while_one_handler_runs_the_other_sockets_datagram_waits) {  // as documented
   datagram_socket second_socket = bound();
   std::string order;
   pump first{socket,

@@ -151,11 +151,14 @@ TEST_P(group_under, nothing_of_one_sockets_datagram_shows_in_anothers) {
     EXPECT_EQ(one.to, told_socket.local());
     EXPECT_EQ(one.ecn, ecn::ect0);
     EXPECT_TRUE(one.receive_time);
+    one.source = {.local = one.to, .interface_index = 7};  // a handler may write to its datagram
   });
   grouped_pump plain = group.add(plain_socket, [&](datagram& one) {
     ++plain_served;
     EXPECT_TRUE(one.to.is_none());
     EXPECT_EQ(one.interface_index, 0u);
+    EXPECT_TRUE(one.source.local.is_none());
+    EXPECT_EQ(one.source.interface_index, 0u);
     EXPECT_EQ(one.ecn, ecn::not_ect);
     EXPECT_FALSE(one.receive_time);
     EXPECT_EQ(one.socket, &plain_socket);

@@ -113,7 +113,7 @@ TEST_P(pump_under, a_budget_of_time_is_checked_after_each_datagram) {
   EXPECT_GE(pump.stats().handler_time, 2ms);
 }
 
-TEST_P(pump_under, empty_datagrams_are_delivered_and_cost_budget) {  // P12
+TEST_P(pump_under, empty_datagrams_are_delivered_and_cost_budget) {
   std::size_t empty = 0;
   pump pump{socket,
             [&](datagram& received) { empty += received.payload.empty() && !received.from.is_none(); },
@@ -126,7 +126,7 @@ TEST_P(pump_under, empty_datagrams_are_delivered_and_cost_budget) {  // P12
   EXPECT_EQ(pump.stats().bytes, 0u);
 }
 
-TEST_P(pump_under, a_datagram_over_the_limit_is_cut_and_says_how_long_it_was) {  // P30
+TEST_P(pump_under, a_datagram_over_the_limit_is_cut_and_says_how_long_it_was) {
   for (const bool with_control_data : {false, true}) {
     datagram_socket here = bound({.receive_time = with_control_data});
     std::vector<std::pair<std::size_t, std::size_t>> sizes;
@@ -157,7 +157,7 @@ TEST_P(pump_under, the_largest_datagram_comes_whole) {
   EXPECT_TRUE(text == large);
 }
 
-TEST_P(pump_under, stop_inside_the_handler_delivers_nothing_more_and_leaves_the_rest_in_the_kernel) {  // P6
+TEST_P(pump_under, stop_inside_the_handler_delivers_nothing_more_and_leaves_the_rest_in_the_kernel) {
   int received = 0;
   pump pump{socket, [&](datagram&) { ++received, pump.stop(); }, {}, GetParam()};
   send_numbers(3);
@@ -196,7 +196,7 @@ TEST_P(pump_under, a_stopped_pump_takes_no_wake_up_from_the_others) {
   EXPECT_EQ(first, 0);
 }
 
-TEST_P(pump_under, a_destroyed_pump_takes_no_wake_up_from_the_others) {  // P23
+TEST_P(pump_under, a_destroyed_pump_takes_no_wake_up_from_the_others) {
   int received = 0;
   for (int round = 0; round < 20; ++round) {
     auto destroyed = std::make_unique<pump>(
@@ -238,7 +238,7 @@ TEST_P(pump_under, a_busy_pump_takes_no_wake_up_from_an_idle_one) {
   EXPECT_TRUE(idle_served);
 }
 
-TEST_P(pump_under, a_pump_may_be_destroyed_in_its_own_handler) {  // P7
+TEST_P(pump_under, a_pump_may_be_destroyed_in_its_own_handler) {
   const auto alive = std::make_shared<int>(0);
   int received = 0;
   std::unique_ptr<pump> pump;
@@ -487,7 +487,7 @@ TEST_P(pump_under, a_ticket_may_outlive_its_pump) {
   EXPECT_FALSE(held);
 }
 
-TEST_P(pump_under, an_exception_leaves_dispatch_and_the_next_datagram_is_served) {  // P26
+TEST_P(pump_under, an_exception_leaves_dispatch_and_the_next_datagram_is_served) {
   int received = 0;
   pump pump{socket,
             [&](datagram&) {
@@ -502,7 +502,7 @@ TEST_P(pump_under, an_exception_leaves_dispatch_and_the_next_datagram_is_served)
   EXPECT_EQ(pump.stats().received, 2u);
 }
 
-TEST_P(pump_under, on_exception_gets_what_the_handler_throws_and_the_pump_goes_on) {  // P26
+TEST_P(pump_under, on_exception_gets_what_the_handler_throws_and_the_pump_goes_on) {
   int received = 0;
   std::string thrown;
   pump pump{socket,
@@ -544,7 +544,7 @@ TEST_P(pump_under, a_handler_may_change_the_payload_in_place) {
   EXPECT_EQ(received(client), "SHOUT");
 }
 
-TEST_P(pump_under, a_socket_closed_under_the_pump_is_told_once_and_does_not_spin) {  // P27
+TEST_P(pump_under, a_socket_closed_under_the_pump_is_told_once_and_does_not_spin) {
   std::vector<receive_error> errors;
   pump pump{socket,
             [](datagram&) { ADD_FAILURE() << "closed"; },
@@ -560,7 +560,7 @@ TEST_P(pump_under, a_socket_closed_under_the_pump_is_told_once_and_does_not_spin
   EXPECT_TRUE(pump.stopped());
 }
 
-TEST_P(pump_under, a_socket_shut_down_by_another_is_told_once_and_does_not_spin) {  // P22
+TEST_P(pump_under, a_socket_shut_down_by_another_is_told_once_and_does_not_spin) {
   int pair[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
   datagram_socket unix_pair = datagram_socket::adopt(pair[0]);
@@ -585,7 +585,7 @@ TEST_P(pump_under, a_socket_shut_down_by_another_is_told_once_and_does_not_spin)
   }
 }
 
-TEST_P(pump_under, an_icmp_error_goes_to_on_error_with_its_peer_and_does_not_spin) {  // P5
+TEST_P(pump_under, an_icmp_error_goes_to_on_error_with_its_peer_and_does_not_spin) {
   datagram_socket asker = bound({.icmp_errors = true});
   address dead;
   {
@@ -665,7 +665,7 @@ TEST_P(pump_under, a_connected_sockets_refusal_is_an_error_and_not_a_datagram) {
   EXPECT_EQ(pump.stats().errors[0].count, 1u);
 }
 
-TEST_P(pump_under, joined_datagrams_are_split_by_their_stride) {  // P10
+TEST_P(pump_under, joined_datagrams_are_split_by_their_stride) {
   datagram_socket joined = [] {
     try {
       return bound({.receive_offload = true});
@@ -714,7 +714,7 @@ TEST_P(pump_under, stop_inside_a_joined_read_counts_what_it_discards) {
   }
 }
 
-TEST_P(pump_under, a_dual_stack_socket_speaks_of_ipv4_as_ipv4) {  // P29
+TEST_P(pump_under, a_dual_stack_socket_speaks_of_ipv4_as_ipv4) {
   datagram_socket dual = [] {
     try {
       return bound({}, "[::]:0");
@@ -738,7 +738,7 @@ TEST_P(pump_under, a_dual_stack_socket_speaks_of_ipv4_as_ipv4) {  // P29
   EXPECT_EQ(to, "127.0.0.2:" + std::to_string(dual.local().port()));
 }
 
-TEST_P(pump_under, kernel_drops_are_counted_once) {  // P4
+TEST_P(pump_under, kernel_drops_are_counted_once) {
   datagram_socket small = bound({.receive_buffer = 4096});
   std::uint64_t received = 0;
   pump pump{small, [&](datagram&) { ++received; }, {}, GetParam()};
@@ -758,7 +758,7 @@ TEST_P(pump_under, time_in_the_handler_is_measured) {
   EXPECT_GE(pump.stats().handler_time, 14ms);  // the cost of receiving is taken off
 }
 
-TEST_P(pump_under, an_unnamed_unix_peer_has_no_address_and_no_answer) {  // P9
+TEST_P(pump_under, an_unnamed_unix_peer_has_no_address_and_no_answer) {
   int pair[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
   datagram_socket here = datagram_socket::adopt(pair[0]);
@@ -797,7 +797,7 @@ TEST_P(pump_under, nothing_is_left_behind) {
   EXPECT_TRUE(eventually([&] { return threads() == running; }));
 }
 
-TEST_P(pump_under, control_data_that_does_not_fit_is_noticed_and_descriptors_sent_along_are_closed) {  // P8
+TEST_P(pump_under, control_data_that_does_not_fit_is_noticed_and_descriptors_sent_along_are_closed) {
   int pair[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
   datagram_socket here = datagram_socket::adopt(pair[0], {.receive_time = true});
@@ -891,7 +891,7 @@ TEST_P(pump_under, a_pump_whose_thread_has_ended_serves_on_no_other) {
   }
 }
 
-TEST_P(pump_under, a_socket_closed_while_the_pump_waits_ends_it_at_the_next_wake_up) {  // P27
+TEST_P(pump_under, a_socket_closed_while_the_pump_waits_ends_it_at_the_next_wake_up) {
   if (GetParam() == waiter_kind::thread) GTEST_SKIP() << "epoll forgets a closed descriptor, and never tells";
   int fatal = 0;
   pump pump{socket,
@@ -928,7 +928,7 @@ TEST_P(pump_under, a_stopped_pumps_port_is_free_at_once) {
   EXPECT_NO_THROW(static_cast<void>(datagram_socket::bind(local)));
 }
 
-TEST_P(pump_under, never_sets_o_nonblock_on_the_socket) {  // P15
+TEST_P(pump_under, never_sets_o_nonblock_on_the_socket) {
   pump pump{socket, [](datagram&) {}, {}, GetParam()};
   settle(pump);
   EXPECT_EQ(::fcntl(socket.fd(), F_GETFL) & O_NONBLOCK, 0);

@@ -139,7 +139,7 @@ TEST_P(seed, libevents_own_loop_runs_unchanged_beside_other_events) {
 }
 
 // fork several children, then make a pump in each: workers on one port, no herd. The loop's epoll is not the one that
-// waits for the socket: exclusivity would end there (P24).
+// waits for the socket: exclusivity would end there.
 TEST_P(seed, forked_children_with_a_pump_each_serve_one_port) {
   constexpr int children = 4;
   constexpr int datagrams = 200;

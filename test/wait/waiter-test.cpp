@@ -114,7 +114,7 @@ INSTANTIATE_TEST_SUITE_P(with, refused_ring,
                                          refusal{EINVAL, "Linux 6.1"}, refusal{ENOMEM, "ulimit -l"},
                                          refusal{EMFILE, "ulimit -n"}));
 
-TEST_P(refused_ring, falls_back_to_the_thread_and_says_so) {  // P14
+TEST_P(refused_ring, falls_back_to_the_thread_and_says_so) {
   if (!has(waiter_kind::uring)) GTEST_SKIP() << message_of(waiter_kind::uring);
   const environment unset{nullptr};
   const fault::injection refused{{.call = "io_uring_queue_init_params", .error = GetParam().error}};
@@ -137,7 +137,7 @@ TEST(waiter, a_ring_that_cannot_be_kept_from_children_is_not_used) {
   EXPECT_EQ(open_descriptors(), before);
 }
 
-TEST(waiter, without_eventfd_a_pipe_wakes_the_loop) {  // P14
+TEST(waiter, without_eventfd_a_pipe_wakes_the_loop) {
   const environment unset{nullptr};
   for (const int error : {ENOSYS, EPERM}) {
     const fault::injection refused{{.call = "eventfd", .error = error}};
