@@ -187,6 +187,7 @@ echo "# a log that nobody reads ends nothing"
 pid=$!
 started+=("$pid")
 await has_pid "$dir/pid" "$pid" || fail "it does not serve"
+await has_children "$pid" 1 || fail "it has no worker"  # before that, HUP ends it
 for round in 1 2; do
   before=$(children "$pid")
   kill -HUP "$pid"
