@@ -1,8 +1,4 @@
 #pragma once
 
-/// UDPPUMP_EXPORT marks what the library offers to programs; everything else is hidden.
-#if defined(__GNUC__)
+/// Marks what the library offers to programs; everything else is hidden.
 #define UDPPUMP_EXPORT __attribute__((visibility("default")))
-#else
-#define UDPPUMP_EXPORT
-#endif
