@@ -51,7 +51,7 @@ class packet_reader {
   std::size_t at_ = 0;
 };
 
-/// Null where there is no readable question. A pointer in it could lead only to itself, into the header, or forwards,
+/// Null if there is no readable question. A pointer in it could lead only to itself, into the header, or forwards,
 /// none of which is allowed (RFC 1035, 4.1.4).
 rr_ptr read_question(packet_reader& in) {
   std::size_t at = in.at();

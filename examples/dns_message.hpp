@@ -22,7 +22,7 @@ struct dns_query {
   std::uint16_t id = 0;
   std::uint8_t opcode = LDNS_PACKET_QUERY;
   bool recursion_desired = false;
-  /// Null where there is not exactly one readable question.
+  /// Null if there is not exactly one readable question.
   rr_ptr question;
   std::optional<dns_edns> edns;
   /// Keeps to the format as far as its counts go.
@@ -32,7 +32,7 @@ struct dns_query {
   ldns_rr_type type() const noexcept { return ldns_rr_get_type(question.get()); }
 };
 
-/// Nothing where the packet must not be answered at all: no whole header, or itself an answer.
+/// Nothing if the packet must not be answered at all: no whole header, or itself an answer.
 std::optional<dns_query> read_query(std::span<const std::byte> packet);
 
 /// Writes the answer to one query, with compressed names, at most as long as both sides can take. ldns could write it
@@ -43,7 +43,7 @@ class dns_message_writer {
  public:
   explicit dns_message_writer(const dns_query& query);
 
-  /// Sections only in the order of the packet. False where the records do not fit all; then none of them is in.
+  /// Sections only in the order of the packet. False if the records do not fit all; then none of them is in.
   [[nodiscard]] bool add(ldns_pkt_section section, std::string_view owner, const dns_rrset& set, std::uint32_t ttl);
   /// Drops all records and says so (TC), which makes the client ask again over TCP.
   void truncate() noexcept;

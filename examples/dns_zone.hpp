@@ -46,7 +46,7 @@ struct dns_rrset {
 struct dns_node {
   std::vector<dns_rrset> rrsets;
 
-  /// Null where there is none of this type.
+  /// Null if there is none of this type.
   const dns_rrset* find(ldns_rr_type type) const noexcept;
 };
 
@@ -84,7 +84,7 @@ class dns_zone {
 
   /// `type` matters at a delegation only, whose DS records are this side's (RFC 4035, 3.1.4.1).
   dns_match match(std::string_view name, ldns_rr_type type) const;
-  /// What is at exactly this name, glue beneath delegations included; null where there is nothing.
+  /// What is at exactly this name, glue beneath delegations included; null if there is nothing.
   const dns_node* find(std::string_view name) const;
 
  private:

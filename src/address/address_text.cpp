@@ -89,7 +89,7 @@ std::variant<std::uint32_t, mistake> read_scope(std::string_view text) noexcept 
   text.copy(name.data(), text.size());
   if (const unsigned index = sys::interface_index(name.data())) return index;
   if (errno == ENODEV) return unknown;
-  // errno does not tell: where no descriptor is free, glibc leaves ENOENT (sysdeps/unix/sysv/linux/opensock.c).
+  // errno does not tell: if no descriptor is free, glibc leaves ENOENT (sysdeps/unix/sysv/linux/opensock.c).
   return mistake{"the interface after '%' could not be looked up", "write its number instead", EAGAIN};
 }
 

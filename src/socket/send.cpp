@@ -70,7 +70,7 @@ class part_cursor {
  public:
   explicit part_cursor(std::span<const iovec> parts) noexcept : parts_{parts} {}
 
-  /// Fills `into` and returns how many parts were used; 0 where `into` is too small or nothing is left.
+  /// Fills `into` and returns how many parts were used; 0 if `into` is too small or nothing is left.
   std::size_t next(std::size_t size, std::span<iovec> into) noexcept {
     std::size_t used = 0;
     while (size > 0 && at_ < parts_.size()) {

@@ -9,7 +9,7 @@
 namespace udppump::detail {
 
 /// Knows whether a fork() lies between its making and now, at the cost of a memory read: a page that the kernel wipes
-/// in the child (MADV_WIPEONFORK, madvise(2), Linux 4.14); by process id where there is no such page.
+/// in the child (MADV_WIPEONFORK, madvise(2), Linux 4.14); by process id if there is no such page.
 class fork_mark {
  public:
   fork_mark() noexcept : pid_{::getpid()} {

@@ -7,11 +7,11 @@ namespace udppump::detail {
 /// Makes an eventfd, or the pipe that a descriptor writes to, readable. Any thread, and signal handlers.
 UDPPUMP_EXPORT void notify(int descriptor) noexcept;
 
-/// A descriptor that becomes readable by notify() and stops being so by clear(): an eventfd where the kernel gives one,
+/// A descriptor that becomes readable by notify() and stops being so by clear(): an eventfd if the kernel gives one,
 /// else a pipe. notify() is safe from any thread and from signal handlers.
 class UDPPUMP_EXPORT wake_signal {  // exported for udppump::pool
  public:
-  /// Throws std::system_error where neither can be had.
+  /// Throws std::system_error if neither can be had.
   wake_signal();
   /// An eventfd made elsewhere, which others may notify too; owned from here on.
   explicit wake_signal(int eventfd) noexcept : read_end_{eventfd}, write_end_{eventfd} {}

@@ -75,7 +75,7 @@ address local_of(int fd) {
   return a;
 }
 
-/// What the kernel says of a new socket bound to `a`; none where it refuses, with errno set.
+/// What the kernel says of a new socket bound to `a`; none if it refuses, with errno set.
 address bound_to(const address& a) {
   const descriptor socket{::socket(a.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0)};
   if (socket.fd() < 0 || bind(socket.fd(), a.data(), a.size()) != 0) return {};

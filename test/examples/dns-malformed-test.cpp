@@ -25,7 +25,7 @@ std::optional<bytes> answer_to(const bytes& packet) {
   return dns_answer(zone(), {exact.get(), packet.size()});
 }
 
-/// NOERROR and so on; nothing where there was no answer.
+/// NOERROR and so on; nothing if there was no answer.
 std::optional<unsigned> rcode_of(const bytes& packet) {
   const auto answer = answer_to(packet);
   if (!answer) return std::nullopt;

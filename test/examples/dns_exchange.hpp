@@ -103,7 +103,7 @@ inline lines print(const ldns_rr_list* records) {
   return out;
 }
 
-/// An answer as ldns understands it; fails the test where it does not.
+/// An answer as ldns understands it; fails the test if it does not.
 inline reply read(const bytes& packet) {
   reply out{.packet = packet};
   ldns_pkt* raw = nullptr;

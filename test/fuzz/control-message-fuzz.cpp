@@ -32,7 +32,7 @@ void check(bool holds) {
   if (!holds) std::abort();
 }
 
-/// The first byte, which is taken off; 0 where there is none.
+/// The first byte, which is taken off; 0 if there is none.
 std::uint8_t next(input& data) {
   if (data.empty()) return 0;
   const std::uint8_t first = data.front();

@@ -27,7 +27,7 @@ class request_templates : public ::testing::Test {
   std::vector<std::byte> space_ = std::vector<std::byte>(largest_payload);
 };
 
-/// What the line of an error says; empty where there is none.
+/// What the line of an error says; empty if there is none.
 template <class Call>
 std::string refusal(Call call) {
   try {

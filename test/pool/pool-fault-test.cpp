@@ -16,7 +16,7 @@ using testing::HasSubstr;
 
 namespace {
 
-/// What a pool that is made and run says where it cannot be; "served" where it can.
+/// What a pool that is made and run says if it cannot be; "served" if it can.
 std::string refusal_of(pool_options options) {
   options.bind = {"127.0.0.1:0"};
   options.log = [](const pool_event&) {};

@@ -98,7 +98,7 @@ TEST_P(workers_under, spaced_datagrams_wake_one_worker_each) {
   }
   told->end = true;
   for (auto& child : children) EXPECT_EQ(child.join(), 0);
-  // P2: how many each worker served is the kernel's business. poll(2) has no exclusive wake-ups.
+  // How many each worker served is the kernel's business. poll(2) has no exclusive wake-ups.
   if (GetParam() == waiter_kind::poll) return;
   EXPECT_EQ(told->wakeups, datagrams);
   EXPECT_EQ(told->empty_wakeups, 0);

@@ -35,7 +35,7 @@ using udppump::reply_path;
 using udppump::setting;
 using udppump::ticket;
 
-/// Has a pump hand one datagram of the socket to `handle`. False where none comes in time.
+/// Has a pump hand one datagram of the socket to `handle`. False if none comes in time.
 template <class Handler>
 bool serve_one(datagram_socket& socket, Handler handle, const pump_options& options = {}) {
   bool served = false;

@@ -23,7 +23,7 @@ class libevent_under : public every_waiter {
  protected:
   ~libevent_under() override { event_base_free(base); }
 
-  /// Runs the loop until the condition holds; false where it does not in time.
+  /// Runs the loop until the condition holds; false if it does not in time.
   template <class Condition>
   bool loop_until(Condition holds) {
     const auto deadline = std::chrono::steady_clock::now() + patience;

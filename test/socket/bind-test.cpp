@@ -92,7 +92,6 @@ TEST(bind, to_the_ipv6_wildcard_takes_ipv4_too) {
   }
 }
 
-// P15
 TEST(bind, makes_a_blocking_descriptor_that_no_other_program_inherits) {
   const auto socket = bound();
   EXPECT_FALSE(is_nonblocking(socket.fd()));
@@ -293,7 +292,6 @@ TEST(adopt, takes_over_udp_sockets_bound_and_connected) {
   EXPECT_EQ(::fcntl(fd, F_GETFD), -1);  // closed with it
 }
 
-// P15
 TEST(adopt, leaves_blocking_as_it_was) {
   for (const int flags : {0, O_NONBLOCK}) {
     const int fd = udp_descriptor();
@@ -341,7 +339,7 @@ TEST(adopt, takes_a_socketpair) {
   ASSERT_FALSE(near.send("hello"));
   address from;
   EXPECT_EQ(received(far, &from), "hello");
-  EXPECT_TRUE(from.is_none());  // P9
+  EXPECT_TRUE(from.is_none());
   ASSERT_FALSE(far.send("back"));
   EXPECT_EQ(received(near), "back");
 }

@@ -58,7 +58,7 @@ struct arrival {
   int traffic_class = -1;
 };
 
-/// Nothing where none comes in time. `room` is what is offered for control data.
+/// Nothing if none comes in time. `room` is what is offered for control data.
 std::optional<arrival> next_arrival(const datagram_socket& socket, std::size_t room = control_capacity, int flags = 0) {
   if (!readable(socket.fd(), patience)) return {};
   // On the heap and no larger, so that a sanitizer sees who reads past it.
@@ -199,7 +199,6 @@ TEST(control_message, the_address_asked_comes_with_an_ipv6_datagram) {
   EXPECT_EQ(came->told.interface_index, loopback_index());
 }
 
-// P29
 TEST(control_message, a_dual_stack_socket_is_told_of_ipv4_as_plain_ipv4) {
   if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
   const auto server = bound({}, "[::]:0");
@@ -212,7 +211,7 @@ TEST(control_message, a_dual_stack_socket_is_told_of_ipv4_as_plain_ipv4) {
   EXPECT_EQ(came->told.interface_index, loopback_index());
 }
 
-/// One that this host has on an interface that is up; none where there is none.
+/// One that this host has on an interface that is up; none if there is none.
 address link_local_address() {
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) return {};
@@ -225,7 +224,6 @@ address link_local_address() {
   return {};
 }
 
-// P29
 TEST(control_message, a_link_local_address_comes_with_its_scope) {
   if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
   const auto here = link_local_address();
@@ -381,7 +379,6 @@ TEST(control_message, the_receive_time_is_between_before_and_after) {
   }
 }
 
-// P10
 TEST(control_message, the_segment_size_of_joined_datagrams_arrives) {
   for (const char* host : available({"127.0.0.1:0", "[::1]:0"})) {
     const auto server = bound({.receive_offload = true}, host);
@@ -462,7 +459,6 @@ TEST(control_message, a_source_that_is_not_this_hosts_is_refused) {
 const socket_options everything{
     .local_address = setting::on, .receive_time = true, .receive_ecn = true, .receive_offload = true};
 
-// P8
 TEST(control_message, all_ipv6_control_data_together_is_120_bytes_and_fits) {
   if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
   static_assert(control_capacity >= 120);
@@ -481,7 +477,6 @@ TEST(control_message, all_ipv6_control_data_together_is_120_bytes_and_fits) {
   EXPECT_EQ(came->told.segment_size, 400u);
 }
 
-// P8
 TEST(control_message, all_control_data_of_ipv4_on_a_dual_stack_socket_fits) {
   if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
   const auto server = bound(everything, "[::]:0");
@@ -497,7 +492,6 @@ TEST(control_message, all_control_data_of_ipv4_on_a_dual_stack_socket_fits) {
   EXPECT_LE(came->control_size + CMSG_SPACE(sizeof(int)), control_capacity);
 }
 
-// P8
 TEST(control_message, control_data_that_does_not_fit_is_noticed_and_the_rest_is_read) {
   if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
   const auto server = bound(everything, "[::1]:0");

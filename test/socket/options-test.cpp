@@ -141,7 +141,6 @@ TEST(options, reuse_port_lets_sockets_share_a_port_and_only_those_that_say_so) {
   EXPECT_EQ(option_of(bound(), SOL_SOCKET, SO_REUSEPORT), 0);
 }
 
-// P18
 TEST(options, none_sets_so_reuseaddr) {
   const std::vector<udppump::multicast_membership> join{{.group = address::parse("239.255.77.2:0"), .interface = "lo"}};
   EXPECT_EQ(option_of(bound(), SOL_SOCKET, SO_REUSEADDR), 0);
@@ -323,7 +322,6 @@ socket_options all_options() {
           .join = {{.group = address::parse("[ff11::77:a]:0"), .interface = "lo"}}};
 }
 
-// P16
 TEST(options, are_all_set_before_bind) {
   if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
   const auto settings_with = [](int bind_error) {

@@ -216,7 +216,6 @@ TEST(icmp_errors, of_two_peers_are_told_once_each) {
   EXPECT_EQ(socket.receive(space).error, std::errc::resource_unavailable_try_again);
 }
 
-// P5
 TEST(icmp_errors, are_told_once_though_a_send_to_somebody_else_met_them_first) {
   for (const auto& [local, host] : ways_to_a_dead_peer()) {
     const auto socket = bound({.icmp_errors = true}, local);

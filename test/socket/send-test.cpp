@@ -88,7 +88,6 @@ TEST(send_to, takes_1024_parts_and_refuses_one_more) {
   EXPECT_EQ(client.send_errors(), 1u);
 }
 
-// P19
 TEST(send_to, returns_and_counts_what_the_kernel_says) {
   const auto server = bound();
   const auto client = bound();
@@ -104,7 +103,6 @@ TEST(send_to, returns_and_counts_what_the_kernel_says) {
   EXPECT_EQ(client.send_errors(), counted);
 }
 
-// P19
 TEST(send_to, port_0_is_refused_and_counted) {
   for (const char* host : available({"127.0.0.1:0", "[::1]:0"})) {
     const auto client = bound({}, host);
@@ -178,7 +176,6 @@ TEST(send_to, is_repeated_after_a_signal) {
   EXPECT_EQ(received(server), "x");
 }
 
-// P5
 TEST(send_to, goes_out_though_a_dead_peer_left_an_icmp_error) {
   for (const char* host : available({"127.0.0.1:0", "[::1]:0", "[::]:0"})) {
     const char* const there = std::string_view{host} == "[::]:0" ? "127.0.0.1:0" : host;
@@ -194,7 +191,6 @@ TEST(send_to, goes_out_though_a_dead_peer_left_an_icmp_error) {
   }
 }
 
-// P5
 TEST(send_to, tries_again_once_for_errors_that_may_be_anothers_and_not_twice) {
   const auto server = bound();
   const auto client = bound();
@@ -361,7 +357,6 @@ TEST(segments, carry_their_source_each) {
   }
 }
 
-// P13
 TEST(segments, sent_before_an_error_are_kept) {
   // A Unix receiver that is full after some, and a call of sendmmsg that fails after others went well.
   const folder place;
@@ -381,7 +376,7 @@ TEST(segments, sent_before_an_error_are_kept) {
   EXPECT_EQ(all_received(udp_server, 64).size(), 64u);
 }
 
-// P13. Each datagram to a dead peer leaves an ICMP error, at which sendmmsg stops short before the next.
+// Each datagram to a dead peer leaves an ICMP error, at which sendmmsg stops short before the next.
 TEST(segments, go_on_with_the_tail_after_a_short_sendmmsg) {
   const auto client = bound({.icmp_errors = true});
   const address gone = dead_peer();
@@ -409,7 +404,6 @@ TEST(segments, go_on_after_each_short_count_of_sendmmsg) {
   }
 }
 
-// P5
 TEST(segments, sent_one_by_one_go_out_though_a_dead_peer_left_an_icmp_error) {
   const auto server = bound();
   const auto client = bound({.icmp_errors = true});

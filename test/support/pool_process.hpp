@@ -45,7 +45,7 @@ class pool_process {
  public:
   using serving = std::function<int(udppump::worker_pool&)>;
 
-  /// `serve` runs the pool; what it returns is the exit status. Where the pool cannot be made, the status is 90 and the
+  /// `serve` runs the pool; what it returns is the exit status. If the pool cannot be made, the status is 90 and the
   /// log has the reason.
   pool_process(udppump::pool_options options, serving serve)
       : report_{std::make_unique<shared<pool_report>>()}, process_{[&, report = report_.get()] {

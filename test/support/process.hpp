@@ -69,7 +69,7 @@ class child_process {
 
   pid_t pid() const { return pid_; }
 
-  /// The status it exits with; 128 + the signal; -1 where it does not end in time.
+  /// The status it exits with; 128 + the signal; -1 if it does not end in time.
   int join(std::chrono::milliseconds within = patience) {
     int status = 0;
     if (!eventually([&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; }, within)) return -1;

@@ -23,7 +23,7 @@ inline bool readable(int descriptor, std::chrono::milliseconds within = std::chr
 }
 
 /// An event loop in one line: dispatches a pump or group whenever it asks for it, until the condition holds. False
-/// where it does not in time.
+/// if it does not in time.
 template <class Source, class Condition>
 bool serve_until(Source& source, Condition holds, std::chrono::milliseconds within = patience) {
   const auto deadline = std::chrono::steady_clock::now() + within;

@@ -27,7 +27,7 @@ inline constexpr std::size_t dns_codes = 16;
 /// How the requests of a run look, and how their answers are told apart. Requests are numbered within their flow (their
 /// sequence); if the protocol has an id, it carries that number, and an answer gives it back.
 ///
-/// Where it has none, answers are matched in order: each goes to the flow's oldest request without one. That cannot
+/// If it has none, answers are matched in order: each goes to the flow's oldest request without one. That cannot
 /// know of duplicates or reordering, and once a request was lost, the answers after it are taken for those of earlier
 /// requests, until the lost one has timed out.
 ///

@@ -23,7 +23,7 @@ struct sender_note {
 /// Whether the sender is a SCHED_FIFO thread, which everything else on its processor makes way for.
 enum class realtime {
   off,
-  /// Where it may be, else not.
+  /// On if that is allowed.
   automatic,
   /// An error if it may not be.
   on,
