@@ -67,15 +67,11 @@ finish "$pid" 5
 
 echo "# Ctrl-C at a terminal is for the parent: workers are asked to finish, and not interrupted"
 cat >"$dir/signals.py" <<'END'
-import os, signal, sys
-def told(number, frame):
-    print(signal.Signals(number).name, flush=True)
-    os._exit(0)
-for one in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(one, told)
+import signal
+awaited = {signal.SIGINT, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
 print("ready", flush=True)
-while True:
-    signal.pause()
+print(signal.Signals(signal.sigwait(awaited)).name, flush=True)
 END
 setsid "$tool" exec --bind 127.0.0.1:0 --workers 2 --pid-file "$dir/pid" -- "$python" "$dir/signals.py" \
   >"$dir/signals.log" 2>"$dir/group.log" &
@@ -183,8 +179,10 @@ finish "$pid"
 [ ! -s "$dir/quiet.log" ] || fail "--quiet says something"
 
 echo "# a log that nobody reads ends nothing"
-"$tool" exec --bind 127.0.0.1:0 --workers 1 --pid-file "$dir/pid" -- "${echo_worker[@]}" 2> >(exec true) &
+exec {unread}> >(exec true)  # made here, as it would otherwise be a child of the parent
+"$tool" exec --bind 127.0.0.1:0 --workers 1 --pid-file "$dir/pid" -- "${echo_worker[@]}" 2>&"$unread" {unread}>&- &
 pid=$!
+exec {unread}>&-
 started+=("$pid")
 await has_pid "$dir/pid" "$pid" || fail "it does not serve"
 await has_children "$pid" 1 || fail "it has no worker"  # before that, HUP ends it
