@@ -49,9 +49,9 @@ ended "$pid" 0
 
 echo "# a program that ignores SIGTERM is killed after the deadline, exit code 5; at once when told twice"
 cat >"$dir/stubborn.py" <<'END'
-import signal, time
+import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print("deaf", flush=True)
+os.write(1, b"deaf\n")  # at once: two programs write to this file
 while True:
     time.sleep(60)
 END
@@ -67,11 +67,11 @@ finish "$pid" 5
 
 echo "# Ctrl-C at a terminal is for the parent: workers are asked to finish, and not interrupted"
 cat >"$dir/signals.py" <<'END'
-import signal
+import os, signal
 awaited = {signal.SIGINT, signal.SIGTERM}
 signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
-print("ready", flush=True)
-print(signal.Signals(signal.sigwait(awaited)).name, flush=True)
+os.write(1, b"ready\n")  # at once: two programs write to this file
+os.write(1, signal.Signals(signal.sigwait(awaited)).name.encode() + b"\n")
 END
 setsid "$tool" exec --bind 127.0.0.1:0 --workers 2 --pid-file "$dir/pid" -- "$python" "$dir/signals.py" \
   >"$dir/signals.log" 2>"$dir/group.log" &
