@@ -11,7 +11,7 @@ class BadResult(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A figure; with its quartiles where it is the median of several."""
+    """A figure; with its quartiles if it is the median of several."""
 
     median: float
     lower: float | None = None

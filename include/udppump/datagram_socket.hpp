@@ -117,9 +117,9 @@ class UDPPUMP_EXPORT datagram_socket {
   };
   const control_data& control() const noexcept { return control_; }
 
-  /// Takes one datagram into `buffer`, or waits for one up to `wait`; unless asked to, it does not wait. A signal does
-  /// not end the wait. For clients and tests: a server serves the socket with a pump instead, and no socket has both.
-  /// ESHUTDOWN: the socket was shut down, and nothing will come.
+  /// Takes one datagram into `buffer`, or waits for one up to `wait`, but not longer than a year; unless asked to, it
+  /// does not wait. A signal does not end the wait. For clients and tests: a server serves the socket with a pump
+  /// instead, and no socket has both. EAGAIN: nothing came. ESHUTDOWN, only after a wait: the socket was shut down.
   [[nodiscard]] received_datagram receive(std::span<std::byte> buffer,
                                           std::chrono::milliseconds wait = std::chrono::milliseconds{0}) const noexcept;
 

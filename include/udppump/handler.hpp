@@ -30,7 +30,10 @@ class handler {
     call_ = [](void* called, datagram& received) { std::invoke(*static_cast<target*>(called), received); };
   }
 
+  /// Not after it was moved from.
   void operator()(datagram& received) const { call_(target_.get(), received); }
+  /// False if it was moved from; a pump refuses it then.
+  explicit operator bool() const noexcept { return target_ != nullptr; }
 
  private:
   std::shared_ptr<void> target_;

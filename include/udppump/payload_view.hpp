@@ -16,7 +16,8 @@ inline bytes_view as_bytes(std::string_view text) noexcept {
 }
 
 /// What is to be sent: bytes or text, without a copy. For parameters: it refers to what it was made from, so it is
-/// valid during the call only, and is not to be kept. A `const char*` is a text that ends before its first zero.
+/// valid during the call only, and is not to be kept. A `const char*`, and so an array
+/// of char, is a text that ends before its first zero; for its bytes, give std::string_view{data, size}.
 class payload_view {
  public:
   template <class Bytes>

@@ -86,6 +86,7 @@ struct pool_options {
   /// 0: one for each core this process may use (usable_cores()). At most 4096.
   std::size_t workers = 0;
   worker_model model = worker_model::processes;
+  /// How the workers' pumps wait.
   waiter_kind waiter = waiter_kind::automatic;
   privileges become = {};
   restart_policy restart = {};

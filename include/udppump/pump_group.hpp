@@ -63,7 +63,7 @@ class UDPPUMP_EXPORT pump_group {
  public:
   /// Throws std::system_error if no waiter can be had.
   explicit pump_group(pump_group_options options = {});
-  /// The pumps of the group must be gone.
+  /// Stops the pumps that are left; their handles then say that they are stopped. May be called inside a handler.
   ~pump_group();
   pump_group(const pump_group&) = delete;
   pump_group& operator=(const pump_group&) = delete;

@@ -27,8 +27,7 @@ struct receive_error {
     /// bound to it, or in the group, again. Any other: mending it was refused. `detail` says it in words.
     interface,
     /// The pump cannot go on and calls nothing any more: the descriptor was closed under it, the socket was shut down,
-    /// or
-    /// the pump was made before a fork.
+    /// or the pump was made before a fork.
     fatal,
   };
   kind what;

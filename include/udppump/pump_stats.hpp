@@ -21,13 +21,12 @@ struct pump_stats {
     std::error_code code;
     std::uint64_t count;
   };
-  /// Receive and ICMP errors by kind.
+  /// Receive and ICMP errors, counted by code.
   std::vector<error_count> errors;
   /// Sends that failed, over the whole socket in this process.
   std::uint64_t send_errors = 0;
   /// Datagrams the kernel dropped at this socket since the pump was made: the receive buffer was full, or the
-  /// checksum bad (SO_MEMINFO,
-  /// Linux 4.12). The count is the socket's: every worker on it sees the same.
+  /// checksum bad (SO_MEMINFO, Linux 4.12). The count is the socket's: every worker on it sees the same.
   std::uint64_t kernel_drops = 0;
   /// Times the waiter woke the pump; those of them that found nothing to receive; dispatches ended by the budget.
   std::uint64_t wakeups = 0, empty_wakeups = 0, budget_yields = 0;

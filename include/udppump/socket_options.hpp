@@ -11,6 +11,7 @@
 
 namespace udppump {
 
+/// automatic: as each option says.
 enum class setting : std::uint8_t { automatic, on, off };
 
 /// IP_MTU_DISCOVER and IPV6_MTU_DISCOVER (ip(7), ipv6(7)): whether the kernel learns how large a packet may be on the

@@ -18,7 +18,8 @@ enum class waiter_kind {
   uring,
   /// A thread that waits in an epoll of its own, exclusively, and never receives. Linux 4.5.
   thread,
-  /// A thread that waits in poll(2) and never receives: any POSIX system. Not exclusive: each datagram wakes every idle
+  /// A thread that waits in poll(2) and never receives. Needs nothing else. Not exclusive: each datagram wakes every
+  /// idle
   /// process.
   poll,
 };
@@ -33,7 +34,7 @@ struct waiter_report {
   /// Never automatic.
   waiter_kind kind;
   /// Empty if this was the first choice or was asked for; else what was tried before and how it failed, for example
-  /// "io_uring_queue_init: Operation not permitted (...); using thread".
+  /// "io_uring_setup: forbidden here (...): Operation not permitted; using thread".
   std::string fallback;
 };
 

@@ -39,6 +39,8 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
   std::shared_ptr<member> add(datagram_socket& socket, handler on_datagram, pump_options options);
   /// Takes it off its socket and out of the group. Idempotent.
   void remove(member& leaving) noexcept;
+  /// Removes all.
+  void stop() noexcept;
 
   std::error_code dispatch();
   std::error_code run();

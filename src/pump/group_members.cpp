@@ -10,6 +10,7 @@ namespace udppump::detail {
 
 std::shared_ptr<member> group_core::add(datagram_socket& socket, handler on_datagram, pump_options options) {
   check(options);
+  if (!on_datagram) throw std::invalid_argument{"pump: the handler was moved from; give the one that has the function"};
   if (socket.fd() < 0)
     detail::fail(EBADF, "pump: the socket was moved from or released; give the object that has the descriptor now");
   if (const auto& link = errands_.link(); link && link->keeps_datagrams()) {
@@ -53,6 +54,10 @@ void group_core::watch_interfaces_of(const std::shared_ptr<member>& one) {
     one->pump.report_interface_later({refused.code(), "interfaces are not watched: " + std::string{refused.what()} +
                                                           "; if one is deleted and made again, restart the program"});
   }
+}
+
+void group_core::stop() noexcept {
+  pumps_.for_each([this](member& each) { remove(each); });
 }
 
 void group_core::remove(member& leaving) noexcept {

@@ -34,7 +34,7 @@ pump_group::pump_group(pump_group_options options) {
 
 pump_group::pump_group(std::shared_ptr<detail::group_core> core) noexcept : core_{std::move(core)} {}
 
-pump_group::~pump_group() = default;
+pump_group::~pump_group() { core_->stop(); }
 
 grouped_pump pump_group::add(datagram_socket& socket, handler on_datagram, pump_options options) {
   return {core_, core_->add(socket, std::move(on_datagram), std::move(options))};
@@ -43,7 +43,7 @@ grouped_pump pump_group::add(datagram_socket& socket, handler on_datagram, pump_
 int pump_group::wake_fd() const noexcept { return core_->signal()->fd(); }
 
 std::error_code pump_group::dispatch() {
-  const auto group = core_;  // a handler may destroy this group, once its pumps are gone
+  const auto group = core_;  // a handler may destroy this group
   return group->dispatch();
 }
 

@@ -137,6 +137,9 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
+/// Keeps "for ever" from overflowing the clock.
+constexpr std::chrono::milliseconds longest_wait = std::chrono::hours{24 * 365};
+
 /// Until `socket` may be worth another look: 0; -EAGAIN when the time is over.
 long wait_until(clock::time_point deadline, const datagram_socket& socket) noexcept {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now());
@@ -154,7 +157,7 @@ std::optional<std::chrono::nanoseconds> received_datagram::age() const noexcept 
 }
 
 received_datagram datagram_socket::receive(std::span<std::byte> buffer, std::chrono::milliseconds wait) const noexcept {
-  const auto deadline = wait > wait.zero() ? clock::now() + wait : clock::time_point{};
+  const auto deadline = wait > wait.zero() ? clock::now() + std::min(wait, longest_wait) : clock::time_point{};
   const detail::receiver receiver{*this};
   received_datagram result;
   detail::received came;

@@ -45,7 +45,8 @@ std::string cure_of_bind(long error, const address& local) {
       return cure_of_taken(local);
     case EACCES:
       if (local.is_unix()) return "no permission for that directory: choose another, or change its owner or mode";
-      return "a low port takes root, the capability CAP_NET_BIND_SERVICE (setcap cap_net_bind_service+ep PROGRAM), a "
+      return "a low port requires root, the capability CAP_NET_BIND_SERVICE (setcap cap_net_bind_service+ep PROGRAM), "
+             "a "
              "lower sysctl net.ipv4.ip_unprivileged_port_start, or a socket unit of systemd";
     case ENOENT:
       if (local.is_unix()) return "the directory does not exist: make it first";

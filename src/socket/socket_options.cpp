@@ -169,7 +169,7 @@ void datagram_socket::set_options(const address& local, const socket_options& op
     const std::string what = "SO_BINDTODEVICE \"" + options.device + '"';
     const int done = detail::bind_to_device(fd(), options.device);
     if (done == -EPERM) fail(done, what + ": needs CAP_NET_RAW (setcap cap_net_raw+ep PROGRAM)");
-    if (done < 0) fail_with_cure(done, what + " (ip link lists the interfaces)");
+    if (done < 0) fail_with_cure(done, what);
   }
   if (options.broadcast) set(fd(), SOL_SOCKET, SO_BROADCAST, 1, "SO_BROADCAST");
 

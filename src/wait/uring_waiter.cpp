@@ -27,11 +27,12 @@ constexpr int patience = 1000;  // tries before a refusal that should pass count
 const char* cure_of(int error) {
   switch (error) {
     case -EPERM:
-      return "io_uring_setup: forbidden here (kernel.io_uring_disabled, or a container's seccomp profile)";
+      return "io_uring_setup: forbidden here (kernel.io_uring_disabled, or a container's seccomp profile); "
+             "allow it, or choose the waiter thread or poll";
     case -ENOSYS:
-      return "io_uring_setup: this kernel has no io_uring";
+      return "io_uring_setup: this kernel has no io_uring; choose the waiter thread or poll";
     case -EINVAL:
-      return "io_uring_setup: needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN)";
+      return "io_uring_setup: needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN); choose the waiter thread or poll";
     case -ENOMEM:
       return "io_uring_setup: no memory for the ring; raise the limit on locked memory (ulimit -l)";
     case -EMFILE:

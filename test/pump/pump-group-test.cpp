@@ -289,6 +289,31 @@ TEST_P(group_under, a_handle_moves_and_the_one_that_is_left_holds_no_pump) {
   EXPECT_EQ(group.size(), 2u);
 }
 
+TEST_P(group_under, a_handle_that_outlives_its_group_is_stopped_and_takes_no_wake_up) {
+  datagram_socket socket = bound();
+  auto group = std::make_unique<pump_group>(pump_group_options{.waiter = GetParam()});
+  const grouped_pump left = group->add(socket, [](datagram&) {});
+  ASSERT_FALSE(group->dispatch());
+  group.reset();
+  EXPECT_TRUE(left.stopped());
+
+  int served = 0;
+  pump other{socket, [&](datagram&) { ++served; }, {}, GetParam()};
+  ASSERT_FALSE(other.dispatch());
+  ASSERT_FALSE(socket.send_to("x", socket.local()));
+  ASSERT_TRUE(serve_until(other, [&] { return served == 1; }));
+}
+
+TEST_P(group_under, a_handler_that_was_moved_from_is_refused) {
+  datagram_socket socket = bound();
+  pump_group group{{.waiter = GetParam()}};
+  handler given{[](datagram&) {}};
+  const handler taken = std::move(given);
+  EXPECT_THROW(static_cast<void>(group.add(socket, given)), std::invalid_argument);  // NOLINT(bugprone-use-after-move)
+  EXPECT_THROW((pump{socket, given, {}, GetParam()}), std::invalid_argument);        // NOLINT(bugprone-use-after-move)
+  EXPECT_FALSE(group.add(socket, taken).stopped());
+}
+
 TEST_P(group_under, many_pumps_without_a_group_start_serve_and_stop) {
   // Five descriptors each at most, within the 1024 that many systems allow.
   const std::size_t before = open_descriptors();

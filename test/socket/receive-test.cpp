@@ -111,6 +111,19 @@ TEST(receive, is_woken_by_a_datagram_that_comes_while_it_waits) {
   EXPECT_EQ(received(server), "late");
 }
 
+TEST(receive, waits_without_end_if_asked_to) {
+  const auto server = bound();
+  const auto client = datagram_socket::connect(server.local());
+  std::jthread later{[&] {
+    std::this_thread::sleep_for(20ms);
+    EXPECT_FALSE(client.send("late"));
+  }};
+  std::byte room[16];
+  const auto came = server.receive(room, std::chrono::milliseconds::max());
+  EXPECT_FALSE(came.error);
+  EXPECT_EQ(came.payload.size(), 4u);
+}
+
 TEST(receive, looks_again_if_another_took_what_it_was_woken_for) {
   const auto server = bound();
   const auto client = datagram_socket::connect(server.local());

@@ -13,7 +13,7 @@
 #include <utility>
 
 /// A network namespace of the test's own, with no interface but an idle loopback: nothing in it disturbs anybody, and
-/// nobody disturbs it. Making one takes root (CAP_SYS_ADMIN).
+/// nobody disturbs it. Making one requires root (CAP_SYS_ADMIN).
 class network {
  public:
   /// Throws std::system_error if this process may not make one, or may make no interfaces in it.
@@ -24,7 +24,7 @@ class network {
       if (!failed) fd_ = ::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
       if (!failed && fd_ < 0) failed = {errno, std::generic_category()};
     }}.join();
-    if (failed) throw std::system_error{failed, "a network namespace takes root"};
+    if (failed) throw std::system_error{failed, "a network namespace requires root"};
     if (!run("ip link set lo up")) throw std::system_error{ENOENT, std::generic_category(), "ip (iproute2)"};
   }
   ~network() {

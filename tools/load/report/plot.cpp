@@ -142,7 +142,7 @@ void plot(const std::string& path, const std::string& title, std::span<const plo
   script += fmt::format("set yrange [{}:]\n", lowest_shown(curves));
   std::string lines;
   for (std::size_t i = 0; i < curves.size(); ++i) {
-    // Where nothing was answered there is no line; gnuplot would refuse to read no data.
+    // If nothing was answered there is no line; gnuplot would refuse to read no data.
     if (curves[i].latency->count() == 0) continue;
     script += fmt::format("$curve{} << END\n{}END\n", i, points(curves[i]));
     lines += fmt::format("{} $curve{} with lines linewidth 2 dashtype {} linecolor rgb {} title {}",

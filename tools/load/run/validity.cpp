@@ -23,7 +23,7 @@ std::string_view to_string(flaw which) noexcept {
     case flaw::other_load:
       break;
   }
-  return "the load really offered was another than asked for";
+  return "the load really offered was too far from the one asked for";
 }
 
 bool is_as_asked(double asked, double really, double limit) noexcept {
