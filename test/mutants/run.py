@@ -22,7 +22,7 @@ import sys
 import time
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-BUILD_LIMIT = 300  # seconds for what one fault needs to be built
+BUILD_LIMIT = 900  # seconds for what one fault needs to be built
 MEMORY_LIMIT = 4 << 30  # bytes: a fault may allocate without end
 OUTPUT_LIMIT = 64 << 20
 # What is freed, and what is new, holds nonsense (mallopt(3), M_PERTURB; the per-thread cache would leave it alone).

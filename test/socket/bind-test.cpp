@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -196,6 +197,21 @@ TEST(bind, says_who_has_the_port) {
                                                  std::string{program_invocation_short_name}.substr(0, 15)),
                                       HasSubstr("(pid " + std::to_string(::getpid()) + ") has the port")));
   }
+}
+
+TEST(bind, does_not_name_who_has_the_port_on_another_address) {
+  const shared<std::atomic<unsigned>> port;
+  const child_process holder{[&port] {
+    const auto held = bound({}, "127.0.0.2:0");
+    *port = held.local().port();
+    std::this_thread::sleep_for(patience);
+  }};
+  ASSERT_TRUE(eventually([&port] { return *port != 0; }));
+  const auto number = static_cast<std::uint16_t>(port->load());
+  const auto beside =
+      datagram_socket::bind(address::parse("127.0.0.3:0").with_port(number));  // this process comes first
+  const auto refused = refused_bind(address::parse("127.0.0.2:0").with_port(number));
+  EXPECT_THAT(refused.what(), HasSubstr("(pid " + std::to_string(holder.pid()) + ") has the port"));
 }
 
 TEST(bind, says_what_to_do_about_each_refusal) {

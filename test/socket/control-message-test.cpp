@@ -659,6 +659,35 @@ TEST(parse_control, absurd_times_do_no_harm) {
   }
 }
 
+TEST(parse_control, nothing_of_the_message_before_is_told_again) {
+  handmade full;
+  full.add(IPPROTO_IP, IP_PKTINFO, asked_at(some_host, 7)).add(IPPROTO_IP, IP_TOS, std::uint8_t{3});
+  full.add(SOL_SOCKET, SCM_TIMESTAMPNS, timespec{1, 2}).add(IPPROTO_UDP, UDP_GRO, 1200);
+  received_control told = full.parsed();
+  ASSERT_TRUE(told.time && told.segment_size == 1200 && !told.to.is_none() && !told.source.local.is_none());
+  told.source.interface_index = 7;
+  udppump::detail::parse_control(msghdr{}, received_by::this_process, told);
+  EXPECT_TRUE(told.to.is_none());
+  EXPECT_TRUE(told.source.local.is_none());
+  EXPECT_EQ(told.source.interface_index, 0u);
+  EXPECT_EQ(told.interface_index, 0u);
+  EXPECT_FALSE(told.time);
+  EXPECT_EQ(told.ecn, ecn::not_ect);
+  EXPECT_EQ(told.segment_size, 0u);
+}
+
+TEST(parse_control, an_ipv4_group_asked_on_a_dual_stack_socket_is_answered_from_an_address_and_no_interface) {
+  in6_pktinfo by_ipv6{};
+  by_ipv6.ipi6_ifindex = 5;
+  by_ipv6.ipi6_addr = reinterpret_cast<const sockaddr_in6*>(address::parse("[::ffff:239.1.2.3]:0").data())->sin6_addr;
+  in_pktinfo by_ipv4 = asked_at(0xef010203, 5);  // 239.1.2.3
+  by_ipv4.ipi_spec_dst.s_addr = htonl(some_host);
+  const auto told = handmade{}.add(IPPROTO_IPV6, IPV6_PKTINFO, by_ipv6).add(IPPROTO_IP, IP_PKTINFO, by_ipv4).parsed();
+  EXPECT_EQ(told.to, address::parse("239.1.2.3:0"));
+  EXPECT_EQ(told.source.local, address::parse("127.0.0.2:0"));
+  EXPECT_EQ(told.source.interface_index, 0u);
+}
+
 TEST(parse_control, a_group_asked_by_ipv6_is_no_source) {
   in6_pktinfo info{};
   info.ipi6_ifindex = 5;
@@ -696,6 +725,34 @@ TEST(control_builder, nothing_built_attaches_nothing) {
   builder.attach(message);
   EXPECT_EQ(message.msg_control, nullptr);
   EXPECT_EQ(message.msg_controllen, 0u);
+}
+
+TEST(control_builder, a_source_is_an_address_and_an_interface_for_both_protocols) {
+  const udppump::send_source source{.local = address::parse("127.0.0.2:0"), .interface_index = 7};
+  for (const int family : {AF_INET, AF_INET6}) {
+    control_builder builder;
+    builder.add_source(source, family);
+    msghdr message{};
+    builder.attach(message);
+    const auto told = parse_control(message);
+    EXPECT_EQ(told.interface_index, 7u) << family;
+    EXPECT_EQ(told.source.local, source.local) << family;
+  }
+}
+
+TEST(control_builder, nothing_of_what_was_in_memory_before_goes_along) {
+  alignas(control_builder) std::array<std::byte, sizeof(control_builder)> memory;
+  for (volatile std::byte& each : memory) each = std::byte{0xa5};
+  auto& builder = *new (memory.data()) control_builder;  // which leaves its room for control data as it is
+  builder.add_traffic_class(3, AF_INET);
+  builder.add_segment_size(1200);
+  msghdr message{};
+  builder.attach(message);
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+    const auto* const begin = reinterpret_cast<const std::byte*>(part);
+    const std::size_t size = CMSG_SPACE(part->cmsg_len - CMSG_LEN(0));
+    for (std::size_t at = part->cmsg_len; at < size; ++at) EXPECT_EQ(begin[at], std::byte{0}) << at;
+  }
 }
 
 TEST(control_builder, what_it_builds_walks_as_the_kernel_walks_it) {

@@ -258,6 +258,20 @@ TEST(options, join_takes_a_group_on_an_interface_by_name) {
   }
 }
 
+TEST(options, join_takes_a_link_local_group_on_the_interface_of_its_scope) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  const auto group = address::parse("[ff02::1:4711%lo]:0");
+  const auto server = bound({.join = {{.group = group}}}, "[::]:0");
+  ASSERT_EQ(server.memberships().size(), 1u);
+  EXPECT_EQ(server.memberships()[0].interface, "lo");
+  std::ifstream groups{"/proc/net/igmp6"};  // "index interface group ..."
+  bool joined = false;
+  for (std::string line; std::getline(groups, line);) {
+    joined = joined || (line.find(" lo ") != line.npos && line.find("ff020000000000000000000000014711") != line.npos);
+  }
+  EXPECT_TRUE(joined);
+}
+
 TEST(options, join_takes_several_groups_of_both_protocols) {
   if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
   const std::string index = std::to_string(::if_nametoindex("lo"));

@@ -62,6 +62,17 @@ TEST(receive, tells_all_that_the_socket_learns_and_answers_leave_from_where_was_
   }
 }
 
+TEST(receive, tells_of_ipv4_as_ipv4_on_a_dual_stack_socket_that_learns_nothing_else) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  const auto server = bound({.local_address = setting::off}, "[::]:0");
+  const auto client = datagram_socket::connect(with_port_of("127.0.0.1", server));
+  ASSERT_FALSE(client.send("ask"));
+  buffer space;
+  const auto came = server.receive(space, patience);
+  ASSERT_TRUE(came) << came.error.message();
+  EXPECT_EQ(came.from, client.local());
+}
+
 TEST(receive, cuts_what_is_longer_than_the_buffer_and_says_so) {
   const auto server = bound();
   const auto client = datagram_socket::connect(server.local());

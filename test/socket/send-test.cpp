@@ -418,6 +418,18 @@ TEST(segments, sent_one_by_one_go_out_though_a_dead_peer_left_an_icmp_error) {
   EXPECT_EQ(always.seen(), 2);
 }
 
+TEST(segments, sent_one_by_one_meet_errors_of_others_again_and_again_and_all_go_out) {
+  const auto server = bound();
+  const auto client = bound();
+  const fault::injection no_cutting{{.call = "sendmsg", .error = EIO}};
+  const fault::injection first{{.call = "sendmmsg", .error = ECONNREFUSED, .times = 1}};
+  const fault::injection second{{.call = "sendmmsg", .error = ECONNREFUSED, .times = 1, .after = 1}};
+  const fault::injection few{{.call = "sendmmsg", .at_most = 1}};
+  EXPECT_FALSE(client.send_to("aabbc", server.local(), {.segment_size = 2}));
+  EXPECT_EQ(first.hits() + second.hits(), 2);
+  EXPECT_THAT(all_received(server, 3), ElementsAre("aa", "bb", "c"));
+}
+
 TEST(segments, sent_one_by_one_are_repeated_after_a_signal) {
   const auto server = bound();
   const auto client = bound();
