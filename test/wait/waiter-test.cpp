@@ -3,6 +3,10 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <map>
 #include <ostream>
 #include <string>
 #include <udppump/pump.hpp>
@@ -207,12 +211,28 @@ TEST(waiter, nothing_that_fails_to_be_made_is_left_open) {
   EXPECT_TRUE(eventually([&] { return threads() == running; }));
 }
 
+/// The signals that each thread of this process blocks, by its folder in /proc (proc(5)).
+std::map<std::string, std::uint64_t> blocked_signals() {
+  std::map<std::string, std::uint64_t> found;
+  for (const auto& thread : std::filesystem::directory_iterator{"/proc/self/task"}) {
+    std::ifstream lines{thread.path() / "status"};
+    for (std::string line; std::getline(lines, line);) {
+      if (line.rfind("SigBlk:", 0) == 0) found[thread.path().string()] = std::stoull(line.substr(7), nullptr, 16);
+    }
+  }
+  return found;
+}
+
 TEST(waiter, its_thread_leaves_signals_to_the_program) {
   for (const auto kind : {waiter_kind::thread, waiter_kind::poll}) {
     if (!has(kind)) continue;
-    const std::size_t before = threads();
+    const auto before = blocked_signals();
     const pump_group group{{.waiter = kind}};
-    ASSERT_EQ(threads(), before + 1);
+    auto threads = blocked_signals();
+    for (const auto& [path, signals] : before) threads.erase(path);
+    ASSERT_EQ(threads.size(), 1u) << "the waiter's own";
+    EXPECT_NE(threads.begin()->second & (std::uint64_t{1} << (SIGUSR1 - 1)), 0u);
+    EXPECT_NE(threads.begin()->second & (std::uint64_t{1} << (SIGTERM - 1)), 0u);
     sigset_t set, old;
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
