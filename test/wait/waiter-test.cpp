@@ -11,6 +11,7 @@
 #include <string>
 #include <udppump/pump.hpp>
 #include <udppump/pump_group.hpp>
+#include <vector>
 
 #include "support/fault.hpp"
 #include "support/process.hpp"
@@ -211,13 +212,17 @@ TEST(waiter, nothing_that_fails_to_be_made_is_left_open) {
   EXPECT_TRUE(eventually([&] { return threads() == running; }));
 }
 
-/// The signals that each thread of this process blocks, by its folder in /proc (proc(5)).
+/// The signals that each thread of this process blocks which sleeps, by its folder in /proc (proc(5)). Until a thread
+/// has begun to run, glibc keeps all signals blocked in it.
 std::map<std::string, std::uint64_t> blocked_signals() {
   std::map<std::string, std::uint64_t> found;
   for (const auto& thread : std::filesystem::directory_iterator{"/proc/self/task"}) {
     std::ifstream lines{thread.path() / "status"};
+    bool sleeps = false;
     for (std::string line; std::getline(lines, line);) {
-      if (line.rfind("SigBlk:", 0) == 0) found[thread.path().string()] = std::stoull(line.substr(7), nullptr, 16);
+      if (line.rfind("State:", 0) == 0) sleeps = line.find('S', 6) != std::string::npos;
+      if (sleeps && line.rfind("SigBlk:", 0) == 0)
+        found[thread.path().string()] = std::stoull(line.substr(7), nullptr, 16);
     }
   }
   return found;
@@ -226,11 +231,15 @@ std::map<std::string, std::uint64_t> blocked_signals() {
 TEST(waiter, its_thread_leaves_signals_to_the_program) {
   for (const auto kind : {waiter_kind::thread, waiter_kind::poll}) {
     if (!has(kind)) continue;
-    const auto before = blocked_signals();
+    std::vector<std::string> before;
+    for (const auto& thread : std::filesystem::directory_iterator{"/proc/self/task"}) before.push_back(thread.path());
     const pump_group group{{.waiter = kind}};
-    auto threads = blocked_signals();
-    for (const auto& [path, signals] : before) threads.erase(path);
-    ASSERT_EQ(threads.size(), 1u) << "the waiter's own";
+    std::map<std::string, std::uint64_t> threads;
+    ASSERT_TRUE(eventually([&] {
+      threads = blocked_signals();
+      for (const auto& path : before) threads.erase(path);
+      return threads.size() == 1;
+    })) << "the waiter's own";
     EXPECT_NE(threads.begin()->second & (std::uint64_t{1} << (SIGUSR1 - 1)), 0u);
     EXPECT_NE(threads.begin()->second & (std::uint64_t{1} << (SIGTERM - 1)), 0u);
     sigset_t set, old;
