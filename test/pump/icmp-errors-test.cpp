@@ -72,7 +72,9 @@ TEST_P(icmp_errors_under, one_that_a_receive_meets_is_told_and_counted_once) {
 }
 
 TEST_P(icmp_errors_under, one_that_a_reply_to_somebody_else_meets_is_told_once_and_the_reply_goes_out) {
-  for (const auto& [local, host] : ways_to_a_dead_peer()) {
+  for (const auto& way : ways_to_a_dead_peer()) {
+    const auto& local = way.local;  // clang 14 captures no structured binding
+    const auto& host = way.host;
     datagram_socket asker = bound({.icmp_errors = true}, local);
     const auto alive = datagram_socket::connect(
         with_port_of(std::string{host}.substr(0, std::string{host}.rfind(':')).c_str(), asker));
