@@ -191,7 +191,7 @@ TEST(comparison, a_repetition_whose_load_exceeds_the_one_asked_for_by_more_than_
   EXPECT_EQ(compared.flaw_in(2), flaw::none);
   EXPECT_EQ(compared.valid_repetitions(), 3u);
   EXPECT_TRUE(compared.valid());
-  EXPECT_EQ(left_out(compared), "in 1 the load really offered was another than asked for");
+  EXPECT_EQ(left_out(compared), "in 1 the load really offered was too far from the one asked for");
 }
 
 TEST(comparison, with_too_few_valid_repetitions_it_says_what_was_seen_and_what_to_do) {
@@ -201,7 +201,7 @@ TEST(comparison, with_too_few_valid_repetitions_it_says_what_was_seen_and_what_t
   EXPECT_FALSE(compared.valid());
   EXPECT_THAT(invalidity(compared),
               AllOf(HasSubstr("0 of 3 repetitions are valid, and 3 were wanted"),
-                    HasSubstr("in 3 the load really offered was another than asked for"),
+                    HasSubstr("in 3 the load really offered was too far from the one asked for"),
                     HasSubstr("up to 170% (asked for: 50%)"), HasSubstr("Quiet the machine, lower --load")));
 }
 
