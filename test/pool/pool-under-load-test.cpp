@@ -35,18 +35,31 @@ class loaded_pool_under : public every_waiter {
 };
 UDPPUMP_UNDER_EVERY_WAITER(loaded_pool_under);
 
+/// Kills one of a pool's workers every 200 ms; the pool must outlive it.
+class worker_killer {
+ public:
+  worker_killer(const pool_process& pool, unsigned seed) : pool_{pool}, random_{seed} {}
+  void kill_if_due() {
+    if (std::chrono::steady_clock::now() < next_) return;
+    next_ += 200ms;
+    const auto workers = pool_.workers();
+    if (!workers.empty() && ::kill(workers[random_() % workers.size()], SIGKILL) == 0) ++kills_;
+  }
+  std::uint64_t kills() const noexcept { return kills_; }
+
+ private:
+  const pool_process& pool_;
+  std::mt19937 random_;
+  std::chrono::steady_clock::time_point next_ = std::chrono::steady_clock::now() + 200ms;
+  std::uint64_t kills_ = 0;
+};
+
 TEST_P(loaded_pool_under, killed_workers_lose_what_they_held_and_nothing_else) {
   auto pool = pool_process::serving_with(options(), echo_later);
   steady_load load{pool.address(), 300us};
-  std::mt19937 random{20};
-  std::uint64_t kills = 0;
-  auto next = std::chrono::steady_clock::now() + 200ms;
-  load.run(load_time(), [&] {
-    if (std::chrono::steady_clock::now() < next) return;
-    next += 200ms;
-    const auto workers = pool.workers();
-    if (!workers.empty() && ::kill(workers[random() % workers.size()], SIGKILL) == 0) ++kills;
-  });
+  worker_killer killer{pool, 20};
+  load.run(load_time(), [&] { killer.kill_if_due(); });
+  const std::uint64_t kills = killer.kills();
   load.settle(kills);
   std::printf("%llu sent, %llu kills, %llu lost, %llu answered twice\n", static_cast<unsigned long long>(load.sent()),
               static_cast<unsigned long long>(kills), static_cast<unsigned long long>(load.unanswered()),
@@ -61,15 +74,9 @@ TEST_P(loaded_pool_under, killed_workers_lose_what_they_held_and_nothing_else) {
 TEST_P(loaded_pool_under, killed_workers_lose_nothing_at_all_with_redeliver) {
   auto pool = pool_process::serving_with(options({.redeliver = redelivery{.most = 50}}), echo_later);
   steady_load load{pool.address(), 300us};
-  std::mt19937 random{30};
-  std::uint64_t kills = 0;
-  auto next = std::chrono::steady_clock::now() + 200ms;
-  load.run(load_time(), [&] {
-    if (std::chrono::steady_clock::now() < next) return;
-    next += 200ms;
-    const auto workers = pool.workers();
-    if (!workers.empty() && ::kill(workers[random() % workers.size()], SIGKILL) == 0) ++kills;
-  });
+  worker_killer killer{pool, 30};
+  load.run(load_time(), [&] { killer.kill_if_due(); });
+  const std::uint64_t kills = killer.kills();
   load.settle();
   const pool_status status = pool.status();
   std::printf("%llu sent, %llu kills, %llu handed to another worker, %llu lost, %llu answered twice\n",

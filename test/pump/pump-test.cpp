@@ -666,13 +666,7 @@ TEST_P(pump_under, a_connected_sockets_refusal_is_an_error_and_not_a_datagram) {
 }
 
 TEST_P(pump_under, joined_datagrams_are_split_by_their_stride) {
-  datagram_socket joined = [] {
-    try {
-      return bound({.receive_offload = true});
-    } catch (const std::system_error&) {
-      return bound();
-    }
-  }();
+  datagram_socket joined = bound_for_joined();
   if (!joined.control().segments) GTEST_SKIP() << "this kernel has no UDP_GRO";
   std::vector<std::string> texts;
   pump pump{
@@ -690,13 +684,7 @@ TEST_P(pump_under, joined_datagrams_are_split_by_their_stride) {
 }
 
 TEST_P(pump_under, stop_inside_a_joined_read_counts_what_it_discards) {
-  datagram_socket joined = [] {
-    try {
-      return bound({.receive_offload = true});
-    } catch (const std::system_error&) {
-      return bound();
-    }
-  }();
+  datagram_socket joined = bound_for_joined();
   if (!joined.control().segments) GTEST_SKIP() << "this kernel has no UDP_GRO";
   pump pump{joined,
             [&](datagram&) {

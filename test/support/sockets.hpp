@@ -24,6 +24,15 @@ inline bool has_ipv6() {
   return has;
 }
 
+/// A socket that takes joined datagrams (UDP_GRO); if this kernel has none, one whose control().segments is false.
+inline udppump::datagram_socket bound_for_joined() {
+  try {
+    return bound({.receive_offload = true});
+  } catch (const std::system_error&) {
+    return bound();
+  }
+}
+
 /// Of these places to bind to, those that this machine has.
 inline std::vector<const char*> available(std::vector<const char*> places) {
   if (!has_ipv6()) std::erase_if(places, [](const char* place) { return *place == '['; });
