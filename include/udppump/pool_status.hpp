@@ -51,7 +51,9 @@ struct worker_status {
 };
 
 /// What a pool is doing, read from the memory it shares with its workers: a snapshot, each number exact, all of them
-/// together not at one instant. Reading costs the pool nothing.
+/// together not at one instant. Reading costs the pool nothing. All of it is that process's own account, in which each
+/// of its workers can write (docs/security.md): whatever it holds, reading it does no harm, but do not act on an id or
+/// a count of workers that you do not trust.
 struct UDPPUMP_EXPORT pool_status {
   pid_t parent = 0;
   std::uint64_t restarts = 0, reloads = 0;
@@ -62,7 +64,7 @@ struct UDPPUMP_EXPORT pool_status {
 
   /// Of the pool whose parent is `parent`. Throws std::system_error: ESRCH if that process runs no pool, EACCES
   /// if it is another user's, or has dropped privileges (then root may: prctl(2), PR_SET_DUMPABLE), EPROTO if its
-  /// memory is of another version.
+  /// memory is of another version, or not what a pool writes.
   static pool_status of(pid_t parent);
 };
 

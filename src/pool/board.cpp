@@ -15,6 +15,11 @@ namespace {
 constexpr std::size_t round_up(std::size_t size, std::size_t to) { return (size + to - 1) / to * to; }
 constexpr std::size_t memory_page = 4096;
 
+/// Of memory that others write to: read once, whatever the compiler would like to do.
+std::uint32_t as_claimed(const std::uint32_t& number) noexcept {
+  return static_cast<const volatile std::uint32_t&>(number);
+}
+
 descriptor make_signal() {
   const int made = sys::eventfd(0);
   if (made < 0) fail_with_cure(made, "eventfd");
@@ -23,46 +28,63 @@ descriptor make_signal() {
 
 }  // namespace
 
-board::board(std::size_t pages, std::size_t payload_limit) : parent_signal_{make_signal()} {
-  const std::size_t page_distance = round_up(sizeof(worker_page), memory_page);
-  const std::size_t kept_distance = round_up(sizeof(kept_datagram) + payload_limit, memory_page);
-  const std::size_t kept = payload_limit == 0 ? 0 : 2 * pages;
-  const std::size_t pages_at = round_up(sizeof(board_header), memory_page);
-  const std::size_t kept_at = pages_at + pages * page_distance;
+std::size_t board_geometry::page_at(std::uint32_t index) const noexcept {
+  return round_up(sizeof(board_header), memory_page) + index * round_up(sizeof(worker_page), memory_page);
+}
+std::size_t board_geometry::kept_at() const noexcept { return page_at(pages); }
+std::size_t board_geometry::kept_distance() const noexcept {
+  return round_up(sizeof(kept_datagram) + payload_limit, memory_page);
+}
+std::size_t board_geometry::size() const noexcept { return kept_at() + kept() * kept_distance(); }
 
+std::optional<board_geometry> board_header::geometry_of(const board_header& told) noexcept {
+  const board_geometry claimed{.pages = as_claimed(told.pages), .payload_limit = as_claimed(told.payload_limit)};
+  if (std::memcmp(told.magic, board_magic, sizeof board_magic) != 0 || as_claimed(told.version) != layout_version ||
+      !claimed.is_sound()) {
+    return {};
+  }
+  return claimed;
+}
+
+board::board(std::size_t pages, std::size_t payload_limit)
+    : parent_signal_{make_signal()},
+      geometry_{.pages = static_cast<std::uint32_t>(pages),
+                .payload_limit = static_cast<std::uint32_t>(payload_limit)} {
   memory_ = descriptor{sys::memory_file(board_name)};
   if (!memory_) fail_with_cure(memory_.fd(), "memfd_create");
-  const std::size_t size = kept_at + kept * kept_distance;
+  const std::size_t size = geometry_.size();
   if (const int made = sys::truncate(memory_.fd(), size); made < 0) {
     fail(made, "shared memory of " + std::to_string(size) +
                    " bytes for the workers: ask for fewer workers, or a lower redeliver.largest");
   }
+  // A worker that cut it off would end the parent by SIGBUS.
+  if (const int sealed = sys::seal_size(memory_.fd()); sealed < 0) {
+    fail_with_cure(sealed, "sealing the size of the memory shared with the workers (memfd_create(2), F_ADD_SEALS)");
+  }
   map(size);
   std::memcpy(header_->magic, board_magic, sizeof board_magic);
-  header_->pages = static_cast<std::uint32_t>(pages);
-  header_->page_distance = static_cast<std::uint32_t>(page_distance);
-  header_->kept = static_cast<std::uint32_t>(kept);
-  header_->kept_distance = static_cast<std::uint32_t>(kept_distance);
-  header_->payload_limit = static_cast<std::uint32_t>(payload_limit);
-  header_->pages_at = pages_at;
-  header_->kept_at = kept_at;
+  header_->pages = geometry_.pages;
+  header_->payload_limit = geometry_.payload_limit;
   header_->parent = sys::process_id();
   header_->version = layout_version;
   const kept_row row = this->kept();
   for (std::uint32_t at = 0; at < row.size(); ++at) row[at].header.msg_len = kept_datagram::nothing;
   page_signals_.resize(pages);
+  claimed_.resize(pages);
 }
 
 board::board(descriptor memory, descriptor parent_signal, std::size_t page, descriptor page_signal)
     : memory_{std::move(memory)}, parent_signal_{std::move(parent_signal)} {
   struct stat about {};
-  if (const int told = sys::status(memory_.fd(), about); told < 0)
-    fail_with_cure(told, "fstat of the pool's shared memory");
+  if (const int known = sys::status(memory_.fd(), about); known < 0)
+    fail_with_cure(known, "fstat of the pool's shared memory");
   map(static_cast<std::size_t>(about.st_size));
-  if (size_ < sizeof(board_header) || std::memcmp(header_->magic, board_magic, sizeof board_magic) != 0 ||
-      header_->version != layout_version || page >= header_->pages) {
+  const auto told = size_ < sizeof(board_header) ? std::nullopt : board_header::geometry_of(*header_);
+  if (!told || page >= told->pages || told->size() > size_) {
+    sys::unmap(header_, size_);  // no destructor follows
     fail(EPROTO, "the pool's shared memory is of another version of udppump than this program; restart the pool");
   }
+  geometry_ = *told;
   page_signals_.resize(page + 1);
   page_signals_[page] = std::move(page_signal);
 }
@@ -81,15 +103,17 @@ void board::map(std::size_t size) {
   size_ = size;
 }
 
-/// The workers' own come first, one for each page; then those for redelivery.
-kept_row board::kept() const noexcept {
-  return {reinterpret_cast<std::byte*>(header_) + header_->kept_at, header_->kept_distance, header_->kept};
+worker_page& board::page(std::size_t index) const noexcept {
+  return *reinterpret_cast<worker_page*>(at(geometry_.page_at(static_cast<std::uint32_t>(index))));
 }
+
+/// The workers' own come first, one for each page; then those for redelivery.
+kept_row board::kept() const noexcept { return {at(geometry_.kept_at()), geometry_.kept_distance(), geometry_.kept()}; }
 
 kept_row board::offered() const noexcept {
   if (!keeps_datagrams()) return {};
-  std::byte* const first = reinterpret_cast<std::byte*>(&kept()[header_->pages]);
-  return {first, header_->kept_distance, header_->kept - header_->pages};
+  std::byte* const first = reinterpret_cast<std::byte*>(&kept()[geometry_.pages]);
+  return {first, geometry_.kept_distance(), geometry_.kept() - geometry_.pages};
 }
 
 worker_share board::share_of(std::size_t page) const noexcept {
@@ -99,13 +123,14 @@ worker_share board::share_of(std::size_t page) const noexcept {
           .tell_parent = parent_signal(),
           .own = keeps_datagrams() ? &own_of(page) : nullptr,
           .offered = offered(),
-          .payload_limit = header_->payload_limit};
+          .payload_limit = geometry_.payload_limit};
 }
 
 std::size_t board::claim(std::size_t number) {
-  for (std::size_t at = 0; at < pages(); ++at) {
+  for (std::size_t at = 0; at < claimed_.size(); ++at) {
+    if (claimed_[at]) continue;
+    claimed_[at] = true;
     worker_page& one = page(at);
-    if (one.state.load() != page_state::free) continue;
     one.orders = one.looks = one.full = 0;
     one.pid = 0;
     one.number = static_cast<std::uint32_t>(number);
@@ -119,7 +144,15 @@ std::size_t board::claim(std::size_t number) {
   fail(EAGAIN, "no page for another worker, since workers that were told to stop have not ended; lower stop_timeout");
 }
 
-void board::release(std::size_t at) noexcept { page(at).state = page_state::free; }
+void board::release(std::size_t at) noexcept {
+  page(at).state = page_state::free;
+  claimed_[at] = false;
+}
+
+void board::count(tally what) noexcept {
+  const auto which = static_cast<std::size_t>(what);
+  header_->counts[which].store(++counts_[which], std::memory_order_relaxed);
+}
 
 void board::request(std::uint32_t what) noexcept {
   header_->requests.fetch_or(what, std::memory_order_release);

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "pump/kept_datagram.hpp"
@@ -12,38 +14,61 @@
 
 namespace udppump::detail {
 
-/// Of the shared memory as a whole. A change of board_header, worker_page or kept_datagram is a new one.
-constexpr std::uint32_t layout_version = 1;
+/// Of the shared memory as a whole. A change of board_geometry, board_header, worker_page or kept_datagram is a new
+/// one.
+constexpr std::uint32_t layout_version = 2;
 constexpr char board_name[] = "udppump-pool";  // of the memfd
 constexpr char board_magic[8] = {'u', 'd', 'p', 'p', 'u', 'm', 'p', '\0'};
 
 /// Bits of board_header::requests.
 constexpr std::uint32_t request_stop = 1, request_reload = 2;
 
-/// What the shared memory begins with; worker_pages follow, then kept_datagrams, at the distances that it tells. What
-/// two processes touch is atomic, without a lock.
+/// Events that a pool counts.
+enum class tally : std::size_t { restarts, reloads, redelivered, poisoned, abandoned };
+constexpr std::size_t tallies = 5;
+
+/// Where things lie in the shared memory: a header, then worker_pages, then kept_datagrams. It follows from two
+/// numbers. Each process computes with a copy of its own, as others may write to the one in the header.
+struct board_geometry {
+  static constexpr std::uint32_t most_pages = 2 * 4096, largest_payload = 1 << 20;
+
+  std::uint32_t pages = 0;
+  std::uint32_t payload_limit = 0;  // 0 without redeliver
+
+  /// Whether a pool can have asked for it; only then do the others hold.
+  constexpr bool is_sound() const noexcept {
+    return pages >= 1 && pages <= most_pages && payload_limit <= largest_payload;
+  }
+  std::size_t page_at(std::uint32_t index) const noexcept;
+  std::size_t kept_at() const noexcept;
+  std::size_t kept_distance() const noexcept;
+  /// How many there are: the workers' own, one for each page, then as many for redelivery.
+  std::uint32_t kept() const noexcept { return payload_limit == 0 ? 0 : 2 * pages; }
+  std::size_t size() const noexcept;
+};
+
+/// What the shared memory begins with. What two processes touch is atomic, without a lock. Whoever shares it may write
+/// all of it: what a process reads here is a claim.
 struct board_header {
   char magic[8];
   std::uint32_t version;
-  std::uint32_t pages, page_distance;
-  std::uint32_t kept, kept_distance;  // kept: 0 without redeliver
-  std::uint32_t payload_limit;
-  std::uint64_t pages_at, kept_at;
+  /// The geometry.
+  std::uint32_t pages, payload_limit;
   std::atomic<std::int32_t> parent;
   /// What anyone wants of the parent, in bits; it is then notified.
   std::atomic<std::uint32_t> requests;
   /// Raised whenever a kept datagram is offered: time to look for one.
   std::atomic<std::uint32_t> offers;
-  shared_count restarts, reloads, redelivered, poisoned, abandoned;
-};
+  /// By tally; the parent counts by itself, and shows it here.
+  shared_count counts[tallies];
 
-inline worker_page& page_at(board_header& board, std::uint32_t index) noexcept {
-  auto* const bytes = reinterpret_cast<std::byte*>(&board) + board.pages_at;
-  return *reinterpret_cast<worker_page*>(bytes + std::size_t{index} * board.page_distance);
-}
+  /// Whether it is of this version, and has a geometry that a pool can have. Reads each number once.
+  static std::optional<board_geometry> geometry_of(const board_header& told) noexcept;
+};
 
 /// The memory that a pool shares with its workers, and the descriptors by which each is woken: an eventfd a page, and
 /// one for the parent. The descriptors and the mapping live as long as this object; a forked worker inherits them.
+/// The memory's size is sealed, so that no worker can cut it off below the parent.
 class board {
  public:
   /// `payload_limit` is 0 if no datagrams are kept. Throws std::system_error.
@@ -55,10 +80,11 @@ class board {
   board& operator=(const board&) = delete;
 
   board_header& header() const noexcept { return *header_; }
-  worker_page& page(std::size_t index) const noexcept { return page_at(*header_, static_cast<std::uint32_t>(index)); }
-  std::size_t pages() const noexcept { return header_->pages; }
+  worker_page& page(std::size_t index) const noexcept;
+  std::size_t pages() const noexcept { return geometry_.pages; }
 
-  bool keeps_datagrams() const noexcept { return header_->kept != 0; }
+  bool keeps_datagrams() const noexcept { return geometry_.kept() != 0; }
+  std::uint32_t payload_limit() const noexcept { return geometry_.payload_limit; }
   /// Where the worker of a page receives into, if datagrams are kept.
   kept_datagram& own_of(std::size_t page) const noexcept { return kept()[static_cast<std::uint32_t>(page)]; }
   /// Those for redelivery, as many as there are pages; none if no datagrams are kept.
@@ -66,14 +92,19 @@ class board {
   /// What the worker of a page has of it.
   worker_share share_of(std::size_t page) const noexcept;
 
-  /// A free page, emptied and put to `starting`; throws std::system_error if there is none.
+  /// A free page, emptied and put to `starting`; throws std::system_error if there is none. Which are free the parent
+  /// knows by itself.
   std::size_t claim(std::size_t number);
   void release(std::size_t page) noexcept;
+  /// One event more. The parent's thread alone.
+  void count(tally what) noexcept;
+  std::uint64_t counted(tally what) const noexcept { return counts_[static_cast<std::size_t>(what)]; }
   /// Bits for board_header::requests; the parent is notified. Any thread, signal handlers.
   void request(std::uint32_t what) noexcept;
   /// Has the worker of a page look at what it was told.
   void notify(std::size_t page) const noexcept;
 
+  std::size_t memory_size() const noexcept { return size_; }
   int memory_fd() const noexcept { return memory_.fd(); }
   int parent_signal() const noexcept { return parent_signal_.fd(); }
   /// Made when it is first asked for, which is before the worker starts; throws std::system_error.
@@ -81,12 +112,16 @@ class board {
 
  private:
   void map(std::size_t size);
+  std::byte* at(std::size_t offset) const noexcept { return reinterpret_cast<std::byte*>(header_) + offset; }
   kept_row kept() const noexcept;
 
   descriptor memory_, parent_signal_;
   std::vector<descriptor> page_signals_;
+  board_geometry geometry_;
   board_header* header_ = nullptr;
   std::size_t size_ = 0;
+  std::vector<bool> claimed_;  // pages; in the parent
+  std::array<std::uint64_t, tallies> counts_{};
 };
 
 }  // namespace udppump::detail

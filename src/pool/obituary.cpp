@@ -1,24 +1,23 @@
 #include "pool/obituary.hpp"
 
 #include "pool/duration_text.hpp"
+#include "pool/printable.hpp"
 
 namespace udppump::detail {
 
-std::string name_of(const crew::member& one, const worker_page& page) {
-  return "worker " + std::to_string(one.number) + " (pid " + std::to_string(page.pid.load()) + ")";
+std::string name_of(const crew::member& one) {
+  return "worker " + std::to_string(one.number) + " (pid " + std::to_string(one.worker->pid()) + ")";
 }
 
-obituary obituary_of(const crew::dead_member& dead, const worker_page& page, std::chrono::nanoseconds lived,
-                     bool tells) {
+obituary obituary_of(const crew::dead_member& dead, std::uint64_t served, std::chrono::nanoseconds lived, bool tells) {
   const auto& [who, end] = dead;
-  const std::uint64_t served = page.handled.load(std::memory_order_relaxed);
-  std::string text = name_of(*who, page) + ' ' + end.how() + " after " + duration_text(lived);
-  if (tells) text += " and " + std::to_string(served) + " datagrams";
-  if (!end.words.empty()) text += ": " + end.words;
+  std::string text = name_of(*who) + ' ' + end.how() + " after " + duration_text(lived);
+  if (tells) text += " and " + std::to_string(served) + " datagrams by its own count";
+  if (!end.words.empty()) text += "; its last words: " + quoted(end.words);
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(lived).count();
   return {std::move(text),
           {{"worker", std::to_string(who->number)},
-           {"pid", std::to_string(page.pid.load())},
+           {"pid", std::to_string(who->worker->pid())},
            {end.by_signal ? "signal" : "status", std::to_string(end.code)},
            {"uptime_ms", std::to_string(milliseconds)},
            {"served", std::to_string(served)}}};

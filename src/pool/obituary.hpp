@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 #include "pool/crew.hpp"
@@ -9,15 +10,15 @@
 namespace udppump::detail {
 
 /// "worker 3 (pid 4711)".
-std::string name_of(const crew::member& one, const worker_page& page);
+std::string name_of(const crew::member& one);
 
 /// What the log tells of a worker that ended: the text, and the fields.
 struct obituary {
   std::string text;
   pool_log::fields fields;
 };
-/// `tells`: its page says what it served.
-obituary obituary_of(const crew::dead_member& dead, const worker_page& page, std::chrono::nanoseconds lived,
-                     bool tells);
+/// Of the worker's own account, which is what `served` and its last words are, the text says so. `tells`: it gave one
+/// of what it served.
+obituary obituary_of(const crew::dead_member& dead, std::uint64_t served, std::chrono::nanoseconds lived, bool tells);
 
 }  // namespace udppump::detail

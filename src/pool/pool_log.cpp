@@ -1,5 +1,6 @@
 #include "pool/pool_log.hpp"
 
+#include "pool/printable.hpp"
 #include "sys/sys_process.hpp"
 
 namespace udppump::detail {
@@ -17,7 +18,10 @@ void pool_log::info(std::string_view name, std::string text, fields more) const 
   write({pool_event::level::info, name, std::move(text), std::move(more)});
 }
 
-void pool_log::write(const pool_event& event) const {
+void pool_log::write(pool_event event) const {
+  // Here and nowhere else: texts come from exceptions, from workers and from other processes.
+  event.text = printable(event.text);
+  for (auto& [name, value] : event.fields) value = printable(value);
   if (sink_) return sink_(event);
   // One write, so that lines of several processes do not mix.
   const std::string line = "udppump: " + event.text + '\n';

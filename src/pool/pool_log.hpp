@@ -10,7 +10,7 @@
 
 namespace udppump::detail {
 
-/// Where a pool's events go.
+/// Where a pool's events go, with texts that are printable() whatever they are made of.
 class pool_log {
  public:
   using fields = std::vector<std::pair<std::string_view, std::string>>;
@@ -24,7 +24,7 @@ class pool_log {
   void info(std::string_view name, std::string text, fields more = {}) const;
 
  private:
-  void write(const pool_event& event) const;
+  void write(pool_event event) const;
 
   std::function<void(const pool_event&)> sink_;
 };

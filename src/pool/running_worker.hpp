@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
 
 #include "pool/worker_end.hpp"
@@ -12,6 +14,8 @@ class running_worker {
   virtual ~running_worker() = default;
   /// How it ended; nothing while it runs. Once.
   virtual std::optional<worker_end> ended() = 0;
+  /// Its process or thread, also after its end; 0 while that is not known.
+  virtual pid_t pid() const noexcept = 0;
   virtual void ask_to_stop() noexcept = 0;
   /// False if that cannot be done.
   virtual bool kill() noexcept = 0;

@@ -125,6 +125,8 @@ crew::member& supervisor::start(std::size_t number) {
   auto& own = parts_.context.parents_own = parts_.takes_over.descriptors();
   own.push_back(signal_fd_.fd());
   if (files_) own.push_back(files_->fd());
+  if (parts_.takes_over.listener() >= 0) own.push_back(parts_.takes_over.listener());  // also while nobody may connect
+  if (parts_.redelivers != nullptr && parts_.redelivers->file() >= 0) own.push_back(parts_.redelivers->file());
   crew::member& started = crew_.start(number);
   places_[number].start_at.reset();
   return started;
@@ -155,7 +157,8 @@ void supervisor::reap() {
 void supervisor::bury(const crew::dead_member& dead) {
   const crew::member& who = *dead.who;
   const auto now = clock::now();
-  auto [told, fields] = obituary_of(dead, crew_.page_of(who), now - who.started, parts_.start.keeps_pages());
+  const std::uint64_t served = crew_.page_of(who).handled.load(std::memory_order_relaxed);
+  auto [told, fields] = obituary_of(dead, served, now - who.started, parts_.start.keeps_pages());
 
   const bool waits_for_another = parts_.redelivers != nullptr && parts_.redelivers->rescue(who.page);
   if (waits_for_another) crew_.notify_all();
@@ -167,8 +170,8 @@ void supervisor::bury(const crew::dead_member& dead) {
   } else if (is_stopping() || crew_.serving_as(who.number) != nullptr) {
     log_.warning("worker-died", told, std::move(fields));
   } else {
-    add(board_.header().restarts, 1);
-    const std::string then = plan_restart(dead, now, told);
+    board_.count(tally::restarts);
+    const std::string then = plan_restart(dead, now, served, told);
     log_.warning("worker-died", told + then, std::move(fields));
     if (phase_ == phase::serving) parts_.service.status(status());
   }
@@ -185,11 +188,12 @@ void supervisor::start_for_offers(std::size_t number) {
   }
 }
 
-std::string supervisor::plan_restart(const crew::dead_member& dead, clock::time_point now, const std::string& told) {
+std::string supervisor::plan_restart(const crew::dead_member& dead, clock::time_point now, std::uint64_t served,
+                                     const std::string& told) {
   place& here = places_[dead.who->number];
   here.start_at = here.plan.after({.started = dead.who->started,
                                    .ended = now,
-                                   .served = crew_.page_of(*dead.who).handled.load(std::memory_order_relaxed),
+                                   .served = served,
                                    .hopeless = dead.end.hopeless && phase_ == phase::starting});
   if (!here.start_at) {
     give_up(dead, told);
@@ -236,7 +240,7 @@ void supervisor::start_those_due() {
 
 void supervisor::enforce_deadlines() {
   while (crew::member* const late = crew_.late(clock::now())) {
-    const std::string who = name_of(*late, crew_.page_of(*late));
+    const std::string who = name_of(*late);
     if (late->stopping) {
       log_.warning("worker-killed", who + " did not stop in time and is killed; what it held is lost" +
                                         (parts_.redelivers != nullptr ? " unless another takes it" : ""));
@@ -310,7 +314,7 @@ void supervisor::end_reload(const std::string& failure) {
   reload_.reset();
   if (phase_ == phase::serving) parts_.service.ready(status());
   if (failure.empty()) {
-    add(board_.header().reloads, 1);
+    board_.count(tally::reloads);
     log_.notice("reloaded", "reloaded " + std::to_string(places_.size()) + " workers in " +
                                 duration_text(clock::now() - done.began));
   } else {
@@ -355,7 +359,7 @@ void supervisor::heed_take_over() {
 
 std::string supervisor::status() const {
   std::string text = std::to_string(crew_.serving()) + " of " + std::to_string(places_.size()) + " workers serve";
-  if (const auto restarts = board_.header().restarts.load()) {
+  if (const auto restarts = board_.counted(tally::restarts)) {
     text += ", " + std::to_string(restarts) + (restarts == 1 ? " restart" : " restarts");
   }
   return text;

@@ -71,7 +71,8 @@ class supervisor {
   void bury(const crew::dead_member& dead);
   void start_for_offers(std::size_t number);
   /// Says what happens next, for the log.
-  std::string plan_restart(const crew::dead_member& dead, clock::time_point now, const std::string& told);
+  std::string plan_restart(const crew::dead_member& dead, clock::time_point now, std::uint64_t served,
+                           const std::string& told);
   void give_up(const crew::dead_member& dead, const std::string& told);
   void start_those_due();
   void enforce_deadlines();

@@ -24,10 +24,12 @@ struct thread_work {
   const std::shared_ptr<const worker_body> body;
   const std::shared_ptr<const void> alive;  // what context names
   worker_end end = {};
+  std::atomic<pid_t> thread{0};
   std::atomic<bool> over{false};
 
   void run() {
-    context.shared.page(what.page).pid = sys::thread_id();
+    thread = sys::thread_id();
+    context.shared.page(what.page).pid = thread.load();
     try {
       set_up_worker(context.options, what.number, true);
       end = run_body(context, what, *body);
@@ -56,6 +58,7 @@ class thread_worker : public running_worker {
     thread_.join();
     return work_->end;
   }
+  pid_t pid() const noexcept override { return work_->thread.load(); }
   void ask_to_stop() noexcept override {
     board& shared = work_->context.shared;
     shared.page(work_->what.page).orders.fetch_or(order_stop, std::memory_order_release);

@@ -17,7 +17,9 @@ void leave_last_words(worker_page& page, const std::string& text) noexcept {
 }
 
 std::string last_words(const worker_page& page) {
-  return {page.last_words, ::strnlen(page.last_words, sizeof page.last_words)};
+  char copy[sizeof page.last_words];  // the page may change at any time
+  std::memcpy(copy, page.last_words, sizeof copy);
+  return {copy, ::strnlen(copy, sizeof copy)};
 }
 
 }  // namespace udppump::detail

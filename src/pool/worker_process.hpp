@@ -11,17 +11,19 @@ namespace udppump::detail {
 /// A worker that is a process. Its destructor kills it.
 class worker_process : public running_worker {
  public:
-  worker_process(pid_t pid, board& shared, std::size_t page) : pid_{pid}, page_{shared.page(page)} {}
+  worker_process(pid_t pid, board& shared, std::size_t page) : pid_{pid}, id_{pid}, page_{shared.page(page)} {}
   ~worker_process() override;
   worker_process(const worker_process&) = delete;
   worker_process& operator=(const worker_process&) = delete;
 
   std::optional<worker_end> ended() override;
+  pid_t pid() const noexcept override { return id_; }
   bool kill() noexcept override;
   void abandon() noexcept override {}
 
  protected:
   pid_t pid_;  // 0 once it has ended
+  const pid_t id_;
   worker_page& page_;
 };
 

@@ -20,7 +20,6 @@ struct kept_datagram {
   /// in one word, so that nobody can die between taking it and saying so.
   static constexpr std::uint32_t free = 0, offered = 1, taken = 2;
   std::atomic<std::uint32_t> state;
-  std::uint32_t deaths;  // of workers that had it
   std::uint32_t socket;  // index in the pool
   /// Its msg_len is `nothing` while no datagram is here. Its pointers are the worker's own, and mean nothing to
   /// others.

@@ -125,9 +125,14 @@ void pump_core::describe(scratch& common) const noexcept {
 turn_end pump_core::turn_with(kept_datagram& kept, scratch& common) {
   common.shown.socket = &socket_;
   common.shown.flight_ = &flight_;
-  const msghdr& header = kept.header.msg_hdr;
-  msghdr message = message_into(reinterpret_cast<sockaddr*>(&kept.from), kept.part,
-                                std::span{kept.control}.first(std::min(header.msg_controllen, sizeof kept.control)));
+  // Read once: other workers may write there.
+  const msghdr header = kept.header.msg_hdr;
+  sockaddr_storage from = kept.from;
+  alignas(cmsghdr) std::byte control[control_capacity];
+  std::copy(std::begin(kept.control), std::end(kept.control), control);
+  iovec part{};
+  msghdr message = message_into(reinterpret_cast<sockaddr*>(&from), part,
+                                std::span{control}.first(std::min(header.msg_controllen, sizeof control)));
   message.msg_namelen = header.msg_namelen;
   message.msg_flags = header.msg_flags;
   receiver_.read_slot(message, kept.header.msg_len, common.shown.from, common.came);

@@ -32,7 +32,6 @@ void worker_link::receive_into(int descriptor) noexcept {
   own.header.msg_len = kept_datagram::nothing;
   own.socket = static_cast<std::uint32_t>(std::find(descriptors_.begin(), descriptors_.end(), descriptor) -
                                           descriptors_.begin());
-  own.deaths = 0;
   own.part = {own.payload(), share_.payload_limit};
   own.header.msg_hdr = message_into(reinterpret_cast<sockaddr*>(&own.from), own.part, own.control);
 }

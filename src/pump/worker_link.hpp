@@ -76,7 +76,11 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   // --- the pump's ---
   bool keeps_datagrams() const noexcept { return share_.own != nullptr; }
   std::size_t payload_limit() const noexcept { return share_.payload_limit; }
-  int descriptor(const kept_datagram& kept) const noexcept { return descriptors_[kept.socket]; }
+  /// -1 if it is none of the pool's.
+  int descriptor(const kept_datagram& kept) const noexcept {
+    const std::size_t index = static_cast<const volatile std::uint32_t&>(kept.socket);  // others may write there
+    return index < descriptors_.size() ? descriptors_[index] : -1;
+  }
   /// Where this worker receives into, if it keeps datagrams.
   kept_datagram& own() noexcept { return *share_.own; }
   /// Empties own() and sets it up for recvmmsg() on `descriptor`. What was taken before is done with.

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "sys/sys.hpp"
@@ -19,6 +20,13 @@ inline int open(const char* path, int flags, mode_t mode = 0) noexcept {
 }
 inline int status(int fd, struct stat& about) noexcept {
   return once([&] { return ::fstat(fd, &about); });
+}
+/// Of the file system that the file is in.
+inline int filesystem_status(int fd, struct statfs& about) noexcept {
+  return once([&] { return ::fstatfs(fd, &about); });
+}
+inline ssize_t read_at(int fd, void* to, std::size_t size, std::size_t from) noexcept {
+  return repeat([&] { return ::pread(fd, to, size, static_cast<off_t>(from)); });
 }
 inline int status(const char* path, struct stat& about) noexcept {
   return once([&] { return ::stat(path, &about); });
@@ -44,7 +52,11 @@ inline int set_owner(int fd, uid_t user, gid_t group) noexcept {
 }
 
 inline int memory_file(const char* name) noexcept {
-  return once([&] { return ::memfd_create(name, MFD_CLOEXEC); });
+  return once([&] { return ::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); });
+}
+/// From now on nobody changes the size of a memory_file(), and nobody undoes that.
+inline int seal_size(int fd) noexcept {
+  return once([&] { return ::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL); });
 }
 inline int truncate(int fd, std::size_t size) noexcept {
   return repeat([&] { return ::ftruncate(fd, static_cast<off_t>(size)); });

@@ -1,0 +1,157 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <random>
+#include <regex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pool/printable.hpp"
+#include "support/asking_client.hpp"
+#include "support/hostile_board.hpp"
+#include "support/pool_process.hpp"
+
+using namespace udppump;
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+namespace {
+
+/// Bytes at random: of all kinds, or few different ones, as small numbers and all ones do the most.
+std::vector<std::uint8_t> random_bytes(std::mt19937& random, std::size_t size) {
+  std::vector<std::uint8_t> bytes(size);
+  const auto kind = random() % 3;
+  for (auto& one : bytes) {
+    one = static_cast<std::uint8_t>(kind == 0 ? random() : kind == 1 ? random() % 4 : random() % 2 * 0xff);
+  }
+  return bytes;
+}
+
+TEST(hostile_board, any_bytes_in_it_do_the_parent_no_harm_and_forge_no_line) {
+  const std::string file = temporary_path("poison-forged");
+  std::remove(file.c_str());
+  hostile_board hostile{file};
+  std::mt19937 random{4711};
+  for (int round = 0; round < 3000; ++round) {
+    hostile.write(random_bytes(random, 1 + random() % 2000));
+    hostile.read_all();
+  }
+  EXPECT_GT(hostile.counted(detail::tally::redelivered), 100u);
+  EXPECT_GT(hostile.counted(detail::tally::poisoned), 100u);
+  const std::regex form{
+      R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ deaths=2 from=[!-~]* to=[!-~]* bytes=\d+ payload=([0-9a-f]{0,128}))"};
+  std::uint64_t lines = 0;
+  std::ifstream poison{file};
+  for (std::string line; std::getline(poison, line); ++lines) EXPECT_TRUE(std::regex_match(line, form)) << line;
+  EXPECT_EQ(lines, hostile.counted(detail::tally::poisoned)) << "each is one line, and no more are there";
+  std::remove(file.c_str());
+}
+
+TEST(hostile_board, what_changes_while_the_parent_reads_it_does_no_harm_either) {
+  hostile_board hostile{"/dev/null"};
+  const child_process writer{[&] {
+    std::mt19937 random{static_cast<unsigned>(::getpid())};
+    for (;;) hostile.write(random_bytes(random, 1 + random() % 2000));
+  }};
+  EXPECT_TRUE(eventually([&] {
+    for (int round = 0; round < 100; ++round) hostile.read_all();
+    return hostile.counted(detail::tally::abandoned) > 100 && hostile.counted(detail::tally::redelivered) > 100;
+  }));
+}
+
+TEST(hostile_board, nobody_can_cut_it_off_or_make_it_grow) {
+  const detail::board shared{2, 64};
+  EXPECT_EQ(::ftruncate(shared.memory_fd(), 0), -1);
+  EXPECT_EQ(errno, EPERM);
+  EXPECT_EQ(::ftruncate(shared.memory_fd(), 1 << 30), -1);
+  EXPECT_EQ(::fcntl(shared.memory_fd(), F_ADD_SEALS, F_SEAL_WRITE), -1) << "nor seal it further";
+  EXPECT_EQ(errno, EPERM);
+}
+
+TEST(hostile_board, pages_that_are_in_use_are_not_given_away_though_they_claim_to_be_free) {
+  detail::board shared{2, 0};
+  ASSERT_EQ(shared.claim(0), 0u);
+  shared.page(0).state = detail::page_state::free;
+  EXPECT_EQ(shared.claim(1), 1u);
+  shared.page(1).state = detail::page_state::free;
+  EXPECT_THROW(static_cast<void>(shared.claim(2)), std::system_error);
+  shared.release(0);
+  shared.page(0).state = detail::page_state::serving;
+  EXPECT_EQ(shared.claim(3), 0u) << "and one that is free is, whatever it claims";
+}
+
+/// The board, where this process has it.
+std::span<char> board_of_this_process() {
+  std::ifstream maps{"/proc/self/maps"};
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find("/memfd:udppump-pool") == std::string::npos) continue;
+    unsigned long begin = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx", &begin, &end) != 2) continue;
+    return {reinterpret_cast<char*>(begin), end - begin};
+  }
+  return {};
+}
+
+TEST(hostile_board, a_pool_whose_worker_overwrites_all_of_it_serves_on) {
+  auto pool = pool_process::serving_with(
+      {.workers = 2, .restart = {.first_delay = 1ms}, .redeliver = redelivery{}}, [](datagram& received) {
+        if (received.text() != "smash") return echo(received);
+        const auto all = board_of_this_process();
+        if (all.empty()) ::_exit(77);
+        std::mt19937 random{static_cast<unsigned>(::getpid())};
+        // But for what it may want of the parent, as it might ask for the end of the pool.
+        auto& wanted = reinterpret_cast<detail::board_header&>(all[0]).requests;
+        for (char& one : all) {
+          if (&one < reinterpret_cast<char*>(&wanted) || &one >= reinterpret_cast<char*>(&wanted + 1)) {
+            one = static_cast<char>(random());
+          }
+        }
+        ::_exit(9);
+      });
+  const asking_client client{pool.address()};
+  for (int round = 1; round <= 5; ++round) {
+    const std::size_t deaths = pool.count("worker-died: ");
+    client.send("smash");
+    ASSERT_TRUE(eventually([&] { return pool.count("worker-died: ") > deaths; })) << pool.log();
+    ASSERT_TRUE(eventually([&] {
+      client.send("still there");
+      return client.receive(100ms) == "still there";
+    })) << pool.log();
+    while (!client.receive(0ms).empty()) continue;
+  }
+  EXPECT_FALSE(pool.has_said("status 77")) << pool.log();
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST(hostile_board, the_log_has_the_true_id_and_marks_what_is_the_workers_own_account) {
+  auto pool = pool_process{{.workers = 1}, [](worker_pool& made) {
+                             return made.run([](worker& self) {
+                               static_cast<void>(self.serve([](datagram& received) {
+                                 if (received.text() != "lie") return echo(received);
+                                 // Its page is the one of the two that bears its id.
+                                 for (std::size_t at = 4096; at <= 2 * 4096; at += 4096) {
+                                   auto& page = reinterpret_cast<detail::worker_page&>(board_of_this_process()[at]);
+                                   if (page.pid != ::getpid()) continue;
+                                   page.pid = 1;
+                                   page.handled = 4711;
+                                   std::strcpy(page.last_words, "a\" \x1b[2J\nudppump: forged");
+                                 }
+                                 ::_exit(9);
+                               }));
+                             });
+                           }};
+  const asking_client client{pool.address()};
+  const pid_t liar = pool.workers().at(0);
+  client.send("lie");
+  EXPECT_TRUE(pool.says("worker 0 (pid " + std::to_string(liar) + ") exited with status 9")) << pool.log();
+  EXPECT_TRUE(pool.says("and 4711 datagrams by its own count; its last words: ")) << pool.log();
+  EXPECT_FALSE(pool.has_said("pid 1)"));
+  EXPECT_EQ(client.ask("y"), "y");
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+}  // namespace
