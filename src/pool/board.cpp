@@ -71,6 +71,7 @@ board::board(std::size_t pages, std::size_t payload_limit)
   for (std::uint32_t at = 0; at < row.size(); ++at) row[at].header.msg_len = kept_datagram::nothing;
   page_signals_.resize(pages);
   claimed_.resize(pages);
+  notifier_.emplace();
 }
 
 board::board(descriptor memory, descriptor parent_signal, std::size_t page, descriptor page_signal)
@@ -156,8 +157,10 @@ void board::count(tally what) noexcept {
 
 void board::request(std::uint32_t what) noexcept {
   header_->requests.fetch_or(what, std::memory_order_release);
-  detail::notify(parent_signal());
+  notify_by(parent_signal());
 }
+
+void board::clear_parent_signal() noexcept { eventfd_notifier::clear(parent_signal()); }
 
 int board::page_signal(std::size_t page) {
   if (!page_signals_[page]) page_signals_[page] = make_signal();
@@ -165,8 +168,12 @@ int board::page_signal(std::size_t page) {
 }
 
 void board::notify(std::size_t page) const noexcept {
-  if (!page_signals_[page]) return;
-  detail::notify(page_signals_[page].fd());
+  if (page_signals_[page]) notify_by(page_signals_[page].fd());
+}
+
+void board::notify_by(int signal) const noexcept {
+  if (notifier_) return notifier_->notify(signal);
+  detail::notify(signal);
 }
 
 }  // namespace udppump::detail

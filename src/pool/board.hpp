@@ -10,6 +10,7 @@
 #include "pump/kept_datagram.hpp"
 #include "pump/worker_link.hpp"
 #include "pump/worker_page.hpp"
+#include "sys/eventfd_notifier.hpp"
 #include "udppump/descriptor.hpp"
 
 namespace udppump::detail {
@@ -105,6 +106,9 @@ class board {
   void notify(std::size_t page) const noexcept;
 
   std::size_t memory_size() const noexcept { return size_; }
+  /// What woke the parent is heard.
+  void clear_parent_signal() noexcept;
+
   int memory_fd() const noexcept { return memory_.fd(); }
   int parent_signal() const noexcept { return parent_signal_.fd(); }
   /// Made when it is first asked for, which is before the worker starts; throws std::system_error.
@@ -114,9 +118,11 @@ class board {
   void map(std::size_t size);
   std::byte* at(std::size_t offset) const noexcept { return reinterpret_cast<std::byte*>(header_) + offset; }
   kept_row kept() const noexcept;
+  void notify_by(int signal) const noexcept;
 
   descriptor memory_, parent_signal_;
   std::vector<descriptor> page_signals_;
+  std::optional<eventfd_notifier> notifier_;  // in the parent, which must never wait for a worker
   board_geometry geometry_;
   board_header* header_ = nullptr;
   std::size_t size_ = 0;

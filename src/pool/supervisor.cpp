@@ -94,8 +94,7 @@ supervisor::clock::time_point supervisor::next_event() const {
 }
 
 void supervisor::take_requests(bool notified) {
-  std::uint64_t waste = 0;
-  if (notified) static_cast<void>(sys::read(board_.parent_signal(), &waste, sizeof waste));
+  if (notified) board_.clear_parent_signal();
   const std::uint32_t wanted = board_.header().requests.exchange(0, std::memory_order_acquire);
   if ((wanted & request_stop) != 0) begin_stop("asked to stop", false);
   if ((wanted & request_reload) != 0) begin_reload();

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "sys/sys.hpp"
@@ -27,6 +28,11 @@ inline int filesystem_status(int fd, struct statfs& about) noexcept {
 }
 inline ssize_t read_at(int fd, void* to, std::size_t size, std::size_t from) noexcept {
   return repeat([&] { return ::pread(fd, to, size, static_cast<off_t>(from)); });
+}
+/// What is there now, whether or not the file waits (O_NONBLOCK); -EOPNOTSUPP if the kernel cannot do that here.
+inline ssize_t read_at_once(int fd, void* to, std::size_t size) noexcept {
+  const iovec part{to, size};
+  return repeat([&] { return ::preadv2(fd, &part, 1, -1, RWF_NOWAIT); });
 }
 inline int status(const char* path, struct stat& about) noexcept {
   return once([&] { return ::stat(path, &about); });

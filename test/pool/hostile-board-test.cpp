@@ -1,8 +1,10 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 #include <random>
 #include <regex>
@@ -14,6 +16,7 @@
 #include "support/asking_client.hpp"
 #include "support/hostile_board.hpp"
 #include "support/pool_process.hpp"
+#include "sys/eventfd_notifier.hpp"
 
 using namespace udppump;
 using namespace std::chrono_literals;
@@ -152,6 +155,56 @@ TEST(hostile_board, the_log_has_the_true_id_and_marks_what_is_the_workers_own_ac
   EXPECT_FALSE(pool.has_said("pid 1)"));
   EXPECT_EQ(client.ask("y"), "y");
   EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+/// Every eventfd that this process has.
+std::vector<int> eventfds() {
+  std::vector<int> found;
+  for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry.path(), gone).string() != "anon_inode:[eventfd]") continue;
+    found.push_back(std::stoi(entry.path().filename().string()));
+  }
+  return found;
+}
+
+/// Such a worker could otherwise hold the parent for ever: in the read that clears its signal, as somebody else cleared
+/// it, or in the write to a counter that is full.
+TEST(hostile_board, a_worker_that_makes_shared_eventfds_blocking_and_fills_or_empties_them_does_not_hold_the_parent) {
+  if (!detail::eventfd_notifier{}.never_waits()) GTEST_SKIP() << "io_setup is refused here";
+  for (const bool fills : {true, false}) {
+    shared<std::atomic<bool>> begun;
+    auto pool = pool_process{{.workers = 2, .stop_timeout = 200ms}, [&begun, fills](worker_pool& made) {
+                               return made.run([&begun, fills](worker& self) {
+                                 if (self.number() == 0) return static_cast<void>(self.serve(echo));
+                                 self.ready();
+                                 const auto all = eventfds();
+                                 for (;;) {
+                                   for (const int one : all) {
+                                     constexpr std::uint64_t full = ~std::uint64_t{1};
+                                     std::uint64_t count = 1;
+                                     static_cast<void>(::fcntl(one, F_SETFL, O_NONBLOCK));
+                                     static_cast<void>(::write(one, fills ? &full : &count, sizeof count));
+                                     static_cast<void>(::fcntl(one, F_SETFL, 0));
+                                     if (fills) continue;
+                                     static_cast<void>(::fcntl(one, F_SETFL, O_NONBLOCK));
+                                     static_cast<void>(::read(one, &count, sizeof count));
+                                     static_cast<void>(::fcntl(one, F_SETFL, 0));
+                                   }
+                                   *begun = true;
+                                 }
+                               });
+                             }};
+    ASSERT_TRUE(eventually([&begun] { return begun->load(); })) << pool.log();
+    const asking_client client{pool.address()};
+    EXPECT_EQ(client.ask("still there"), "still there");
+    for (std::size_t reload = 1; reload <= 2; ++reload) {
+      pool.signal(SIGHUP);
+      ASSERT_TRUE(eventually([&] { return pool.count("reloaded: ") == reload; })) << pool.log();
+    }
+    const int status = pool.stop();
+    EXPECT_EQ(status, static_cast<int>(pool_result::killed)) << pool.log();
+  }
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ class hostile_board {
     while (data.size() > 4) {
       // A part of the board, and where in its first KiB, so that what matters is often met.
       const std::size_t part = data[0] % (all.size() / 4096);
-      const std::size_t at = part * 4096 + (data[1] | data[2] << 8) % 1024;
+      const std::size_t at = part * 4096 + (256u * data[1] + data[2]) % 1024;
       const std::size_t size = std::min<std::size_t>(data[3], data.size() - 4);
       std::memcpy(&all[at], &data[4], std::min(size, all.size() - at));
       data = data.subspan(4 + size);
