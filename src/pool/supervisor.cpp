@@ -61,8 +61,8 @@ void supervisor::go_round() {
   if (woken.signal || woken.news) reap();
   if (woken.take_over || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
   if (!is_stopping()) start_those_due();
-  continue_reload();
   enforce_deadlines();
+  continue_reload();  // last: it goes on without whoever is late
   const auto now = clock::now();
   if (stranded_ && !is_stopping() && now >= stranded_->next()) stranded_->look(now);
   if (now >= watchdog_at_) {
@@ -302,7 +302,8 @@ void supervisor::continue_reload() {
       case reload::step::wait:
         return;
       case reload::step::end:
-        return end_reload({});
+        end_reload({});  // which begins the next one if that was asked for
+        break;
     }
   }
 }

@@ -322,16 +322,20 @@ def limit():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def execute(command, environment, seconds, log):
-    """The exit code; None if it took longer than it may."""
+def execute(command, environment, is_over, log):
+    """The exit code; None if it was ended because `is_over`, a function of the seconds since its start, said so."""
+    began = time.monotonic()
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                env={**os.environ, **SPOILED, **environment}, start_new_session=True, preexec_fn=limit)
     try:
-        return process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return None
+        while True:
+            try:
+                return process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                if is_over(time.monotonic() - began):
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+                    return None
     finally:
         end_strays()
 
@@ -375,7 +379,7 @@ def measure(tree, faults):
         for attempt in range(3):
             began = time.monotonic()
             with open(path, "w", encoding="utf-8") as log:
-                code = execute(*tree.command_of(run, run.tests), 600, log)
+                code = execute(*tree.command_of(run, run.tests), lambda passed: passed > 600, log)
             if code in (0, 77):
                 break
             print(f"{run.name}: failed without a fault{', tried again' if attempt < 2 else ''}", flush=True)
@@ -398,13 +402,14 @@ class Verdict:
     seconds: float = 0
 
 
-def seconds_of(fault, run, baselines):
-    """How long these tests take without a fault; None if all are skipped on this machine."""
+def runs_here(fault, run, baselines):
+    """Whether any of these tests is not skipped on this machine."""
     done = baselines[run.kind, run.name]
-    took = [seconds for name, seconds in done.seconds.items() if matches(run.tests, name)]
-    if not took and not any(matches(run.tests, name) for name in done.skipped):
+    if any(matches(run.tests, name) for name in done.seconds):
+        return True
+    if not any(matches(run.tests, name) for name in done.skipped):
         raise Wrong(f"{fault.where}: {fault.name}: no test of {run.name} is named {run.tests}")
-    return sum(took) if took else None
+    return False
 
 
 def who_noticed(run, code, output):
@@ -421,14 +426,31 @@ def who_noticed(run, code, output):
     return failed[1] if failed else run.name
 
 
-def run_once(tree, run, tests, seconds, log):
+class Patience:
+    """How long a run may take: a test, or a script, that takes much longer than it does without a fault does not end."""
+
+    def __init__(self, log, start, baseline):
+        self.log, self.start, self.baseline = log, start, baseline
+        self.test, self.since = "", 0
+
+    def is_over(self, passed):
+        with open(self.log, errors="replace", encoding="utf-8") as written:
+            written.seek(self.start)
+            running = re.findall(r"^\[ RUN +\] (\S+)", written.read(), re.M)
+        if running and running[-1] != self.test:
+            self.test, self.since = running[-1], passed
+        usual = self.baseline.seconds.get(self.test or "*", 0)
+        return passed - self.since > 10 + 5 * usual
+
+
+def run_once(tree, run, tests, baseline, log):
     """Who noticed, if anybody did."""
     log.flush()
     start = os.path.getsize(log.name)
     command, environment = tree.command_of(run, tests)
     if run.kind == "program":
         command.append("--gtest_fail_fast")
-    code = execute(command, environment, 10 + 5 * seconds, log)
+    code = execute(command, environment, Patience(log.name, start, baseline).is_over, log)
     with open(log.name, errors="replace", encoding="utf-8") as written:
         written.seek(start)
         return who_noticed(run, code, written.read())
@@ -441,22 +463,22 @@ def without(tests, left_out):
     return tests + (":" if "-" in tests else "-") + ":".join(left_out)
 
 
-def try_to_notice(tree, run, seconds, log):
+def try_to_notice(tree, run, baseline, log):
     """A test that fails once, and not again when it runs alone, failed for another reason, and is left out."""
     left_out = []
     while len(left_out) < 5:
-        noticed = run_once(tree, run, without(run.tests, left_out), seconds, log)
+        noticed = run_once(tree, run, without(run.tests, left_out), baseline, log)
         if not noticed or run.kind == "script":
             return noticed
         test = noticed.split(" (")[0]
-        if any(run_once(tree, run, test, seconds, log) for _ in range(2)):
+        if any(run_once(tree, run, test, baseline, log) for _ in range(2)):
             return noticed
         left_out.append(test)
     return ""
 
 
 def judge(tree, fault, baselines):
-    runs = [(run, seconds) for run in fault.runs if (seconds := seconds_of(fault, run, baselines)) is not None]
+    runs = [run for run in fault.runs if runs_here(fault, run, baselines)]
     if not runs:
         return Verdict(fault, "skipped", "all its tests are skipped here")
     path = tree.source / fault.file
@@ -467,11 +489,11 @@ def judge(tree, fault, baselines):
     try:
         path.write_text(mutated(fault, original))
         with open(log_path, "w", encoding="utf-8") as log:
-            targets = {target: None for run, _ in runs for target in tree.targets_of(run)}
+            targets = {target: None for run in runs for target in tree.targets_of(run)}
             if not tree.make(list(targets), log):
                 return Verdict(fault, "not built", f"see {log_path}", time.monotonic() - began)
-            for run, seconds in runs:
-                noticed = try_to_notice(tree, run, seconds, log)
+            for run in runs:
+                noticed = try_to_notice(tree, run, baselines[run.kind, run.name], log)
                 if noticed:
                     break
     finally:

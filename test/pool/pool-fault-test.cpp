@@ -70,6 +70,47 @@ TEST(pool_when, a_call_is_refused_it_says_which_and_leaves_nothing_behind) {
   std::remove(file.c_str());
 }
 
+TEST(pool_when, a_later_worker_cannot_be_started_those_before_it_are_told_to_stop) {
+  std::string log;
+  const fault::injection refused{{.call = "fork", .error = EAGAIN, .after = 2}};
+  try {
+    worker_pool pool{{.bind = {"127.0.0.1:0"}, .workers = 3, .log = [&log](const pool_event& event) {
+                        log += event.name;
+                        log += ": " + event.text + '\n';
+                      }}};
+    static_cast<void>(pool.serve([](datagram&) {}));
+    ADD_FAILURE() << "it served: " << log;
+  } catch (const std::system_error& said) {
+    EXPECT_THAT(said.what(), HasSubstr("fork"));
+  }
+  EXPECT_FALSE(has_children());
+  const auto first = log.find("worker-ended: ");
+  ASSERT_NE(first, std::string::npos) << log;
+  EXPECT_NE(log.find("worker-ended: ", first + 1), std::string::npos) << log;
+  EXPECT_EQ(log.find("worker-died: "), std::string::npos) << log;
+}
+
+TEST(pool_when, a_worker_cannot_be_started_again_for_long_there_is_room_for_it_when_it_can) {
+  shared<std::atomic<int>> refusals;
+  auto pool = pool_process{
+      {.workers = 1, .restart = {.first_delay = 1ms, .longest_delay = 1ms}}, [&refusals](worker_pool& made) {
+        const fault::injection refused{{.call = "fork", .error = EAGAIN, .times = 4, .after = 1}};  // pages are for two
+        const int result = made.serve([](datagram& received) {
+          if (received.text() == "die") ::_exit(9);
+          received.reply(received.payload);
+        });
+        *refusals = refused.hits();
+        return result;
+      }};
+  const auto client = datagram_socket::connect(pool.address());
+  ASSERT_FALSE(client.send("die"));
+  ASSERT_TRUE(pool.says("start-failed: ")) << pool.log();
+  ASSERT_FALSE(client.send("alive"));
+  EXPECT_EQ(received(client), "alive") << pool.log();
+  EXPECT_EQ(pool.stop(), 0);
+  EXPECT_EQ(*refusals, 4);
+}
+
 TEST(pool_when, receiving_into_kept_memory_is_interrupted_or_fails_for_a_while_nothing_is_lost) {
   for (const int error : {EINTR, ENOMEM, ENOBUFS}) {
     const fault::injection trouble{{.call = "recvmmsg", .error = error, .times = 10}};  // in each worker

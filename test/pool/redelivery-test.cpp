@@ -35,6 +35,20 @@ TEST(redelivery, a_successor_that_dies_before_it_serves_does_not_have_the_datagr
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 
+TEST(redelivery, an_idle_worker_takes_at_once_what_another_died_of) {
+  shared<std::atomic<int>> seen;
+  auto pool = pool_process::serving_with(
+      {.workers = 2, .restart = {.first_delay = 10min, .longest_delay = 10min}, .redeliver = redelivery{.most = 5}},
+      [&seen](datagram& received) {
+        if (++*seen == 1) ::_exit(3);
+        echo(received);
+      });
+  const asking_client client{pool.address()};
+  EXPECT_EQ(client.ask("once"), "once") << "nobody is started, and nothing else comes that would wake the other one";
+  EXPECT_EQ(pool.status().redelivered, 1u);
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
 TEST(redelivery, two_pools_in_turn_append_to_the_same_poison_file_which_is_the_owners_alone) {
   const std::string file = temporary_path("poison-of-two");
   std::remove(file.c_str());

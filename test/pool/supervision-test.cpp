@@ -49,6 +49,80 @@ TEST(supervision, never_fewer_than_all_serve_while_a_reload_waits_for_workers_th
   EXPECT_EQ(pool.stop(), 0);
 }
 
+TEST(supervision, the_pool_serves_once_all_of_its_workers_do) {
+  shared<std::atomic<int>> started;
+  shared<std::atomic<bool>> may_serve;
+  auto pool = pool_process{{.workers = 2}, [&](worker_pool& made) {
+                             return made.run([&](worker& self) {
+                               if (++*started == 2) eventually([&] { return may_serve->load(); });
+                               static_cast<void>(self.serve(echo));
+                             });
+                           }};
+  ASSERT_TRUE(eventually([&] { return *started == 2; })) << pool.log();
+  ASSERT_TRUE(eventually([&] {
+    const auto all = pool.status().workers;
+    return std::any_of(all.begin(), all.end(), [](const auto& one) { return one.state == worker_state::idle; });
+  })) << pool.log();
+  EXPECT_FALSE(eventually([&] { return pool.has_said("serving: "); }, 200ms)) << "said too early, if it is said now";
+  *may_serve = true;
+  EXPECT_TRUE(pool.says("serving: 2 workers serve ")) << pool.log();
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(supervision, a_reload_that_is_asked_for_during_another_follows_it) {
+  shared<std::atomic<int>> started;
+  shared<std::atomic<bool>> may_serve;
+  auto pool = pool_process{{.workers = 1}, [&](worker_pool& made) {
+                             return made.run([&](worker& self) {
+                               if (++*started == 2) eventually([&] { return may_serve->load(); });
+                               static_cast<void>(self.serve(echo));
+                             });
+                           }};
+  static_cast<void>(pool.address());
+  pool.signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return *started == 2; })) << "the first reload waits for this one";
+  pool.signal(SIGHUP);
+  *may_serve = true;
+  EXPECT_TRUE(eventually([&] { return pool.status().reloads == 2; })) << pool.log();
+  EXPECT_EQ(*started, 3);
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(supervision, workers_that_end_when_told_to_end_and_those_that_do_not_die) {
+  auto pool = pool_process::serving_with({.workers = 2}, [](datagram& received) {
+    if (received.text() == "die") ::_exit(9);
+    echo(received);
+  });
+  const asking_client client{pool.address()};
+  pool.signal(SIGHUP);
+  EXPECT_TRUE(pool.says("reloaded: ")) << pool.log();
+  EXPECT_TRUE(eventually([&] { return pool.count("worker-ended: ") == 2; })) << pool.log();
+  EXPECT_FALSE(pool.has_said("worker-died: ")) << pool.log();
+  EXPECT_EQ(pool.status().restarts, 0u);
+  client.send("die");
+  EXPECT_TRUE(pool.says("worker-died: "));
+  EXPECT_TRUE(eventually([&] { return pool.status().workers.size() == 2; }));
+  EXPECT_EQ(pool.stop(), 0);
+  EXPECT_EQ(pool.count("worker-ended: "), 4u) << pool.log();
+  EXPECT_EQ(pool.count("worker-died: "), 1u) << pool.log();
+}
+
+TEST(supervision, however_many_workers_die_there_is_room_for_the_next) {
+  auto pool = pool_process::serving_with({.workers = 1, .restart = {.first_delay = 1ms, .longest_delay = 1ms}},
+                                         [](datagram& received) {
+                                           if (received.text() == "die") ::_exit(9);
+                                           echo(received);
+                                         });
+  const asking_client client{pool.address()};
+  for (std::size_t deaths = 1; deaths <= 10; ++deaths) {
+    EXPECT_EQ(client.ask("alive"), "alive") << "after " << deaths - 1 << " deaths: " << pool.log();
+    client.send("die");
+    ASSERT_TRUE(eventually([&] { return pool.count("worker-died: ") == deaths; })) << pool.log();
+    ASSERT_FALSE(pool.has_said("start-failed: ")) << pool.log();
+  }
+  EXPECT_EQ(pool.stop(), 0);
+}
+
 TEST(supervision, a_thread_that_cannot_be_ended_is_left_and_the_program_goes_on) {
   auto pool = pool_process{{.workers = 2, .model = worker_model::threads, .stop_timeout = 50ms}, [](worker_pool& made) {
                              const int result = made.serve([](datagram&) { std::this_thread::sleep_for(10min); });

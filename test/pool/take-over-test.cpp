@@ -78,4 +78,18 @@ TEST_F(a_take_over_path, is_gone_once_the_pool_is_told_to_stop_so_that_the_next_
   EXPECT_EQ(next.stop(), 0);
 }
 
+TEST_F(a_take_over_path, stays_the_first_pools_if_the_second_ones_workers_never_serve) {
+  auto pool = pool_process::serving_with({.workers = 1, .take_over = path}, echo);
+  const asking_client client{pool.address()};
+  pool_process next{
+      {.workers = 1, .restart = {.first_delay = std::chrono::milliseconds{1}, .crash_limit = 2}, .take_over = path},
+      [](worker_pool& made) { return made.run([](worker&) { ::_exit(3); }); }};
+  EXPECT_NE(next.join(), 0);
+  EXPECT_TRUE(next.has_said("crash-loop: ")) << next.log();
+  EXPECT_TRUE(pool.says("going on as before")) << pool.log();
+  EXPECT_EQ(answer_at(path), "given 1");
+  EXPECT_EQ(client.ask("still there"), "still there");
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
 }  // namespace

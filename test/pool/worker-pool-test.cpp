@@ -435,11 +435,13 @@ TEST_P(pool_of, two_requests_to_stop_do_not_wait_for_the_deadline) {
 }
 
 TEST_P(pool_of, a_reload_goes_on_past_a_worker_that_does_not_stop) {
-  auto pool =
-      pool_process::serving_with({.workers = 2, .model = GetParam(), .stop_timeout = 300ms}, [](datagram& received) {
-        if (received.text() == "long") std::this_thread::sleep_for(2s);
-        echo(received);
-      });
+  shared<std::atomic<bool>> may_end;
+  // Longer than the parent looks for stranded wake-ups after the last datagram: then only the deadline wakes it.
+  auto pool = pool_process::serving_with({.workers = 2, .model = GetParam(), .stop_timeout = 900ms},
+                                         [&may_end](datagram& received) {
+                                           if (received.text() == "long") eventually([&] { return may_end->load(); });
+                                           echo(received);
+                                         });
   const asking_client client{pool.address()};
   client.send("long");
   ASSERT_TRUE(eventually([&] {
@@ -451,6 +453,7 @@ TEST_P(pool_of, a_reload_goes_on_past_a_worker_that_does_not_stop) {
   pool.signal(SIGHUP);
   EXPECT_TRUE(pool.says("reloaded: "));
   EXPECT_EQ(asking_client{pool.address()}.ask("short"), "short");
+  *may_end = true;
   if (GetParam() == worker_model::threads) {
     EXPECT_EQ(client.receive(), "long");  // a thread is left to finish
   }
@@ -766,9 +769,11 @@ TEST(pool, a_reload_whose_new_worker_dies_is_given_up_and_the_old_ones_serve_on)
   EXPECT_TRUE(eventually([&] { return pool.workers() == before; }))
       << "the dead one's page is given back a moment later";
   EXPECT_EQ(client.ask("still"), "still");
+  EXPECT_EQ(pool.status().reloads, 0u);
   *broken = false;
   pool.signal(SIGHUP);
   EXPECT_TRUE(pool.says("reloaded: "));
+  EXPECT_EQ(pool.status().reloads, 1u);
   EXPECT_EQ(pool.stop(), 0);
 }
 

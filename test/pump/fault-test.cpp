@@ -103,6 +103,19 @@ TEST_P(pump_when, receiving_is_refused_seven_times_it_goes_on_at_once_and_forget
   }
 }
 
+TEST_P(pump_when, receiving_is_refused_seven_times_before_each_of_two_datagrams_it_takes_both_at_once) {
+  int received = 0;
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
+  settle(pump);
+  for (int datagram = 0; datagram < 2; ++datagram) ASSERT_FALSE(client.send("waits"));
+  const fault::injection first{{.call = "recvfrom", .error = ENOBUFS, .times = 7, .fd = socket.fd()}};
+  const fault::injection second{{.call = "recvfrom", .error = ENOBUFS, .times = 7, .after = 1, .fd = socket.fd()}};
+  ASSERT_TRUE(readable(pump.wake_fd(), patience));
+  ASSERT_FALSE(pump.dispatch());
+  EXPECT_EQ(first.hits() + second.hits(), 14);
+  EXPECT_EQ(received, 2) << "the first one's refusals count with the second one's, and no queue was empty in between";
+}
+
 TEST_P(pump_when, receiving_is_refused_an_empty_queue_ends_the_series_too) {
   int received = 0;
   pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};

@@ -86,6 +86,10 @@ TEST(send_to, takes_1024_parts_and_refuses_one_more) {
   parts.push_back({&letter, 1});
   EXPECT_EQ(client.send_to(parts, server.local()), std::errc::message_size);
   EXPECT_EQ(client.send_errors(), 1u);
+  // Not even in segments, each of which the kernel would take.
+  EXPECT_EQ(client.send_to(parts, server.local(), {.segment_size = 100}), std::errc::message_size);
+  EXPECT_EQ(client.send_errors(), 2u);
+  EXPECT_FALSE(readable(server.fd()));
 }
 
 TEST(send_to, returns_and_counts_what_the_kernel_says) {
