@@ -167,6 +167,12 @@ int board::page_signal(std::size_t page) {
   return page_signals_[page].fd();
 }
 
+void board::leave_other_signals(std::size_t page) noexcept {
+  for (std::size_t at = 0; at < page_signals_.size(); ++at) {
+    if (at != page) page_signals_[at] = {};
+  }
+}
+
 void board::notify(std::size_t page) const noexcept {
   if (page_signals_[page]) notify_by(page_signals_[page].fd());
 }

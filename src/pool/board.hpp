@@ -113,6 +113,8 @@ class board {
   int parent_signal() const noexcept { return parent_signal_.fd(); }
   /// Made when it is first asked for, which is before the worker starts; throws std::system_error.
   int page_signal(std::size_t page);
+  /// In the child of a fork: closes the signals of all other pages, which are not this worker's to disturb.
+  void leave_other_signals(std::size_t page) noexcept;
 
  private:
   void map(std::size_t size);

@@ -56,6 +56,7 @@ pid_t fork_worker(const launch_context& context, const assignment& what, const s
   int status = status_no_setup;
   try {
     for (const int fd : context.parents_own) sys::close(fd);
+    context.shared.leave_other_signals(what.page);
     if (end_with_parent(parent)) {
       set_up_worker(context.options, what.number, false);
       status = in_child();
