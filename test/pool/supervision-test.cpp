@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "pool/board.hpp"
+#include "pool/file_watch.hpp"
 #include "pool/stranded.hpp"
 #include "support/asking_client.hpp"
 #include "support/pool_process.hpp"
@@ -176,6 +179,22 @@ TEST(supervision, the_successor_of_a_worker_that_was_full_is_still_woken) {
   ASSERT_EQ(shared.claim(0), page);
   shared.page(page).state = detail::page_state::serving;
   EXPECT_EQ(kicked(), 1u);
+}
+
+TEST(supervision, of_the_files_in_a_folder_only_those_named_are_watched) {
+  const std::string watched = temporary_path("watched-file");
+  const std::string other = watched + "-other";
+  std::ofstream{watched} << "old";
+  detail::file_watch watch{{watched}};
+  std::ofstream{other} << "new";
+  EXPECT_EQ(watch.changed(), "");
+  std::ofstream{watched} << "written";
+  EXPECT_EQ(watch.changed(), watched);
+  EXPECT_EQ(watch.changed(), "") << "told before";
+  ASSERT_EQ(std::rename(other.c_str(), watched.c_str()), 0);
+  EXPECT_EQ(watch.changed(), watched);
+  std::remove(watched.c_str());
+  EXPECT_EQ(watch.changed(), "");
 }
 
 TEST(supervision, the_watchdog_is_fed_twice_in_the_time_that_it_allows) {

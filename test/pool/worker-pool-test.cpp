@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -736,6 +737,60 @@ TEST(pool, workers_have_their_cores_nice_level_and_limits) {
   const asking_client client{pool.address()};
   EXPECT_EQ(client.ask("what have you"), "1 7 0");
   EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(pool, workers_are_pinned_to_cores_in_turn) {
+  cpu_set_t usable;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof usable, &usable), 0);
+  const std::size_t workers = std::min(4, CPU_COUNT(&usable));
+  shared<std::array<std::atomic<int>, CPU_SETSIZE>> pinned;
+  auto pool = pool_process{{.workers = workers, .pin = true}, [&pinned](worker_pool& made) {
+                             return made.run([&pinned](worker& self) {
+                               cpu_set_t own;
+                               ::sched_getaffinity(0, sizeof own, &own);
+                               for (int core = 0; core < CPU_SETSIZE; ++core) {
+                                 if (CPU_ISSET(core, &own)) ++(*pinned)[static_cast<std::size_t>(core)];
+                               }
+                               static_cast<void>(self.serve(echo));
+                             });
+                           }};
+  static_cast<void>(pool.address());
+  std::size_t used = 0;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    const int times = (*pinned)[static_cast<std::size_t>(core)];
+    EXPECT_LE(times, 1) << "core " << core;
+    EXPECT_TRUE(times == 0 || CPU_ISSET(core, &usable)) << "core " << core;
+    used += static_cast<std::size_t>(times);
+  }
+  EXPECT_EQ(used, workers);
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+/// How many of this process's descriptors are of that kind, as /proc calls it.
+std::size_t descriptors_called(const std::string& kind) {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+    std::error_code gone;  // the iterator's own
+    count += std::filesystem::read_symlink(entry, gone).string().find(kind) != std::string::npos;
+  }
+  return count;
+}
+
+TEST(pool, workers_have_none_of_the_parents_own_descriptors) {
+  const std::string file = temporary_path("watched-by-the-parent");
+  std::ofstream{file} << "x";
+  const std::size_t sockets = descriptors_called("socket:");
+  auto pool = pool_process::serving_with(
+      {.workers = 1, .reload_on_change = {file}, .take_over = temporary_path("parents-path")},
+      [sockets](datagram& received) {
+        received.reply(std::to_string(descriptors_called("signalfd")) + " signalfd, " +
+                       std::to_string(descriptors_called("inotify")) + " inotify, " +
+                       std::to_string(descriptors_called("socket:") - sockets) + " socket");
+      });
+  const asking_client client{pool.address()};
+  EXPECT_EQ(client.ask("what have you"), "0 signalfd, 0 inotify, 1 socket");
+  EXPECT_EQ(pool.stop(), 0);
+  std::remove(file.c_str());
 }
 
 TEST(pool, a_file_that_changes_starts_a_reload) {
