@@ -9,12 +9,12 @@ namespace udppump::detail {
 
 std::unique_ptr<running_worker> fork_launcher::start(const assignment& what) {
   static_cast<void>(context_.shared.page_signal(what.page));
-  const pid_t pid = fork_worker(context_, what, [&] {
+  auto forked = fork_worker(context_, what, [&](int) {
     take_workers_signals(context_.shared, what.page);
     static_cast<void>(sys::signal_mask(SIG_SETMASK, context_.signal_mask));
     return run_body(context_, what, body_).code;
   });
-  return std::make_unique<paged_worker_process>(pid, context_.shared, what.page);
+  return std::make_unique<paged_worker_process>(std::move(forked), context_.shared, what.page);
 }
 
 }  // namespace udppump::detail

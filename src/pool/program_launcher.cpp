@@ -33,8 +33,9 @@ void place(const std::vector<datagram_socket>& sockets) {
 /// workers to finish what they hold, and a shell that wraps the program does not leave it behind.
 class program_process : public worker_process {
  public:
-  program_process(pid_t pid, board& shared, std::size_t page) : worker_process{pid, shared, page}, group_{pid} {
-    static_cast<void>(sys::join_group(pid, pid));  // the child does so too: whoever is first
+  program_process(forked_worker forked, board& shared, std::size_t page)
+      : worker_process{std::move(forked), shared, page}, group_{id_} {
+    static_cast<void>(sys::join_group(id_, id_));  // the child does so too: whoever is first
   }
   ~program_process() override {
     if (pid_ > 0) signal_group(SIGKILL);
@@ -72,14 +73,17 @@ std::vector<std::string> program_launcher::environment(std::size_t number) const
 }
 
 std::unique_ptr<running_worker> program_launcher::start(const assignment& what) {
-  const pid_t pid = fork_worker(context_, what, [&] {
+  auto forked = fork_worker(context_, what, [&](int lifeline) {
     static_cast<void>(sys::join_group(0, 0));
     const auto variables = environment(what.number);
+    // Above the sockets, and left open: a program that becomes another user is still ended with the parent.
+    const int kept = sys::duplicate(lifeline, 3 + static_cast<int>(context_.sockets.size()));
+    static_cast<void>(sys::set_close_on_exec(kept, false));
     place(context_.sockets.all());
     static_cast<void>(sys::signal_mask(SIG_SETMASK, context_.signal_mask));
     return execute(program_.path(), program_.arguments(), variables, context_.shared.page(what.page));
   });
-  return std::make_unique<program_process>(pid, context_.shared, what.page);
+  return std::make_unique<program_process>(std::move(forked), context_.shared, what.page);
 }
 
 }  // namespace udppump::detail

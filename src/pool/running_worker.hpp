@@ -16,6 +16,8 @@ class running_worker {
   virtual std::optional<worker_end> ended() = 0;
   /// Its process or thread, also after its end; 0 while that is not known.
   virtual pid_t pid() const noexcept = 0;
+  /// A descriptor that no other worker should have; -1 if there is none.
+  virtual int parents_own() const noexcept { return -1; }
   virtual void ask_to_stop() noexcept = 0;
   /// False if that cannot be done.
   virtual bool kill() noexcept = 0;

@@ -18,14 +18,15 @@ std::unique_ptr<running_worker> self_launcher::start(const assignment& what) {
   for (std::size_t at = 0; at < context_.sockets.size(); ++at) {
     left.sockets.push_back({context_.sockets.all()[at].fd(), context_.sockets.called()[at].name});
   }
-  const pid_t pid = fork_worker(context_, what, [&] {
+  auto forked = fork_worker(context_, what, [&](int lifeline) {
     left.set_close_on_exec(false);
+    static_cast<void>(sys::set_close_on_exec(lifeline, false));
     auto environment = environment_for_worker(what.number);
     environment.push_back(std::string{inheritance::variable} + '=' + left.to_text());
     // The signals stay blocked: the new execution takes them when it is ready for them.
     return execute(command_.path, command_.arguments, environment, context_.shared.page(what.page));
   });
-  return std::make_unique<paged_worker_process>(pid, context_.shared, what.page);
+  return std::make_unique<paged_worker_process>(std::move(forked), context_.shared, what.page);
 }
 
 }  // namespace udppump::detail

@@ -126,6 +126,9 @@ crew::member& supervisor::start(std::size_t number) {
   if (files_) own.push_back(files_->fd());
   if (parts_.takes_over.listener() >= 0) own.push_back(parts_.takes_over.listener());  // also while nobody may connect
   if (parts_.redelivers != nullptr && parts_.redelivers->file() >= 0) own.push_back(parts_.redelivers->file());
+  for (const auto& one : crew_.members()) {
+    if (const int fd = one->worker->parents_own(); fd >= 0) own.push_back(fd);
+  }
   crew::member& started = crew_.start(number);
   places_[number].start_at.reset();
   return started;

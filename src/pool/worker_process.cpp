@@ -40,7 +40,12 @@ void paged_worker_process::ask_to_stop() noexcept {
   shared_.notify(at_);
 }
 
-pid_t fork_worker(const launch_context& context, const assignment& what, const std::function<int()>& in_child) {
+forked_worker fork_worker(const launch_context& context, const assignment& what,
+                          const std::function<int(int lifeline)>& in_child) {
+  int ends[2];
+  if (const int made = sys::pipe_nonblocking(ends); made < 0) fail_with_cure(made, "pipe for a worker");
+  const descriptor workers_end{ends[0]};
+  descriptor parents_end{ends[1]};
   // What is in the buffers now would be written by both.
   std::fflush(nullptr);
   const pid_t parent = sys::process_id();
@@ -51,15 +56,16 @@ pid_t fork_worker(const launch_context& context, const assignment& what, const s
   if (pid < 0) fail_with_cure(pid, "fork");
   if (pid > 0) {
     context.shared.page(what.page).pid = pid;
-    return pid;
+    return {pid, std::move(parents_end)};
   }
   int status = status_no_setup;
   try {
     for (const int fd : context.parents_own) sys::close(fd);
     context.shared.leave_other_signals(what.page);
-    if (end_with_parent(parent)) {
+    parents_end.reset();
+    if (end_with_parent(parent, workers_end.fd())) {
       set_up_worker(context.options, what.number, false);
-      status = in_child();
+      status = in_child(workers_end.fd());
     }
   } catch (const std::exception& refused) {
     leave_last_words(context.shared.page(what.page), refused.what());

@@ -71,9 +71,10 @@ void set_up_worker(const pool_options& options, std::size_t number, bool thread)
   }
 }
 
-bool end_with_parent(pid_t parent) noexcept {
-  // After a change of user, which clears it, and not of use to programs with the set-user-id bit.
+bool end_with_parent(pid_t parent, int lifeline) noexcept {
+  // The first is cleared by a change of user; the second is not, but a program may close it.
   static_cast<void>(sys::signal_on_parents_end(SIGKILL));
+  static_cast<void>(sys::signal_on_news(lifeline, SIGKILL));
   return sys::parent_id() == parent;
 }
 

@@ -57,6 +57,15 @@ inline int signal_on_parents_end(int signal) noexcept {
   return once([&] { return ::prctl(PR_SET_PDEATHSIG, signal); });
 }
 
+/// The calling process gets this signal whenever there is news at this end of a pipe, which includes that the last one
+/// who could write has closed the other (fcntl(2), F_SETSIG and O_ASYNC). Holds across a change of user and across
+/// execve(2), as long as the descriptor is open.
+inline int signal_on_news(int pipe_end, int signal) noexcept {
+  if (const int owned = once([&] { return ::fcntl(pipe_end, F_SETOWN, ::getpid()); }); owned < 0) return owned;
+  if (const int set = once([&] { return ::fcntl(pipe_end, F_SETSIG, signal); }); set < 0) return set;
+  return once([&] { return ::fcntl(pipe_end, F_SETFL, O_NONBLOCK | O_ASYNC); });
+}
+
 inline int kill(pid_t pid, int signal) noexcept {
   return once([&] { return ::kill(pid, signal); });
 }

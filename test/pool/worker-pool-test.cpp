@@ -524,6 +524,41 @@ TEST(pool, no_worker_outlives_a_parent_that_is_killed) {
   for (const pid_t one : workers) EXPECT_TRUE(eventually([one] { return is_gone(one); }));
 }
 
+bool has_user(pid_t pid, uid_t user) {
+  std::ifstream about{"/proc/" + std::to_string(pid) + "/status"};
+  for (std::string line; std::getline(about, line);) {
+    if (line.rfind("Uid:\t" + std::to_string(user) + '\t', 0) == 0) return true;
+  }
+  return false;
+}
+
+/// The kernel forgets PR_SET_PDEATHSIG when a process becomes another user (prctl(2)).
+TEST(pool, no_worker_that_became_another_user_outlives_a_parent_that_is_killed) {
+  if (::geteuid() != 0) GTEST_SKIP() << "requires root, to become another user";
+  constexpr uid_t nobody = 65534;
+  const auto become_nobody = [](worker& self) {
+    if (::setresuid(nobody, nobody, nobody) == 0)
+      static_cast<void>(self.serve([](datagram& received) {
+        if (received.text() == "hold") std::this_thread::sleep_for(10min);
+        echo(received);
+      }));
+  };
+  for (const bool runs_a_program : {false, true}) {
+    auto pool = pool_process{{.workers = 3}, [&](worker_pool& made) {
+                               if (!runs_a_program) return made.run(become_nobody);
+                               return made.run(worker_program{{"setpriv", "--reuid=65534", "sleep", "600"}});
+                             }};
+    const asking_client client{pool.address()};
+    const auto workers = pool.workers();
+    ASSERT_EQ(workers.size(), 3u);
+    for (const pid_t one : workers) ASSERT_TRUE(eventually([one] { return has_user(one, nobody); })) << pool.log();
+    client.send("hold");  // one is busy, the others sleep
+    pool.signal(SIGKILL);
+    EXPECT_EQ(pool.join(), 128 + SIGKILL);
+    for (const pid_t one : workers) EXPECT_TRUE(eventually([one] { return is_gone(one); }));
+  }
+}
+
 TEST(pool, a_worker_told_to_end_by_its_own_id_finishes_and_is_replaced) {
   auto pool = pool_process::serving_with({.workers = 2}, echo_later);
   steady_load load{pool.address(), 1ms};
