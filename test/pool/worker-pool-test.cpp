@@ -584,6 +584,8 @@ TEST(pool, a_child_that_a_handler_forks_leaves_the_workers_page_alone) {
   const asking_client client{pool.address()};
   for (int asked = 0; asked < 3; ++asked) EXPECT_EQ(client.ask("x"), "x");
   for (const auto& child : *children) EXPECT_TRUE(eventually([&] { return is_gone(child); }));  // they can do no harm
+  // The answer leaves before its handler is counted.
+  EXPECT_TRUE(eventually([&pool] { return pool.status().workers.at(0).handled >= 3; }));
   const auto worker = pool.status().workers.at(0);
   EXPECT_EQ(worker.received, 3u);
   EXPECT_EQ(worker.handled, 3u);
