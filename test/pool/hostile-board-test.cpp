@@ -101,7 +101,11 @@ std::span<char> board_of_this_process() {
 
 TEST(hostile_board, a_pool_whose_worker_overwrites_all_of_it_serves_on) {
   auto pool = pool_process::serving_with(
-      {.workers = 2, .restart = {.first_delay = 1ms}, .redeliver = redelivery{}}, [](datagram& received) {
+      {.workers = 2,
+       .restart = {.first_delay = 1ms, .crash_limit = 1000},
+       .redeliver = redelivery{},
+       .stop_timeout = 300ms},
+      [](datagram& received) {
         if (received.text() != "smash") return echo(received);
         const auto all = board_of_this_process();
         if (all.empty()) ::_exit(77);
@@ -127,7 +131,8 @@ TEST(hostile_board, a_pool_whose_worker_overwrites_all_of_it_serves_on) {
     while (!client.receive(0ms).empty()) continue;
   }
   EXPECT_FALSE(pool.has_said("status 77")) << pool.log();
-  EXPECT_EQ(pool.stop(), 0) << pool.log();
+  // An order to stop may have been overwritten; then the worker is killed.
+  EXPECT_THAT(pool.stop(), testing::AnyOf(0, static_cast<int>(pool_result::killed))) << pool.log();
 }
 
 TEST(hostile_board, the_log_has_the_true_id_and_marks_what_is_the_workers_own_account) {
