@@ -1,0 +1,160 @@
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <random>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "pool/board.hpp"
+#include "support/process.hpp"
+#include "udppump/pool_status.hpp"
+
+using namespace udppump;
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+namespace {
+
+/// A process that bears the memory that `fill` wrote, as a pool would. It has `pages` pages until that changes them.
+class pretended_pool {
+ public:
+  explicit pretended_pool(const std::function<void(detail::board_header&, int memory)>& fill,
+                          const std::function<void(int memory)>& then = {}) {
+    const detail::descriptor memory{::memfd_create(detail::board_name, MFD_CLOEXEC)};
+    const std::size_t size = detail::board_geometry{.pages = pages}.size();
+    EXPECT_EQ(::ftruncate(memory.fd(), static_cast<off_t>(size)), 0);
+    void* const at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd(), 0);
+    auto& header = *static_cast<detail::board_header*>(at);
+    std::memcpy(header.magic, detail::board_magic, sizeof header.magic);
+    header.version = detail::layout_version;
+    header.pages = pages;
+    header.parent = 4711;
+    fill(header, memory.fd());
+    ::munmap(at, size);
+    process_.emplace([&] {
+      while (then) then(memory.fd());
+      for (;;) ::pause();
+    });
+  }
+  pool_status status() const { return pool_status::of(process_->pid()); }
+  std::string refusal() const {
+    try {
+      static_cast<void>(status());
+    } catch (const std::system_error& refused) {
+      return refused.code() == std::errc::protocol_error ? refused.what() : "another error";
+    }
+    return "accepted";
+  }
+
+  static constexpr std::uint32_t pages = 2;
+
+ private:
+  std::optional<child_process> process_;
+};
+
+detail::worker_page& page_of(detail::board_header& header, std::uint32_t index) {
+  return *reinterpret_cast<detail::worker_page*>(reinterpret_cast<std::byte*>(&header) +
+                                                 detail::board_geometry{.pages = pretended_pool::pages}.page_at(index));
+}
+
+TEST(hostile_status, what_a_pool_writes_is_read) {
+  const pretended_pool pool{[](detail::board_header& header, int) {
+    page_of(header, 1).state = detail::page_state::serving;
+    page_of(header, 1).pid = 17;
+  }};
+  const auto told = pool.status();
+  EXPECT_EQ(told.parent, 4711);
+  ASSERT_EQ(told.workers.size(), 1u);
+  EXPECT_EQ(told.workers[0].pid, 17);
+}
+
+TEST(hostile_status, what_no_pool_writes_is_refused_with_a_reason) {
+  using filling = std::function<void(detail::board_header&, int)>;
+  const std::vector<filling> bad{
+      [](auto& header, int) { header.magic[0] = 'x'; },
+      [](auto& header, int) { header.version = detail::layout_version + 1; },
+      [](auto& header, int) { header.pages = 0; },
+      [](auto& header, int) { header.pages = pretended_pool::pages + 1; },  // beyond the end
+      [](auto& header, int) { header.pages = detail::board_geometry::most_pages; },
+      [](auto& header, int) { header.pages = detail::board_geometry::most_pages + 1; },
+      [](auto& header, int) { header.pages = std::numeric_limits<std::uint32_t>::max(); },
+      [](auto& header, int) { header.payload_limit = std::numeric_limits<std::uint32_t>::max(); },
+      [](auto& header, int) { page_of(header, 0).state = static_cast<detail::page_state>(3); },
+      [](auto&, int memory) { EXPECT_EQ(::ftruncate(memory, 0), 0); },
+      [](auto&, int memory) { EXPECT_EQ(::ftruncate(memory, 20), 0); },
+      [](auto&, int memory) { EXPECT_EQ(::ftruncate(memory, 4096 + 100), 0); },
+  };
+  for (std::size_t at = 0; at < bad.size(); ++at) {
+    EXPECT_THAT(pretended_pool{bad[at]}.refusal(), HasSubstr("or no pool's")) << "number " << at;
+  }
+}
+
+TEST(hostile_status, numbers_without_end_are_the_most_that_their_types_hold) {
+  const pretended_pool pool{[](detail::board_header& header, int) {
+    auto& page = page_of(header, 0);
+    std::memset(static_cast<void*>(&page), 0xff, sizeof page);
+    page.state = detail::page_state::serving;
+  }};
+  const auto told = pool.status();
+  ASSERT_EQ(told.workers.size(), 1u);
+  const worker_status& one = told.workers[0];
+  EXPECT_EQ(one.handler_time, std::chrono::nanoseconds::max());
+  EXPECT_EQ(one.uptime, 0ns) << "it started in the future";
+  EXPECT_EQ(one.times.total(), std::numeric_limits<std::uint64_t>::max());
+  for (const double part : {0.0, 0.5, 1.0, -1.0, 2.0}) {
+    EXPECT_EQ(one.times.percentile(part), 8ns) << "the first bucket has that many already";
+  }
+  EXPECT_EQ(one.times.percentile(std::numeric_limits<double>::quiet_NaN()), 0ns);
+}
+
+TEST(hostile_status, memory_that_is_cut_off_and_written_to_meanwhile_ends_nobody) {
+  std::mt19937 random{4711};
+  const pretended_pool pool{
+      [](auto&, int) {},
+      [&random](int memory) {
+        const auto word = static_cast<std::uint32_t>(random() % 6);
+        static_cast<void>(::ftruncate(memory, static_cast<off_t>(random() % 3 * 6000)));
+        static_cast<void>(::pwrite(memory, &word, sizeof word, static_cast<off_t>(random() % 3000 * 4)));
+        const std::uint32_t start[] = {0, 0, detail::layout_version, static_cast<std::uint32_t>(random() % 9000)};
+        static_cast<void>(::pwrite(memory, start, sizeof start, 0));
+        static_cast<void>(::pwrite(memory, detail::board_magic, sizeof detail::board_magic, 0));
+      }};
+  for (int round = 0; round < 500; ++round) {
+    try {
+      EXPECT_LE(pool.status().workers.size(), detail::board_geometry::most_pages);
+    } catch (const std::system_error& refused) {
+      EXPECT_EQ(refused.code(), std::errc::protocol_error) << refused.what();
+    }
+  }
+}
+
+TEST(hostile_status, any_bytes_are_refused_or_read) {
+  std::mt19937 random{4711};
+  for (int round = 0; round < 300; ++round) {
+    const pretended_pool pool{[&random](detail::board_header& header, int) {
+      auto* const bytes = reinterpret_cast<std::uint8_t*>(&page_of(header, 0));
+      for (std::size_t at = 0; at < sizeof(detail::worker_page); ++at) bytes[at] = static_cast<std::uint8_t>(random());
+      page_of(header, 0).state = static_cast<detail::page_state>(random() % 5);
+    }};
+    try {
+      for (const auto& one : pool.status().workers) {
+        EXPECT_GE(one.uptime, 0ns);
+        EXPECT_GE(one.handling_for, 0ns);
+        EXPECT_GE(one.handler_time, 0ns);
+        EXPECT_GE(one.times.percentile(0.99), 0ns);
+      }
+    } catch (const std::system_error& refused) {
+      EXPECT_EQ(refused.code(), std::errc::protocol_error) << refused.what();
+    }
+  }
+}
+
+}  // namespace
