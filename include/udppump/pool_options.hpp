@@ -25,7 +25,8 @@ struct pool_event {
   level severity = level::info;
   /// Which kind of event, such as "worker-died": stable, in lower case.
   std::string_view name;
-  /// For people: one line, which says all that the fields do.
+  /// For people: one line, which says all that the fields do. Whatever it is made of, it is UTF-8 and commands no
+  /// terminal: the rest is written as \xNN, in the fields too. It marks a worker's own account (docs/security.md).
   std::string text;
   std::vector<std::pair<std::string_view, std::string>> fields = {};
 };
