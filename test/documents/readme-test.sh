@@ -57,7 +57,7 @@ dev_knows() {
   while read -r command words; do
     [[ -n $command ]] || continue
     read -r words _ <<<"$words"
-    "$source/dev" help | grep -qE "^  $words( |$)" || failed "./dev has no command \"$words\""
+    grep -qE "^  $words( |$)" <<<"$("$source/dev" help)" || failed "./dev has no command \"$words\""
   done <"$1"
 }
 

@@ -225,5 +225,5 @@ refuse 'range 1 to 1024' --zone "$zone" --bind 127.0.0.1:0 --workers 1025
 refuse '--waiter: magic not in' --zone "$zone" --bind 127.0.0.1:0 --waiter magic
 UDPPUMP_WAITER=magic refuse 'UDPPUMP_WAITER' --zone "$zone" --bind 127.0.0.1:0
 finish TERM 0
-"$server" --help | grep -q 'Exit code:' || fail "--help does not tell the exit codes"
+grep -q 'Exit code:' <<<"$("$server" --help)" || fail "--help does not tell the exit codes"
 echo "all is well"

@@ -102,7 +102,7 @@ os.environ["LISTEN_PID"] = str(os.getpid())
 os.environ["LISTEN_FDS"] = str(len(sys.argv[1].split(",")))
 os.execvp(sys.argv[2], sys.argv[2:])
 END
-if "$tool" exec --log journal -- cat 2>&1 | grep -q 'without libsystemd'; then
+if grep -q 'without libsystemd' <<<"$("$tool" exec --log journal -- cat 2>&1)"; then
   leave_out "built without libsystemd: its descriptors"
 else
   echo "# descriptors from a service manager that are of no use"

@@ -8,7 +8,7 @@ pids_differ() { [ -z "$(comm -12 <(sort <<<"$1") <(children "$2" | sort))" ] && 
 
 echo "# a worker that dies is replaced"
 start died --bind 127.0.0.1:0 --workers 2 -- "${echo_worker[@]}"
-victim=$(children "$pid" | head -n 1)
+victim=$(children "$pid" | sed -n 1p)
 kill -KILL "$victim"
 await_line died "worker [01] \(pid $victim\) was killed by signal 9 .*another is started"
 await has_children "$pid" 2 || fail "not 2 workers again"
@@ -91,7 +91,7 @@ expect "${ports[0]}" hello hello
 inner=
 for each in $(children "$pid"); do inner+=" $(children "$each")"; done
 [ "$(wc -w <<<"$inner")" = 2 ] || fail "the wrappers have not one child each"
-kill -KILL "$(children "$pid" | head -n 1)"
+kill -KILL "$(children "$pid" | sed -n 1p)"
 await gone "$(awk '{ print $1 }' <<<"$inner")" || fail "the program is left that a killed wrapper had started"
 finish "$pid"
 # shellcheck disable=SC2086
@@ -159,7 +159,7 @@ echo "# JSON lines, and no more than warnings"
 start json --log json --bind 127.0.0.1:0 --workers 1 -- "${echo_worker[@]}"
 kill -HUP "$pid"
 await_line json '"event":"reloaded"'
-kill -KILL "$(children "$pid" | head -n 1)"
+kill -KILL "$(children "$pid" | sed -n 1p)"
 await_line json '"event":"worker-died"'
 finish "$pid"
 python3 - "$dir/json.log" <<'END' || fail "the JSON lines are not as documented"

@@ -37,7 +37,7 @@ ended "$sink" 0
 [ "$(tail -n 1 "$dir/sink.log")" = 50 ] || fail "not all 50 datagrams were relayed"
 finish "$pid"
 
-if command -v in.tftpd >/dev/null && in.tftpd --version 2>&1 | grep -q atftp && command -v curl >/dev/null; then
+if command -v in.tftpd >/dev/null && grep -q atftp <<<"$(in.tftpd --version 2>&1)" && command -v curl >/dev/null; then
   echo "# a TFTP server that waits on its descriptor 0, as inetd starts it, asked by curl"
   mkdir "$dir/tftp"
   head -c 100000 /dev/urandom >"$dir/tftp/file"

@@ -26,7 +26,7 @@ cp "$socket_file" "$dir/units/udppump@5353.socket"
 )
 [ -s "$dir/verify.log" ] && sed 's/^/  /' "$dir/verify.log" # of other units
 
-if "$tool" exec --log journal -- cat 2>&1 | grep -q 'without libsystemd'; then
+if grep -q 'without libsystemd' <<<"$("$tool" exec --log journal -- cat 2>&1)"; then
   echo "SKIPPED: built without libsystemd"
   exit 77
 fi
@@ -79,7 +79,7 @@ kill -HUP "$pid"
 await_line told '^RELOADING=1$'
 await_line told '^MONOTONIC_USEC=[0-9]+$'
 await lines_are told '^READY=1$' 2 || fail "not ready after the reload"
-victim=$(children "$pid" | head -n 1)
+victim=$(children "$pid" | sed -n 1p)
 kill -KILL "$victim"
 await_line told '^STATUS=1 of 2 workers serve, 1 restart$'
 await_line told '^STATUS=2 of 2 workers serve, 1 restart$'

@@ -39,7 +39,7 @@ load() {
 }
 
 # number NAME : of the line "sent N, answered N, ..."
-number() { sed -n "s/.*\b$1 \([0-9]*\).*/\1/p" "$dir/load.out" | head -n 1; }
+number() { sed -n "s/.*\b$1 \([0-9]*\).*/\1/p" "$dir/load.out" | sed -n 1p; }
 
 # How late requests leave is the machine's affair here: what is tested is not how fast it is.
 any_lag=(--lag-limit 1000 --offered-limit 1000)
