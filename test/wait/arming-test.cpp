@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "support/fault.hpp"
+#include "support/process.hpp"
 #include "support/sockets.hpp"
 #include "support/waiters.hpp"
 #include "wait/wait_set.hpp"
@@ -321,6 +322,34 @@ TEST(thread_waiter, takes_out_of_the_set_what_has_fired_before_it_tells) {
   one.set->tell({first});
   EXPECT_EQ(one.next(), std::vector{first});
   EXPECT_EQ(one.set->removed(), std::vector{first});
+}
+
+// --- what a waiter notifies ------------------------------------------------------------------------------------------
+
+TEST(wake_signal, leaves_errno_alone_though_it_is_refused) {
+  const wake_signal signal;
+  const fault::injection refused{{.call = "write", .error = EAGAIN, .fd = signal.fd()}};
+  errno = EDOM;
+  signal.notify();
+  const int left = errno;
+  EXPECT_EQ(left, EDOM);
+  EXPECT_EQ(refused.hits(), 1);
+}
+
+TEST(wake_signal, that_is_a_pipe_is_cleared_of_all_its_notifications_and_leaves_nothing_open) {
+  const std::size_t before = open_descriptors();
+  {
+    const fault::injection no_eventfd{{.call = "eventfd", .error = ENOSYS}};
+    const wake_signal signal;
+    ASSERT_FALSE(signal.is_eventfd());
+    for (const int notifications : {1, 64, 65, 1000}) {
+      for (int time = 0; time < notifications; ++time) signal.notify();
+      EXPECT_TRUE(readable(signal.fd()));
+      signal.clear();
+      EXPECT_FALSE(readable(signal.fd())) << notifications;
+    }
+  }
+  EXPECT_EQ(open_descriptors(), before);
 }
 
 }  // namespace
