@@ -229,6 +229,17 @@ TEST(load_run, what_the_kernel_does_not_take_is_not_sent_and_not_waited_for) {
   EXPECT_EQ(result.percentile(1), unanswered);
 }
 
+TEST(load_run, what_the_kernel_did_not_take_and_what_was_lost_waited_longer_than_all_that_was_answered) {
+  for (const bool lost : {true, false}) {
+    load_result result;
+    for (int answered = 0; answered < 98; ++answered) result.latency.add(1ms);
+    result.counts = {.sent = lost ? 100u : 98u, .unsent = lost ? 0u : 2u, .answered = 98, .lost = lost ? 2u : 0u};
+    EXPECT_LT(result.percentile(98), 2ms);
+    EXPECT_EQ(result.percentile(99), unanswered);
+    EXPECT_EQ(result.percentile(100), unanswered);
+  }
+}
+
 TEST(load_run, a_source_of_another_family_or_machine_is_refused) {
   const auto listening = bound();
   auto options = to(listening.local());
