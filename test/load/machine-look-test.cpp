@@ -31,6 +31,7 @@ TEST(machine_look, the_shortest_service_time_at_which_the_load_is_offered_is_cho
   EXPECT_EQ(choose_service(trials_of({0.736, 0.71}), limits), 2ms);
   EXPECT_EQ(choose_service(trials_of({1.7, 1.2, 0.9, 0.8, 0.72}), limits), 20ms);
   EXPECT_EQ(choose_service(trials_of({1.7, 1.2, 0.71, 0.9, 0.9}), limits), 5ms);  // whatever comes after it
+  EXPECT_EQ(choose_service(trials_of({1.7, 0.71, 0.9, 0.71, 0.71}), limits), 2ms);
   EXPECT_EQ(choose_service(trials_of({1.7, 1.2, 0.9, 0.8, 0.75}), limits), std::nullopt);
   EXPECT_EQ(choose_service({}, limits), std::nullopt);
   EXPECT_EQ(choose_service(trials_of({0.5, 0.7}), limits), 2ms);  // less than was asked for is not it either

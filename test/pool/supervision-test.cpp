@@ -181,6 +181,21 @@ TEST(supervision, the_successor_of_a_worker_that_was_full_is_still_woken) {
   EXPECT_EQ(kicked(), 1u);
 }
 
+TEST(supervision, memory_of_another_version_of_the_pool_is_not_believed) {
+  const detail::board shared{2, 64};
+  auto& header = shared.header();
+  const auto is_believed = [&header] { return detail::board_header::geometry_of(header).has_value(); };
+  EXPECT_TRUE(is_believed());
+  for (const std::uint32_t other : {detail::layout_version - 1, detail::layout_version + 1}) {
+    header.version = other;
+    EXPECT_FALSE(is_believed()) << other;
+  }
+  header.version = detail::layout_version;
+  EXPECT_TRUE(is_believed());
+  header.magic[0] ^= 1;
+  EXPECT_FALSE(is_believed());
+}
+
 TEST(supervision, of_the_files_in_a_folder_only_those_named_are_watched) {
   const std::string watched = temporary_path("watched-file");
   const std::string other = watched + "-other";
