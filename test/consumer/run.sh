@@ -64,10 +64,26 @@ pump_alone() {
   if ldd "$work/pump_alone/pump_alone" | grep -E 'systemd|udppump_pool'; then fail "and needs that to run"; fi
 }
 
+# by_pkg_config : without CMake. The file speaks of where it lies now.
+by_pkg_config() {
+  local found flags words
+  found=$(find "$work/moved elsewhere" -name pkgconfig)
+  # pkg-config escapes the blank in the path for a shell.
+  flags=$(PKG_CONFIG_PATH=$found pkg-config --cflags --libs udppump udppump-pool libevent_core) ||
+    fail "pkg-config does not find udppump"
+  eval "words=($flags)"
+  "$(cached CMAKE_CXX_COMPILER)" -std=c++20 ${sanitizers:+"-fsanitize=$sanitizers"} "$source/test/consumer/main.cpp" \
+    -o "$work/by_pkg_config" "${words[@]}"
+  LD_LIBRARY_PATH=$(dirname -- "$found") "$work/by_pkg_config"
+  [[ $(PKG_CONFIG_PATH=$found pkg-config --modversion udppump) == "$(cached CMAKE_PROJECT_VERSION)" ]] ||
+    fail "udppump.pc has another version than the library"
+}
+
 find_package() {
   install "$build"
   consume find_package "-DCMAKE_PREFIX_PATH=$work/moved elsewhere"
   pump_alone "-DCMAKE_PREFIX_PATH=$work/moved elsewhere"
+  by_pkg_config
 
   # A component that does not exist is refused.
   mkdir "$work/unknown"

@@ -1,0 +1,177 @@
+package Event::Lib::UDPPump;
+use 5.010;
+use strict;
+use warnings;
+use Event::Lib ();
+use Exporter ();
+use XSLoader;
+
+our $VERSION   = '0.10';
+our @ISA       = ('Event::Lib::base');
+our @EXPORT    = ('udppump_new');
+our @EXPORT_OK = @EXPORT;
+
+XSLoader::load('Event::Lib::UDPPump', $VERSION);
+
+# A pump is nothing in another thread.
+sub CLONE_SKIP { return 1 }
+
+# As in 0.01, Event::Lib's names come along: a program that only uses this module may call event_mainloop().
+sub import {
+    my ($class, @names) = @_;
+    my $caller = caller;
+    Exporter::export('Event::Lib', $caller) if !@names;
+    Exporter::export($class, $caller, @names);
+    return;
+}
+
+1;
+__END__
+
+=head1 NAME
+
+Event::Lib::UDPPump - serve one UDP port with many workers, on libevent
+
+=head1 SYNOPSIS
+
+    use Event::Lib::UDPPump;
+    use IO::Socket::INET;
+
+    my $socket = IO::Socket::INET->new(Proto => 'udp', LocalPort => 5000) or die "port 5000: $!";
+    for (2 .. 4) { last unless fork }    # four processes on one port
+
+    my $pump;
+    $pump = udppump_new($socket, sub {
+        my ($datagram, @args) = @_;
+        $pump->reply("$args[0], $datagram->{buffer}") if $datagram->{len} >= 0;
+    }, 'hello');
+    $pump->add;
+    event_mainloop();
+
+=head1 DESCRIPTION
+
+A pump is an event of L<Event::Lib>'s loop: it takes datagrams from a socket, one at a time, and calls your code with
+each. While your code runs, nothing is received: what waits stays in the kernel's queue, where any other process with a
+pump on the same socket can take it. An arrival wakes one idle process, and no busy one.
+
+=head1 FUNCTIONS
+
+=head2 udppump_new($socket, \&callback, @args)
+
+Makes a pump for an open datagram socket of any family: UDP over IPv4 and IPv6, Unix, socket pairs. It is exported by
+default, together with the names of L<Event::Lib>. It croaks if C<$socket> is no open datagram socket, or C<\&callback>
+no code reference.
+
+The callback gets a reference to a hash, then C<@args>:
+
+=over
+
+=item from
+
+The sender's address, packed, as recv() gives it. Empty for a Unix sender without a name.
+
+=item buffer
+
+What was received, up to 65,535 bytes. Undefined for an error.
+
+=item len
+
+Its length in bytes; 0 for an empty datagram, -1 for an error.
+
+=item errno
+
+The error's number, 0 if there is none. On a connected socket it is most often ECONNREFUSED.
+
+=back
+
+=head1 METHODS
+
+=head2 add
+
+Puts the pump onto the loop, and returns the pump. It is then alive until C<remove>, whatever happens to your variables.
+Adding it twice dies.
+
+=head2 remove
+
+Takes it off the loop: no callback starts any more. It can be added again. Returns whether it was on the loop.
+
+=head2 pending
+
+"0 but true" while it is on the loop, else false.
+
+=head2 reply($data)
+
+Inside the callback only: answers the sender, from the address that was asked. Returns true, or false and sets C<$!>.
+
+=head2 fh, args, args_del, callback, except_handler, set_priority, trace, free
+
+As those of Event::Lib's events. C<fh> is the very handle that was given. A callback that dies calls the pump's
+exception handler with the pump, the error, EV_READ and C<@args>; without one the handler of
+event_register_except_handler(); without that, event_mainloop() dies with the error. Afterwards the pump goes on with the
+next datagram.
+
+=head2 stats
+
+A reference to a hash of what was counted since the pump was made: C<received>, C<bytes>, C<truncated>,
+C<control_truncated>, C<kernel_drops>, C<send_errors>, C<wakeups>, C<empty_wakeups>, C<budget_yields>, C<stood_by>,
+C<handler_time> (in seconds), and C<errors>, a hash of how often each errno was met.
+
+=head2 wake_fd, dispatch
+
+For another loop: watch the descriptor C<wake_fd> for reading and call C<dispatch> when it is readable. C<dispatch> serves
+what is there, at most 64 datagrams or a millisecond, and never blocks. It dies as the callback does. It returns false,
+and sets C<$!>, if the pump cannot go on. Such a pump is not to be added.
+
+    my $watcher = EV::io($pump->wake_fd, EV::READ, sub { $pump->dispatch });
+    my $watcher = AnyEvent->io(fh => $pump->wake_fd, poll => 'r', cb => sub { $pump->dispatch });
+
+    open my $wake, '<&', $pump->wake_fd or die $!;
+    $loop->add(IO::Async::Handle->new(read_handle => $wake, on_read_ready => sub { $pump->dispatch }));
+
+=head1 FORKS AND THREADS
+
+Make the socket first, then fork, and make a pump in each process, as in the synopsis. A pump that was added before a
+fork is served by both processes: the child's loop renews it. With another loop, ask for C<wake_fd> again in the child: it
+is another descriptor there.
+
+In a thread created later, a pump is an undefined value; it goes on in the thread that made it.
+
+=head1 COMING FROM 0.01
+
+Programs run unchanged. What changed, fault by fault:
+
+=over
+
+=item * Datagrams over 4096 bytes were cut silently. They are whole, up to 65,535 bytes.
+
+=item * IPv6 senders were cut to 16 bytes. C<from> is whole.
+
+=item * An empty datagram or an error came as garbage. An empty one has C<len> 0 and an empty C<buffer>; an error has
+C<len> -1, C<errno>, and no C<buffer>.
+
+=item * A non-blocking socket made it spin. It does not matter whether the socket blocks.
+
+=item * After an exception in the callback the next datagram deadlocked. It is served.
+
+=item * After a fork that followed C<add>, the child had no thread. The child's loop renews the pump.
+
+=item * Two context switches a datagram. There is one, and no thread.
+
+=item * It could not be removed. See C<remove>.
+
+=item * Event::Lib 1.04 does not compile against libevent 2.1. A compatible L<Event::Lib> comes along; it is left out
+where another one is installed.
+
+=back
+
+C<$!> in the callback says nothing: use C<errno>, which is 0 unless C<len> is -1.
+
+=head1 SEE ALSO
+
+L<Event::Lib>, udppump(1), udppump-exec(1)
+
+=head1 LICENSE
+
+MIT, as udppump.
+
+=cut
