@@ -362,6 +362,16 @@ TEST_P(pump_under, a_pump_whose_thread_has_ended_is_destroyed_elsewhere_and_leav
   EXPECT_TRUE(serve_until(other, [&] { return received == 1; }));
 }
 
+TEST_P(pump_under, a_pump_whose_thread_has_ended_takes_no_wake_up_from_the_others) {
+  int received = 0;
+  pump ended{socket, [](datagram&) { ADD_FAILURE() << "ended"; }, {}, GetParam()};
+  std::thread{[&] { settle(ended); }}.join();
+  pump other{socket, [&](datagram&) { ++received; }, {}, GetParam()};
+  settle(other);
+  send("hello");
+  EXPECT_TRUE(serve_until(other, [&] { return received == 1; }));
+}
+
 TEST_P(pump_under, a_second_thread_is_refused) {
   pump pump{socket, [](datagram&) {}, {}, GetParam()};
   settle(pump);
