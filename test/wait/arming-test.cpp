@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -145,6 +146,17 @@ TEST_P(waiter_under, every_alarm_is_heard_in_its_time) {
     EXPECT_EQ(one.collected(), std::vector<arming>{});
     one.signal->clear();  // a ring signals once more what is collected
   }
+}
+
+TEST_P(waiter_under, after_an_alarm_the_thread_sleeps_again) {
+  if (GetParam() == waiter_kind::uring) GTEST_SKIP() << "has no thread";
+  const auto one = made();
+  one.waiter->wake_after(1ms);
+  ASSERT_TRUE(readable(one.signal->fd(), patience));
+  const char* const call = GetParam() == waiter_kind::thread ? "epoll_wait" : "poll";
+  const fault::injection counter{{.call = call, .error = EIO, .times = 0}};
+  std::this_thread::sleep_for(20ms);
+  EXPECT_LE(counter.seen(), 2) << "calls of a thread that has nothing to do";
 }
 
 TEST_P(waiter_under, an_alarm_that_goes_off_while_a_socket_is_disarmed_ends_the_wait) {
