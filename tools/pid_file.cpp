@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 namespace udppump::tools {
 
@@ -32,14 +34,27 @@ std::optional<uid_t> id_of(const std::string& user) {
 
 pid_file::pid_file(std::string path, const std::string& user) : path_{std::move(path)} {
   if (path_.empty()) return;
-  fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, readable_by_all);
+  // Neither through a link that somebody laid there, nor waiting for the other end of a FIFO.
+  constexpr int safely = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  fd_ = ::open(path_.c_str(), safely | O_CREAT | O_EXCL, readable_by_all);
   made_ = fd_ >= 0;
-  if (!made_ && errno == EEXIST) fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
+  if (!made_ && errno == EEXIST) fd_ = ::open(path_.c_str(), safely);
+  if (fd_ < 0 && errno == ELOOP) {
+    fail("--pid-file \"" + path_ + "\": it is a symbolic link; give the path of the file itself");
+  }
   if (fd_ < 0 && errno == EACCES && ::access(path_.c_str(), F_OK) == 0) {
     fail("--pid-file \"" + path_ + "\": it belongs to somebody else; remove it");
   }
   if (fd_ < 0) fail("--pid-file \"" + path_ + "\": its directory must exist and be writable");
-  if (const auto id = id_of(user)) static_cast<void>(::fchown(fd_, *id, static_cast<gid_t>(-1)) == 0);
+  struct stat about {};
+  const bool known = ::fstat(fd_, &about) == 0;
+  if (!known || !S_ISREG(about.st_mode) || about.st_nlink != 1) {
+    ::close(std::exchange(fd_, -1));
+    errno = EINVAL;
+    fail("--pid-file \"" + path_ + "\": it is no file, or has another name (a hard link); remove it");
+  }
+  // What was there before stays whose it is.
+  if (const auto id = id_of(user); id && made_) static_cast<void>(::fchown(fd_, *id, static_cast<gid_t>(-1)) == 0);
 }
 
 pid_file::~pid_file() {

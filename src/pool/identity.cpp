@@ -18,6 +18,9 @@ std::optional<unsigned> number(const std::string& text) {
   unsigned value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size()) return {};
+  if (value == static_cast<unsigned>(-1)) {
+    fail(EINVAL, "user or group " + text + " is nobody: the kernel reads it as \"unchanged\"; give another number");
+  }
   return value;
 }
 
@@ -79,6 +82,10 @@ identity::identity(const privileges& wanted) : no_new_privileges_{wanted.no_new_
   } else if (user_ != static_cast<uid_t>(-1)) {
     sets_groups_ = true;
     groups_ = name.empty() ? std::vector<gid_t>{group_} : groups_of(name, group_);
+  } else if (group_ != none) {
+    // A group alone: those of the user who started it, mostly root, are not kept beside it.
+    sets_groups_ = true;
+    groups_ = {group_};
   }
   // Already so (a pool that takes over from one that became it): nothing to change, and no privilege needed.
   if (user_ == sys::effective_user() && user_ == sys::real_user() &&

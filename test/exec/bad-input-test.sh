@@ -114,6 +114,29 @@ else
   refuse 3 'LISTEN_FDS' "${here_bound[@]}" -- cat
 fi
 
+echo "# paths that somebody else may have prepared"
+AS=()
+mkdir "$dir/laid"
+echo untouched >"$dir/laid/target"
+chmod 600 "$dir/laid/target"
+before=$(stat -c '%u %g %a %s' "$dir/laid/target")
+ln -s target "$dir/laid/symbolic"
+ln "$dir/laid/target" "$dir/laid/hard"
+mkfifo "$dir/laid/fifo"
+whoever=('')
+[ "$EUID" != 0 ] || whoever+=(nobody)
+for user in "${whoever[@]}"; do
+  laid_here=("${here_bound[@]}" ${user:+--user "$user"} --pid-file)
+  refuse 3 'it is a symbolic link; give the path of the file' "${laid_here[@]}" "$dir/laid/symbolic" -- cat
+  refuse 2 'has another name \(a hard link\); remove it' "${laid_here[@]}" "$dir/laid/hard" -- cat
+  refuse 2 'it is no file, .* remove it' "${laid_here[@]}" "$dir/laid/fifo" -- cat
+done
+[ "$(stat -c '%u %g %a %s' "$dir/laid/target")" = "$before" ] || fail "what a link names was changed"
+[ "$(cat "$dir/laid/target")" = untouched ] || fail "what a link names was written to"
+refuse 2 'is nobody: the kernel reads it as' "${here_bound[@]}" --user 4294967295 --group 1 -- cat
+refuse 2 'is nobody: the kernel reads it as' "${here_bound[@]}" --group 4294967295 -- cat
+refuse 2 'is nobody: the kernel reads it as' "${here_bound[@]}" --groups 4294967295 -- cat
+
 echo "# without root"
 AS=()
 if [ "$EUID" != 0 ]; then

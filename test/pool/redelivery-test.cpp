@@ -1,8 +1,13 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "support/asking_client.hpp"
@@ -47,6 +52,30 @@ TEST(redelivery, an_idle_worker_takes_at_once_what_another_died_of) {
   EXPECT_EQ(client.ask("once"), "once") << "nobody is started, and nothing else comes that would wake the other one";
   EXPECT_EQ(pool.status().redelivered, 1u);
   EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST(redelivery, a_poison_file_that_somebody_laid_as_a_link_or_fifo_is_refused_at_once_and_untouched) {
+  std::string folder = ::testing::TempDir() + "laid-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string target = folder + "/target";
+  std::ofstream{target} << "untouched";
+  ASSERT_EQ(::symlink(target.c_str(), (folder + "/symbolic").c_str()), 0);
+  ASSERT_EQ(::link(target.c_str(), (folder + "/hard").c_str()), 0);
+  ASSERT_EQ(::mkfifo((folder + "/fifo").c_str(), 0600), 0);
+  const auto refusal = [&](const std::string& name) -> std::string {
+    try {
+      const worker_pool made{
+          {.bind = {"127.0.0.1:0"}, .workers = 1, .redeliver = redelivery{.poison_file = folder + name}}};
+    } catch (const std::system_error& refused) {
+      return refused.what();
+    }
+    return "accepted";
+  };
+  EXPECT_THAT(refusal("/symbolic"), testing::HasSubstr("symbolic link; give the path of the file"));
+  EXPECT_THAT(refusal("/hard"), testing::HasSubstr("hard link"));
+  EXPECT_THAT(refusal("/fifo"), testing::HasSubstr("remove it"));
+  EXPECT_EQ(std::filesystem::file_size(target), 9U);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(redelivery, two_pools_in_turn_append_to_the_same_poison_file_which_is_the_owners_alone) {

@@ -887,6 +887,8 @@ TEST(pool, options_out_of_range_are_refused_before_anything_is_bound) {
   EXPECT_THAT(why({.model = worker_model::threads, .reexecute = true}), HasSubstr("processes"));
   EXPECT_THAT(why({.become = {.user = "nobody-of-this-name"}}), HasSubstr("is not known here"));
   EXPECT_THAT(why({.redeliver = redelivery{.poison_file = "/nowhere/at/all"}}), HasSubstr("/nowhere/at/all"));
+  EXPECT_THAT(why({.become = {.user = "4294967295", .group = "1"}}), HasSubstr("is nobody"));
+  EXPECT_THAT(why({.become = {.group = "4294967295"}}), HasSubstr("is nobody"));
   EXPECT_THAT(why({.restart = {.crash_limit = 0}}), HasSubstr("crash_limit"));
   EXPECT_THAT(why({.stop_timeout = -1s}), HasSubstr("negative"));
   EXPECT_EQ(why({}), "accepted");
