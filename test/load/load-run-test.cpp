@@ -314,18 +314,28 @@ TEST(load_run, progress_is_reported_and_an_interrupt_ends_it_early) {
 }
 
 TEST(load_run, answers_that_find_its_own_sockets_full_are_noticed) {
-  // A server that answers each request with many large datagrams, more than the client's socket takes at once.
+  // A server that answers each request with many large datagrams, more than the client's socket holds.
   auto socket = bound();
   const std::string large(60'000, 'x');
+  std::atomic<int> served{0};
   udppump::pump pump{socket, [&](udppump::datagram& received) {
                        for (int i = 0; i < 300; ++i) received.reply(large);
+                       ++served;
                      }};
   auto options = to(socket.local());
-  options.plan.length = 20ms;
+  options.plan.length = 50ms;
   options.timeout = 500ms;
   std::jthread serving{[&] { static_cast<void>(pump.run()); }};
-  const auto result = run_load(options, work_requests{1});
+  // Called on the thread that reads the answers: it reads none while at least one request is answered.
+  bool waited = false;
+  const auto read_nothing = [&](const load_progress&) {
+    if (std::exchange(waited, true)) return;
+    const int enough = served + 2;
+    for (int tries = 0; served < enough && tries < 10'000; ++tries) std::this_thread::sleep_for(1ms);
+  };
+  const auto result = run_load(options, work_requests{1}, {.every = 1ms, .report = read_nothing});
   pump.request_stop();
+  EXPECT_TRUE(waited);
   EXPECT_GT(result.receive_drops, 0u);
   EXPECT_EQ(result.counts.lost, result.counts.sent);
   EXPECT_EQ(flaw_of(result, {.lag = 1000, .offered = 1000}), flaw::own_drops);
