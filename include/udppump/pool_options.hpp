@@ -83,6 +83,10 @@ struct pool_options {
   /// Where to listen: written addresses as address::parse() reads them, each with an optional name before it for
   /// LISTEN_FDNAMES ("dns=:53"). What a service manager passed (sd_listen_fds(3)) comes first, and is enough.
   std::vector<std::string> bind = {};
+  /// Datagram sockets that this process has open already, by descriptor: the pool serves duplicates of them, beside
+  /// what is in `bind`. Not with take_over or reexecute, whose new processes open their own.
+  std::vector<int> adopt = {};
+  /// Of the sockets in `bind`, and of those that were passed or adopted.
   socket_options socket = {};
   /// 0: one for each core this process may use (usable_cores()). At most 4096.
   std::size_t workers = 0;

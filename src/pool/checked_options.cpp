@@ -26,6 +26,10 @@ pool_options checked(pool_options options) {
   }
   const bool threads = options.model == worker_model::threads;
   if (threads && options.reexecute) refuse("reexecute requires processes, and model is threads; omit one of them");
+  if (!options.adopt.empty() && (options.reexecute || !options.take_over.empty())) {
+    refuse(std::string{"adopt and "} + (options.reexecute ? "reexecute" : "take_over") +
+           " exclude each other: a new process would open the sockets once more; give their addresses in bind");
+  }
   if (options.redeliver && (options.redeliver->largest == 0 || options.redeliver->largest > 1 << 20)) {
     refuse("redeliver.largest: " + std::to_string(options.redeliver->largest) + " is not between 1 and 1048576 bytes");
   }

@@ -50,6 +50,12 @@ void pool_parent::open(const identity& become) {
   if (!before && !options_.take_over.empty()) before = predecessor::at(options_.take_over);
   auto passed = before ? before->take_sockets() : service_manager::take_sockets();
   descriptor listener = before ? before->take_listener() : descriptor{};
+  if (before && !options_.adopt.empty()) {
+    throw std::invalid_argument{
+        "adopt and a take-over exclude each other: the sockets come from the pool before this "
+        "one; give their addresses in bind"};
+  }
+  for (const int fd : options_.adopt) passed.push_back(pool_sockets::duplicate_of(fd));
   std::vector<wanted_address> wanted;
   for (const std::string& text : options_.bind) wanted.push_back(wanted_address::parse(text));
   sockets_.open(std::move(wanted), std::move(passed), before.has_value(), log_);

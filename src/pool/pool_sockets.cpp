@@ -5,6 +5,7 @@
 
 #include "socket/socket_name.hpp"
 #include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
 
 namespace udppump::detail {
 
@@ -34,6 +35,18 @@ wanted_address wanted_address::parse(const std::string& text) {
                                 "\": the name before \"=\" must not be empty, begin with @ or +, or have a space"};
   }
   return {name, address::parse(text.substr(at + 1))};
+}
+
+passed_socket pool_sockets::duplicate_of(int fd) {
+  const std::string what = "adopt: descriptor " + std::to_string(fd);
+  int type = 0;
+  const int asked = sys::getsockopt(fd, SOL_SOCKET, SO_TYPE, type);
+  if (asked < 0) fail(asked, what + " is no open socket");
+  if (type != SOCK_DGRAM && type != SOCK_RAW) fail(EPROTOTYPE, what + " is a stream socket; give a datagram socket");
+  const int duplicate = sys::duplicate(fd, 3);
+  if (duplicate < 0) fail_with_cure(duplicate, what);
+  // Kept as the service manager's are, which no address of `bind` asks for either.
+  return {descriptor{duplicate}, {.name = default_name, .from_service_manager = true}};
 }
 
 void pool_sockets::adopt(passed_socket passed) {

@@ -25,6 +25,9 @@ class pool_sockets {
   /// `options` outlive it.
   explicit pool_sockets(const socket_options& options) : options_{options} {}
 
+  /// Of a socket that this process has open (pool_options::adopt). Throws std::system_error if it is no datagram
+  /// socket.
+  static passed_socket duplicate_of(int fd);
   /// One that was passed. Throws std::system_error if it is no datagram socket.
   void adopt(passed_socket passed);
   /// Adopts those of `passed` that are wanted (all, if nothing is; and always those of a service manager) and binds the

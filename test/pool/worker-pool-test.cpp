@@ -626,6 +626,22 @@ TEST(pool, a_worker_that_does_not_begin_to_serve_is_killed_and_not_waited_for) {
   EXPECT_EQ(pool.count("did not begin to serve within 100 ms and is killed"), 2u) << pool.log();
 }
 
+TEST(pool, serves_sockets_that_are_open_already_beside_those_it_binds) {
+  const datagram_socket mine = datagram_socket::bind(address::parse("127.0.0.1:0"));
+  const shared<std::atomic<unsigned>> bound_port;
+  auto pool = pool_process{{.adopt = {mine.fd()}, .workers = 2}, [&](worker_pool& made) {
+                             *bound_port = made.sockets()[1].local().port();
+                             return made.serve(echo);
+                           }};
+  EXPECT_EQ(pool.address(), mine.local());
+  EXPECT_EQ(asking_client{mine.local()}.ask("adopted"), "adopted");
+  EXPECT_EQ(asking_client{mine.local().with_port(static_cast<std::uint16_t>(*bound_port))}.ask("bound"), "bound");
+  EXPECT_EQ(pool.stop(), 0);
+  auto again = pool_process::serving_with({.adopt = {mine.fd()}, .workers = 1}, echo);
+  EXPECT_EQ(asking_client{again.address()}.ask("again"), "again");  // the first pool has closed its duplicate only
+  EXPECT_EQ(again.stop(), 0);
+}
+
 TEST(pool, names_of_sockets_are_names) {
   for (const char* bad : {"=127.0.0.1:0", "@x=127.0.0.1:0", "+x=127.0.0.1:0", "a\tb=127.0.0.1:0"}) {
     EXPECT_THROW(worker_pool{pool_options{.bind = {bad}}}, std::exception) << bad;
@@ -891,6 +907,13 @@ TEST(pool, options_out_of_range_are_refused_before_anything_is_bound) {
   EXPECT_THAT(why({.become = {.group = "4294967295"}}), HasSubstr("is nobody"));
   EXPECT_THAT(why({.restart = {.crash_limit = 0}}), HasSubstr("crash_limit"));
   EXPECT_THAT(why({.stop_timeout = -1s}), HasSubstr("negative"));
+  EXPECT_THAT(why({.adopt = {0}, .reexecute = true}), HasSubstr("adopt and reexecute exclude each other"));
+  EXPECT_THAT(why({.adopt = {0}, .take_over = "/run/x"}), HasSubstr("adopt and take_over exclude each other"));
+  EXPECT_THAT(why({.adopt = {-1}}), HasSubstr("descriptor -1 is no open socket"));
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  const detail::descriptor one{ends[0]}, other{ends[1]};
+  EXPECT_THAT(why({.adopt = {ends[0]}}), HasSubstr("is a stream socket; give a datagram socket"));
   EXPECT_EQ(why({}), "accepted");
   EXPECT_THROW(worker_pool{pool_options{}}, std::invalid_argument);
 }
