@@ -77,7 +77,7 @@ class interface_under : public every_waiter {
     while (std::chrono::steady_clock::now() < until) {
       send(text, to);
       if (serve_until(
-              source, [&] { return !came.empty() && came.back() == text; }, 100ms))
+              source, [&] { return !came.empty() && came.back() == text; }, 10ms))
         return true;
     }
     return false;
