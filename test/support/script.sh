@@ -4,9 +4,11 @@
 set -euo pipefail
 
 dir=$(mktemp -d)
-started=()
+started=() besides=()
 
 clean_up() {
+  for each in ${besides[@]+"${besides[@]}"}; do kill -TERM "$each" 2>/dev/null || true; done  # they clean up themselves
+  if ((${#besides[@]})); then wait "${besides[@]}" 2>/dev/null || true; fi
   for each in ${started[@]+"${started[@]}"}; do
     if kill -KILL "$each" 2>/dev/null; then wait "$each" 2>/dev/null || true; fi  # else bash says "Killed"
   done
@@ -42,3 +44,25 @@ await() {
 # Ended, though perhaps not yet waited for.
 gone() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
 all_gone() { for each; do gone "$each" || return 1; done; }
+
+# beside FUNCTION : runs it while the script goes on, as what waits for times need not wait alone. It has a `dir` and
+# processes of its own; what it says comes with await_beside.
+beside() {
+  mkdir "$dir/$1"
+  apart "$1" >"$dir/$1.said" 2>&1 &
+  besides+=("$!")
+}
+apart() {
+  dir=$dir/$1 started=() besides=()
+  trap clean_up EXIT
+  "$1"
+}
+# await_beside FUNCTION... : all that were begun, in this order
+await_beside() {
+  local each at=0
+  for each; do
+    wait "${besides[at++]}" || { cat "$dir/$each.said" >&2 && exit 1; }
+    cat "$dir/$each.said"
+  done
+  besides=()
+}

@@ -19,25 +19,26 @@ short=(--workers 2 --load 50% --work exponential:2ms --flows 16 --duration 200ms
 # How late requests leave, and how long services take, is the machine's affair if nothing else is said.
 any_machine=(--lag-limit 1000 --offered-limit 1000)
 
-echo "# a table, a plot, a report, and a sentence at the end"
-plot=()
-if command -v gnuplot >/dev/null; then plot=(--plot "$dir/plot.svg"); fi
-compare 0 "${short[@]}" "${any_machine[@]}" --json "$dir/report.json" ${plot[@]+"${plot[@]}"}
-printf '%s\n' 'looking at this machine' '1 of 2: shared' '1 of 2: sharded' '2 of 2: sharded' '2 of 2: shared' >"$dir/steps"
-diff "$dir/steps" "$dir/err" >&2 || fail "a log does not have one line for each run"
-for row in ideal shared sharded; do grep -qE "^$row +[0-9.]+ [mu]?s " "$dir/out" || fail "no row $row"; done
-[ "$(grep -c '^  lowest ' "$dir/out")" = 2 ] || fail "no spread"
-grep -qE '^this machine: [0-9]+ processors, [0-9]+% of their time stolen, [0-9]+% used by others; a sleep ends .* late \(p99 .*\), a wake-up takes' "$dir/out" ||
-  fail "it does not say what it saw of the machine"
-grep -qE '^ +p50 .* load offered ' "$dir/out" || fail "the table does not name the load really offered"
-tail -n 1 "$dir/out" | grep -qE '^With 2 workers at 50% load \([0-9]+% really offered\), 99 of 100 requests were answered within [0-9.]+ [mu]?s by shared \([0-9.]+ times the ideal queue.s\) and within [0-9.]+ [mu]?s by sharded \([0-9.]+ times as long\)\.$' ||
-  fail "the last line is not the sentence"
-if ((${#plot[@]})); then
-  grep -qxF "drawn: $dir/plot.svg" "$dir/out" || fail "it does not say where the picture is"
-  for curve in 'ideal queue' shared sharded; do grep -q ">$curve<\|>$curve *<" "$dir/plot.svg" || fail "no curve $curve"; done
-fi
-if command -v python3 >/dev/null; then
-  python3 - "$dir/report.json" <<'END' || fail "the report is not as it should be"
+makes_a_table() {
+  echo "# a table, a plot, a report, and a sentence at the end"
+  plot=()
+  if command -v gnuplot >/dev/null; then plot=(--plot "$dir/plot.svg"); fi
+  compare 0 "${short[@]}" "${any_machine[@]}" --json "$dir/report.json" ${plot[@]+"${plot[@]}"}
+  printf '%s\n' 'looking at this machine' '1 of 2: shared' '1 of 2: sharded' '2 of 2: sharded' '2 of 2: shared' >"$dir/steps"
+  diff "$dir/steps" "$dir/err" >&2 || fail "a log does not have one line for each run"
+  for row in ideal shared sharded; do grep -qE "^$row +[0-9.]+ [mu]?s " "$dir/out" || fail "no row $row"; done
+  [ "$(grep -c '^  lowest ' "$dir/out")" = 2 ] || fail "no spread"
+  grep -qE '^this machine: [0-9]+ processors, [0-9]+% of their time stolen, [0-9]+% used by others; a sleep ends .* late \(p99 .*\), a wake-up takes' "$dir/out" ||
+    fail "it does not say what it saw of the machine"
+  grep -qE '^ +p50 .* load offered ' "$dir/out" || fail "the table does not name the load really offered"
+  tail -n 1 "$dir/out" | grep -qE '^With 2 workers at 50% load \([0-9]+% really offered\), 99 of 100 requests were answered within [0-9.]+ [mu]?s by shared \([0-9.]+ times the ideal queue.s\) and within [0-9.]+ [mu]?s by sharded \([0-9.]+ times as long\)\.$' ||
+    fail "the last line is not the sentence"
+  if ((${#plot[@]})); then
+    grep -qxF "drawn: $dir/plot.svg" "$dir/out" || fail "it does not say where the picture is"
+    for curve in 'ideal queue' shared sharded; do grep -q ">$curve<\|>$curve *<" "$dir/plot.svg" || fail "no curve $curve"; done
+  fi
+  if command -v python3 >/dev/null; then
+    python3 - "$dir/report.json" <<'END' || fail "the report is not as it should be"
 import heapq, json, sys
 report = json.load(open(sys.argv[1]))
 assert report["valid"] and report["valid_repetitions"] == 2
@@ -67,58 +68,70 @@ for one, other in (runs[0:2], runs[2:4]):
     for field in "intended_ns", "flow", "asked_ns":
         assert one["result"]["trace"][field] == other["result"]["trace"][field], field
 END
-fi
+  fi
+}
 
-echo "# all three queues"
-compare 0 "${short[@]}" "${any_machine[@]}" --queue shared sharded herd
-grep -q '^herd ' "$dir/out" || fail "no row herd"
+compares_three_queues() {
+  echo "# all three queues"
+  compare 0 "${short[@]}" "${any_machine[@]}" --queue shared sharded herd
+  grep -q '^herd ' "$dir/out" || fail "no row herd"
+}
 
-echo "# if requests leave late, there is a table but no sentence"
-compare 3 "${short[@]}" --offered-limit 1000 --lag-limit 0.000001 --quiet
-grep -q '^shared ' "$dir/out" || fail "no table"
-if grep -q '^With ' "$dir/out"; then fail "a sentence about what is not valid"; fi
-grep -q '^udppump: not valid: 0 of 2 repetitions are valid, and 2 were wanted: in 2 requests left late; .* Quiet the machine' "$dir/err" ||
-  fail "it does not say why"
-[ "$(grep -vc 'this machine offered' "$dir/err")" = 1 ] || fail "--quiet leaves more than the reason"
+says_nothing_of_late_requests() {
+  echo "# if requests leave late, there is a table but no sentence"
+  compare 3 "${short[@]}" --offered-limit 1000 --lag-limit 0.000001 --quiet
+  grep -q '^shared ' "$dir/out" || fail "no table"
+  if grep -q '^With ' "$dir/out"; then fail "a sentence about what is not valid"; fi
+  grep -q '^udppump: not valid: 0 of 2 repetitions are valid, and 2 were wanted: in 2 requests left late; .* Quiet the machine' "$dir/err" ||
+    fail "it does not say why"
+  [ "$(grep -vc 'this machine offered' "$dir/err")" = 1 ] || fail "--quiet leaves more than the reason"
+}
 
-echo "# if more load was offered than asked for, the same"
-compare 3 "${short[@]}" --lag-limit 1000 --offered-limit 0.000001 --quiet --json "$dir/report.json"
-if grep -q '^With ' "$dir/out"; then fail "a sentence about what is not valid"; fi
-grep -qE '^udppump: not valid: 0 of 2 .*really offered was up to [0-9]+% \(asked for: 50%\).*lower --load' "$dir/err" ||
-  fail "it does not say why"
-grep -q '"valid":false,"valid_repetitions":0' "$dir/report.json" || fail "the report calls it valid"
+says_nothing_of_another_load() {
+  echo "# if more load was offered than asked for, the same"
+  compare 3 "${short[@]}" --lag-limit 1000 --offered-limit 0.000001 --quiet --json "$dir/report.json"
+  if grep -q '^With ' "$dir/out"; then fail "a sentence about what is not valid"; fi
+  grep -qE '^udppump: not valid: 0 of 2 .*really offered was up to [0-9]+% \(asked for: 50%\).*lower --load' "$dir/err" ||
+    fail "it does not say why"
+  grep -q '"valid":false,"valid_repetitions":0' "$dir/report.json" || fail "the report calls it valid"
+}
 
-echo "# without --work it takes the shortest service time at which the load can be offered, and says so"
-compare '0 3' "${short[@]:0:4}" --duration 200ms --warmup 0 --repetitions 1 --quiet
-if grep -q '^service time: ' "$dir/out"; then
-  grep -qE '^service time: (1.00|2.00|5.00|10.0|20.0) ms in the mean, the shortest of 1, 2, 5, 10 and 20 ms at which 50% load can really be offered here \(1.00 ms: ' "$dir/out" ||
-    fail "it does not say which and why"
-  chosen=$(sed -n 's/^service time: \([0-9.]* ms\) .*/\1/p' "$dir/out")
-  grep -qF "exponential around $chosen; 50% load" "$dir/out" || fail "it takes another service time than it says"
-else
-  grep -q '^udppump: not valid: with no service time of 1 to 20 ms can 50% load really be offered here' "$dir/err" ||
-    fail "it neither says which service time it takes nor why none"
-fi
+chooses_a_service_time() {
+  echo "# without --work it takes the shortest service time at which the load can be offered, and says so"
+  compare '0 3' "${short[@]:0:4}" --duration 200ms --warmup 0 --repetitions 1 --quiet
+  if grep -q '^service time: ' "$dir/out"; then
+    grep -qE '^service time: (1.00|2.00|5.00|10.0|20.0) ms in the mean, the shortest of 1, 2, 5, 10 and 20 ms at which 50% load can really be offered here \(1.00 ms: ' "$dir/out" ||
+      fail "it does not say which and why"
+    chosen=$(sed -n 's/^service time: \([0-9.]* ms\) .*/\1/p' "$dir/out")
+    grep -qF "exponential around $chosen; 50% load" "$dir/out" || fail "it takes another service time than it says"
+  else
+    grep -q '^udppump: not valid: with no service time of 1 to 20 ms can 50% load really be offered here' "$dir/err" ||
+      fail "it neither says which service time it takes nor why none"
+  fi
+}
 
-echo "# if no service time will do, nothing is measured"
-compare 3 --offered-limit 0.000001 --quiet --json - --duration 200ms
-[ "$(wc -l <"$dir/err")" = 2 ] || fail "it says more than what it saw, and why that ends it"
-grep -q '^{.*"valid":false}$' "$dir/out" || fail "the report is not clean: $(cat "$dir/out")"
+measures_nothing_if_none_will_do() {
+  echo "# if no service time will do, nothing is measured"
+  compare 3 --offered-limit 0.000001 --quiet --json - --duration 200ms
+  [ "$(wc -l <"$dir/err")" = 2 ] || fail "it says more than what it saw, and why that ends it"
+  grep -q '^{.*"valid":false}$' "$dir/out" || fail "the report is not clean: $(cat "$dir/out")"
+}
 
-echo "# beside busy loops it says the truth, or that it cannot be measured"
-# Two for each processor, at another user's priority: what steals time from workers, and they are not to blame.
-for ((i = 0; i < 2 * $(nproc); ++i)); do
-  sh -c 'while :; do :; done' &
-  started+=("$!")
-done
-compare '0 3' --duration 300ms --warmup 100ms --repetitions 3 --json "$dir/report.json" --quiet
-for each in "${started[@]}"; do
-  kill -KILL "$each"
-  wait "$each" 2>/dev/null || true
-done
-started=()
-if command -v python3 >/dev/null; then
-  python3 - "$dir/report.json" "$(tail -n 1 "$dir/out")" <<'END' || fail "it does not tell the truth"
+tells_the_truth_beside_busy_loops() {
+  echo "# beside busy loops it says the truth, or that it cannot be measured"
+  # Two for each processor, at another user's priority: what steals time from workers, and they are not to blame.
+  for ((i = 0; i < 2 * $(nproc); ++i)); do
+    sh -c 'while :; do :; done' &
+    started+=("$!")
+  done
+  compare '0 3' --duration 300ms --warmup 100ms --repetitions 3 --json "$dir/report.json" --quiet
+  for each in "${started[@]}"; do
+    kill -KILL "$each"
+    wait "$each" 2>/dev/null || true
+  done
+  started=()
+  if command -v python3 >/dev/null; then
+    python3 - "$dir/report.json" "$(tail -n 1 "$dir/out")" <<'END' || fail "it does not tell the truth"
 import json, sys
 report, sentence = json.load(open(sys.argv[1])), sys.argv[2]
 valid = [run for run in report.get("runs", []) if run["valid"]]
@@ -126,11 +139,13 @@ assert all(run["real_load"] <= 1.1 * report["load"] for run in valid), [run["rea
 assert report["valid"] == sentence.startswith("With 8 workers at 70% load ("), sentence
 assert len(valid) >= 4 or not report["valid"]
 END
-fi
+  fi
+}
 
-if command -v python3 >/dev/null; then
-  echo "# on a terminal there is one line, and it fits"
-  TERM=xterm timeout 100 python3 - "$tool" compare "${short[@]}" "${any_machine[@]}" >"$dir/out" 2>"$dir/err" <<'END' ||
+draws_progress_on_a_terminal() {
+  if command -v python3 >/dev/null; then
+    echo "# on a terminal there is one line, and it fits"
+    TERM=xterm timeout 100 python3 - "$tool" compare "${short[@]}" "${any_machine[@]}" >"$dir/out" 2>"$dir/err" <<'END' ||
 import concurrent.futures, fcntl, os, pty, re, struct, subprocess, sys, termios
 step = r" *\d+%  [12] of 2: (shared|sharded)"
 def shown_on(columns):
@@ -154,8 +169,17 @@ with concurrent.futures.ThreadPoolExecutor() as all:
             assert len(line) < columns and "\n" not in line, line
             assert not line or bar is None or re.fullmatch(bar + step + "|looking at this machine", line), line
 END
-    fail "the progress bar is not as it should be"
-fi
+      fail "the progress bar is not as it should be"
+  fi
+}
+
+# Most wait nearly all of their time, and do that all at once. What a quiet machine shows more of is by itself.
+chooses_a_service_time
+waiting=(makes_a_table compares_three_queues says_nothing_of_late_requests says_nothing_of_another_load
+  measures_nothing_if_none_will_do draws_progress_on_a_terminal)
+for each in "${waiting[@]}"; do beside "$each"; done
+await_beside "${waiting[@]}"
+tells_the_truth_beside_busy_loops
 
 echo "# what is wrong is said in one line"
 refuse() {
