@@ -12,12 +12,43 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <cstdio>
+
 #include "sys/sys.hpp"
 
 namespace udppump::sys {
 
 inline int open(const char* path, int flags, mode_t mode = 0) noexcept {
   return repeat([&] { return ::open(path, flags | O_CLOEXEC, mode); });
+}
+/// What is in a folder, by the folder's descriptor, and itself even if it is a symbolic link. For sys/service_path.cpp
+/// alone, as are all calls here that make, change or remove what has a name.
+inline int open_at(int folder, const char* name, int flags, mode_t mode = 0) noexcept {
+  return repeat([&] { return ::openat(folder, name, flags | O_CLOEXEC | O_NOFOLLOW, mode); });
+}
+inline int status_at(int folder, const char* name, struct stat& about) noexcept {
+  return once([&] { return ::fstatat(folder, name, &about, AT_SYMLINK_NOFOLLOW); });
+}
+inline int unlink_at(int folder, const char* name) noexcept {
+  return once([&] { return ::unlinkat(folder, name, 0); });
+}
+inline int rename_at(int folder, const char* from, const char* to) noexcept {
+  return once([&] { return ::renameat(folder, from, folder, to); });
+}
+/// Fails if there is something called `to`.
+inline int link_at(int folder, const char* from, const char* to) noexcept {
+  return once([&] { return ::linkat(folder, from, folder, to, 0); });
+}
+/// Of what an O_PATH descriptor stands for; of a symbolic link, where it leads (readlinkat(2)).
+inline ssize_t read_link(int fd, char* to, std::size_t size) noexcept {
+  return once([&] { return ::readlinkat(fd, "", to, size); });
+}
+inline int set_owner_of(int path_descriptor, uid_t user, gid_t group) noexcept {
+  return once([&] { return ::fchownat(path_descriptor, "", user, group, AT_EMPTY_PATH); });
+}
+/// Of a Unix socket, before it is bound: that of its path from then on, but for what umask(2) takes.
+inline int set_mode(int fd, mode_t mode) noexcept {
+  return once([&] { return ::fchmod(fd, mode); });
 }
 inline int status(int fd, struct stat& about) noexcept {
   return once([&] { return ::fstat(fd, &about); });
