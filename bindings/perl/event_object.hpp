@@ -42,6 +42,8 @@ struct event_lib_api {
   void (*leave)(pTHX_ outcome how, SV* error);
   /// `call` is called in the child of a fork, once its loop is made.
   void (*after_fork)(void (*call)(pTHX));
+  /// Whether the loop runs, and so this is inside of a callback.
+  bool (*running)();
 };
 
 /// What every event has. It belongs to a scalar, `body`, that the user's references point to.

@@ -29,7 +29,7 @@ launcher=$(cached CMAKE_CXX_COMPILER_LAUNCHER)
 CXX="${launcher:+$launcher }$(cached CMAKE_CXX_COMPILER)" perl Makefile.PL
 make OPTIMIZE=-O1
 # What is made of the documents can be read, and what is there is in the distribution.
-podchecker lib/Event/Lib.pm lib/Event/Lib/UDPPump.pm
+podchecker lib/Event/Lib.pm lib/Event/Lib/UDPPump.pm lib/Event/Lib/UDPPump/Pool.pm
 listed=$(sort MANIFEST)
 there=$(cd "$source/bindings/perl" && find . -type f | sed 's,^\./,,' | sort)
 [[ $listed == "$there" ]] || fail "MANIFEST differs from what is there: $(diff <(echo "$listed") <(echo "$there"))"

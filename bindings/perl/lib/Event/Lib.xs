@@ -88,7 +88,9 @@ void leave(pTHX_ outcome how, SV* error) {
 
 void call_after_fork(void (*call)(pTHX)) { fork_calls().push_back(call); }
 
-const event_lib_api api{base_of_process, default_handler, leave, call_after_fork};
+bool is_running() { return state.running; }
+
+const event_lib_api api{base_of_process, default_handler, leave, call_after_fork, is_running};
 
 /// Dies or exits as a callback did while the loop ran.
 void settle(pTHX) {

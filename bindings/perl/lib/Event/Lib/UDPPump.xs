@@ -1,38 +1,20 @@
 // Event::Lib::UDPPump: a udppump::pump as an event of Event::Lib's loop, or of any other.
-#include <sys/socket.h>
-
-#include <udppump/pump.hpp>
-
-#include "event_object.hpp"
+#include "pump_event.hpp"
+#include "pool_object.hpp"
 
 using namespace perl_events;
 
+event_lib_api const* perl_events::lib = nullptr;
+unsigned perl_events::forks = 0;
+worker_state perl_events::worker;
+
 namespace {
 
-/// Leaves udppump's dispatch(): the callback died without a handler or exited (`how`), or this is now a forked child.
-struct left {
-  outcome how;
-};
+struct current_datagram {
+  const pump_event* of = nullptr;
+  const udppump::datagram* datagram = nullptr;
+} current;  // of the innermost callback
 
-struct pump_event : event_object {
-  pump_event(int fd, SV* given) : socket{udppump::datagram_socket::adopt(fd)}, handle{given} {}
-  ~pump_event() {
-    pump.reset();
-    static_cast<void>(socket.release());  // the handle's
-  }
-
-  udppump::datagram_socket socket;
-  SV* handle;
-  std::optional<udppump::pump> pump;  // from add() or wake_fd() on, until remove()
-  event* watch = nullptr;             // on the loop, while it is added
-  udppump::datagram* current = nullptr;
-  SV* error = nullptr;                // what dispatch() is to die with
-  udppump::pump_stats before;         // of the pumps that were removed
-  unsigned fork = 0;
-};
-
-event_lib_api const* lib = nullptr;  // null: Event::Lib is another implementation
-unsigned forks = 0;
 std::vector<pump_event*>& pumps() {
   static std::vector<pump_event*> all;
   return all;
@@ -58,6 +40,7 @@ event_base* loop_base(pTHX) {
 
 /// One call of the callback with what was received, or an error.
 void deliver(pTHX_ pump_event* object, SV* from, SV* buffer, IV len, IV error) {
+  object->trace("fires");
   HV* const hash = newHV();
   store(aTHX_ hash, key_from, from);
   store(aTHX_ hash, key_buffer, buffer);
@@ -65,19 +48,24 @@ void deliver(pTHX_ pump_event* object, SV* from, SV* buffer, IV len, IV error) {
   store(aTHX_ hash, key_errno, newSViv(error));
   SV* const reference = newRV_noinc(reinterpret_cast<SV*>(hash));
   const unsigned generation = forks;
+  source& through = *object->through;                  // whoever dispatches holds it
+  SV* const body = SvREFCNT_inc_simple_NN(object->body);  // the callback may let go of the pump
   outcome ended = call(aTHX_ object->callback, &reference, 1, *object);
   if (ended == outcome::died) {
     ENTER;
     SAVETMPS;
     SV* died = sv_mortalcopy(ERRSV);
     ended = handle(aTHX_ *object, died, EV_READ, lib != nullptr ? lib->default_handler(aTHX) : nullptr);
-    if (ended == outcome::died) object->error = SvREFCNT_inc_simple_NN(died);
+    if (ended == outcome::died) through.error = SvREFCNT_inc_simple_NN(died);
     if (ended != outcome::exited) {
       FREETMPS;
       LEAVE;
     }
   }
-  if (ended != outcome::exited) SvREFCNT_dec_NN(reference);
+  if (ended != outcome::exited) {
+    SvREFCNT_dec_NN(reference);
+    SvREFCNT_dec_NN(body);
+  }
   if (ended != outcome::done || generation != forks) throw left{ended};
 }
 
@@ -90,8 +78,20 @@ SV* packed(pTHX_ const pump_event* object, const udppump::address& from) {
   return newSVpvn(reinterpret_cast<const char*>(from.data()), from.size());
 }
 
+bool is_worker() { return worker.self != nullptr && worker.fork == forks; }
+
+/// The pool's own object for the socket of a handle, in a worker; null: it is none of the pool's.
+udppump::datagram_socket* socket_of_pool(int fd) {
+  struct stat mine, theirs;
+  if (!is_worker() || fstat(fd, &mine) != 0) return nullptr;
+  for (udppump::datagram_socket& socket : worker.self->sockets()) {
+    if (fstat(socket.fd(), &theirs) == 0 && mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino) return &socket;
+  }
+  return nullptr;
+}
+
 void start(pTHX_ pump_event* object) {
-  if (object->pump) return;
+  if (object->through) return;
   udppump::pump_options options;
   options.on_error = [object](const udppump::receive_error& failed) {
     using kind = udppump::receive_error::kind;
@@ -100,46 +100,65 @@ void start(pTHX_ pump_event* object) {
     SV* const from = failed.peer.is_none() ? newSV(0) : packed(aTHX_ object, failed.peer);
     deliver(aTHX_ object, from, newSV(0), -1, failed.code.value());
   };
-  object->pump.emplace(object->socket, [object](udppump::datagram& received) {
+  auto handler = [object](udppump::datagram& received) {
     dTHX;
-    struct current {
-      pump_event* of;
-      ~current() { of->current = nullptr; }
-    } restored{object};
-    object->current = &received;
+    struct restored {
+      current_datagram before;
+      ~restored() { current = before; }
+    } restored{std::exchange(current, {object, &received})};
     SV* const buffer = newSVpvn(reinterpret_cast<const char*>(received.payload.data()), received.payload.size());
     deliver(aTHX_ object, packed(aTHX_ object, received.from), buffer, static_cast<IV>(received.payload.size()), 0);
-  }, std::move(options));
-  object->fork = forks;
+  };
+  if (udppump::datagram_socket* const pools = socket_of_pool(object->socket.fd())) {
+    object->grouped = worker.self->pumps().add(*pools, handler, std::move(options));
+    object->through = worker.group;
+    return;
+  }
+  object->through = std::make_shared<source>();
+  object->through->fork = forks;
+  object->through->own.emplace(object->socket, handler, std::move(options));
 }
 
 void on_readable(evutil_socket_t, short, void* target);
 
 /// Puts the pump onto the loop. False: libevent refused.
 bool attach(pTHX_ pump_event* object) {
-  object->watch = event_new(loop_base(aTHX), object->pump->wake_fd(), EV_READ | EV_PERSIST, on_readable, object);
-  if (object->watch == nullptr) return false;
-  if (object->priority >= 0) event_priority_set(object->watch, object->priority);
-  return event_add(object->watch, nullptr) == 0;
+  source& through = *object->through;
+  object->added = true;
+  if (through.watch != nullptr) return true;
+  through.watch = event_new(loop_base(aTHX), through.wake_fd(), EV_READ | EV_PERSIST, on_readable, &through);
+  if (through.watch == nullptr) return false;
+  if (object->priority >= 0) event_priority_set(through.watch, object->priority);
+  return event_add(through.watch, nullptr) == 0;
 }
 
 void detach(pump_event* object) {
-  if (object->watch != nullptr) event_free(std::exchange(object->watch, nullptr));
+  if (!std::exchange(object->added, false)) return;
+  const auto& through = object->through;
+  const auto uses_it = [&through](const pump_event* other) { return other->added && other->through == through; };
+  if (through->watch == nullptr || std::any_of(pumps().begin(), pumps().end(), uses_it)) return;
+  event_free(std::exchange(through->watch, nullptr));
 }
 
-/// In the child of a fork: the pump gets a waiter of its own.
+/// In the child of a fork: the pump gets a waiter of its own. A worker's stays with the worker.
 void renew(pTHX_ pump_event* object) {
-  if (!object->pump || object->fork == forks) return;
-  const bool watched = object->watch != nullptr;
+  if (!object->through || object->through->fork == forks) return;
+  const bool watched = object->added;
   detach(object);
-  object->fork = forks;
-  object->pump->after_fork();
+  if (!object->through->own) {
+    object->stop();
+    object->let_go(aTHX);
+    return;
+  }
+  object->through->fork = forks;
+  object->through->own->after_fork();
   if (watched && !attach(aTHX_ object)) detach(object);
 }
 
 void renew_all(pTHX) {
   const std::vector<pump_event*> all = pumps();
   for (pump_event* const object : all) {
+    if (std::find(pumps().begin(), pumps().end(), object) == pumps().end()) continue;  // freed with another
     try {
       renew(aTHX_ object);
     } catch (const std::exception& failed) {
@@ -149,23 +168,23 @@ void renew_all(pTHX) {
 }
 
 /// The event's process, and its pump there.
-void settle_fork(pTHX_ pump_event* object) {
+void settle_fork(pTHX) {
   if (lib != nullptr) {
     lib->base(aTHX);
   } else {
-    renew(aTHX_ object);
+    renew_all(aTHX);
   }
 }
 
-/// How a turn ended, and the errno for why the pump cannot go on; 0: it can.
+/// How a turn ended, and the errno for why the pumps cannot go on; 0: they can.
 struct turn {
   outcome ended = outcome::done;
   int failed = 0;
 };
 
-turn dispatch(pump_event* object) {
+turn dispatch(source& through) {
   try {
-    const std::error_code code = object->pump->dispatch();
+    const std::error_code code = through.dispatch();
     if (!code) return {};
     const bool system = code.category() == std::system_category() || code.category() == std::generic_category();
     return {outcome::done, system ? code.value() : EINVAL};
@@ -174,27 +193,12 @@ turn dispatch(pump_event* object) {
   }
 }
 
-/// Serves what is there. What to die with is then in $@.
-turn serve(pTHX_ pump_event* object) {
-  SV* const body = SvREFCNT_inc_simple_NN(object->body);
-  const turn result = dispatch(object);
-  if (result.ended == outcome::exited) return result;
-  if (object->fork != forks) settle_fork(aTHX_ object);
-  SV* const error = std::exchange(object->error, nullptr);
-  if (error != nullptr) sv_setsv(ERRSV, sv_2mortal(error));
-  SvREFCNT_dec_NN(body);
-  return result;
-}
-
 void take_off(pTHX_ pump_event* object) {
-  if (object->fork == forks || PL_dirty) {
-    if (object->fork == forks) detach(object);
-  } else {
-    settle_fork(aTHX_ object);
-    detach(object);
-  }
-  if (!object->pump) return;
-  const udppump::pump_stats now = object->pump->stats();
+  if (!object->through) return;
+  if (object->through->fork != forks && !PL_dirty) settle_fork(aTHX);
+  if (!object->through) return;
+  if (object->through->fork == forks) detach(object);
+  const udppump::pump_stats now = object->stats();
   udppump::pump_stats& sum = object->before;
   for (auto field : {&udppump::pump_stats::received, &udppump::pump_stats::bytes, &udppump::pump_stats::truncated,
          &udppump::pump_stats::control_truncated, &udppump::pump_stats::kernel_drops, &udppump::pump_stats::wakeups,
@@ -202,27 +206,71 @@ void take_off(pTHX_ pump_event* object) {
     sum.*field += now.*field;
   }
   sum.handler_time += now.handler_time;
+  sum.send_errors = now.send_errors;
   sum.errors.insert(sum.errors.end(), now.errors.begin(), now.errors.end());
-  object->pump.reset();
+  object->stop();
   object->trace("removed");
+}
+
+/// Takes off the pumps of `through` that cannot go on: all, or those that have stopped.
+void clear(pTHX_ const std::shared_ptr<source>& through, bool all) {
+  const std::vector<pump_event*> before = pumps();
+  for (pump_event* const object : before) {
+    if (std::find(pumps().begin(), pumps().end(), object) == pumps().end()) continue;
+    if (object->through != through || !(all || object->stopped())) continue;
+    take_off(aTHX_ object);
+    object->let_go(aTHX);
+  }
+}
+
+/// The pool wants this worker to end, and its pumps have stopped: what runs then.
+outcome heed_stop(pTHX_ source& through) {
+  worker.told = false;
+  clear(aTHX_ worker.group, true);
+  if (worker.on_stop == nullptr) {
+    if (lib != nullptr) {
+      lib->leave(aTHX_ outcome::done, nullptr);
+    } else {
+      event_base_loopbreak(loop_base(aTHX));
+    }
+    return outcome::done;
+  }
+  const event_object none;
+  const outcome ended = call(aTHX_ worker.on_stop, nullptr, 0, none);
+  if (ended == outcome::died) through.error = newSVsv(ERRSV);
+  return ended;
+}
+
+/// Serves what is there. What to die with is then in $@.
+turn serve(pTHX_ source& served) {
+  const std::shared_ptr<source> through = served.shared_from_this();
+  turn result = dispatch(*through);
+  if (result.ended == outcome::exited) return result;
+  if (through->fork != forks) settle_fork(aTHX);
+  if (!through->own && is_worker()) {
+    if (worker.told) {
+      const outcome stopped = heed_stop(aTHX_ *through);
+      if (result.ended == outcome::done) result.ended = stopped;
+    } else {
+      clear(aTHX_ through, result.failed != 0);
+    }
+  }
+  if (result.ended == outcome::exited) return result;
+  SV* const error = std::exchange(through->error, nullptr);
+  if (error != nullptr) sv_setsv(ERRSV, sv_2mortal(error));
+  return result;
 }
 
 void on_readable(evutil_socket_t, short, void* target) {
   dTHX;
-  auto* const object = static_cast<pump_event*>(target);
-  SV* const body = SvREFCNT_inc_simple_NN(object->body);
-  object->trace("fires");
-  const auto [ended, failed] = serve(aTHX_ object);
+  const std::shared_ptr<source> through = static_cast<source*>(target)->shared_from_this();
+  const auto [ended, failed] = serve(aTHX_ *through);
   if (ended == outcome::exited) {
     if (lib == nullptr) my_exit(STATUS_EXIT);
     lib->leave(aTHX_ ended, nullptr);
     return;
   }
-  if (failed != 0 && object->pump) {  // the callback was told
-    take_off(aTHX_ object);
-    object->let_go(aTHX);
-  }
-  SvREFCNT_dec_NN(body);
+  if (failed != 0 && through->own) clear(aTHX_ through, true);  // the callback was told
   if (ended != outcome::died) return;
   if (lib == nullptr) croak_sv(ERRSV);  // as that implementation does
   lib->leave(aTHX_ ended, newSVsv(ERRSV));
@@ -231,7 +279,7 @@ void on_readable(evutil_socket_t, short, void* target) {
 int free_pump(pTHX_ SV*, MAGIC* magic) {
   auto* const object = reinterpret_cast<pump_event*>(magic->mg_ptr);
   std::erase(pumps(), object);
-  if (object->pump && !(PL_dirty && object->fork != forks)) take_off(aTHX_ object);
+  take_off(aTHX_ object);
   object->trace("destroyed");
   object->drop(aTHX);
   SV* const handle = object->handle;
@@ -243,7 +291,7 @@ const MGVTBL pump_table{nullptr, nullptr, nullptr, nullptr, free_pump, nullptr, 
 
 bool body_pending(pTHX_ SV* body) {
   const MAGIC* const magic = SvTYPE(body) >= SVt_PVMG ? mg_findext(body, PERL_MAGIC_ext, &pump_table) : nullptr;
-  return magic != nullptr && reinterpret_cast<const pump_event*>(magic->mg_ptr)->watch != nullptr;
+  return magic != nullptr && reinterpret_cast<const pump_event*>(magic->mg_ptr)->added;
 }
 const MGVTBL variable_table{nullptr, variable_was_set<body_pending>, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
 
@@ -254,26 +302,41 @@ pump_event* pump_of(pTHX_ SV* reference, const char* method) {
   return object;
 }
 
-/// Calls `work`; what it throws becomes a croak, once no C++ object is left.
-template <class Work>
-void guarded(pTHX_ const char* name, Work work) {
-  SV* message = nullptr;
-  try {
-    work();
-  } catch (const std::exception& failed) {
-    message = sv_2mortal(newSVpvf("%s: %s", name, failed.what()));
-  }
-  if (message != nullptr) Perl_croak(aTHX_ "%" SVf, SVfARG(message));
-}
-
 void ready(pTHX_ pump_event* object, const char* name) {
   if (object->callback == nullptr || descriptor_of(aTHX_ object->handle) != object->socket.fd()) {
     Perl_croak(aTHX_ "%s: the pump's socket was closed; make a new pump on an open one", name);
   }
-  guarded(aTHX_ name, [&] {
-    start(aTHX_ object);
-    settle_fork(aTHX_ object);
-  });
+  settle_fork(aTHX);
+  guarded(aTHX_ name, [&] { start(aTHX_ object); });
+}
+
+bool reply_to(pTHX_ const udppump::datagram* asked, SV* data) {
+  if (asked == nullptr) Perl_croak(aTHX_ "reply: there is no datagram; it is for the callback, while it runs");
+  STRLEN size;
+  const char* const bytes = SvPVbyte(data, size);
+  const std::error_code failed = asked->reply(std::string_view{bytes, size});
+  if (failed) errno = failed.value();
+  return !failed;
+}
+
+// The parent's pool belongs to the parent: a child that frees it takes nothing down.
+int free_pool(pTHX_ SV*, MAGIC* magic) {
+  std::unique_ptr<pool_object> object{reinterpret_cast<pool_object*>(magic->mg_ptr)};
+  SvREFCNT_dec(object->log);
+  if (object->fork != forks || object->running) static_cast<void>(object.release());
+  return 0;
+}
+const MGVTBL pool_table{nullptr, nullptr, nullptr, nullptr, free_pool, nullptr, nullptr, nullptr};
+
+pool_object* pool_of(pTHX_ SV* reference, const char* method) {
+  auto* const object = unwrap<pool_object>(aTHX_ reference, &pool_table);
+  if (object == nullptr) Perl_croak(aTHX_ "%s: this is no pool; Event::Lib::UDPPump::Pool->new makes one", method);
+  return object;
+}
+
+udppump::worker& the_worker(pTHX_ const char* method) {
+  if (!is_worker()) Perl_croak(aTHX_ "%s: this process is no worker, or its body has ended", method);
+  return *worker.self;
 }
 
 void count(pTHX_ HV* hash, const char* name, std::uint64_t value) { (void)hv_store(hash, name, static_cast<I32>(std::strlen(name)), newSVuv(value), 0); }
@@ -325,7 +388,7 @@ add(SV* self, SV* timeout = nullptr)
     {
       pump_event* const object = pump_of(aTHX_ self, "add");
       if (timeout != nullptr && SvOK(timeout)) croak("add: a pump takes no timeout; a timer_new() beside it does");
-      if (object->watch != nullptr) croak("Attempt to add event a second time: remove() it first");
+      if (object->added) croak("Attempt to add event a second time: remove() it first");
       loop_base(aTHX);
       ready(aTHX_ object, "add");
       if (!attach(aTHX_ object)) {
@@ -343,7 +406,7 @@ remove(SV* self)
   CODE:
     {
       pump_event* const object = pump_of(aTHX_ self, "remove");
-      RETVAL = object->watch != nullptr;
+      RETVAL = object->added;
       take_off(aTHX_ object);
       object->let_go(aTHX);
     }
@@ -364,7 +427,7 @@ free(SV* self)
 SV*
 pending(SV* self)
   CODE:
-    RETVAL = pump_of(aTHX_ self, "pending")->watch != nullptr ? newSVpvs("0 but true") : newSVsv(&PL_sv_no);
+    RETVAL = pump_of(aTHX_ self, "pending")->added ? newSVpvs("0 but true") : newSVsv(&PL_sv_no);
   OUTPUT:
     RETVAL
 
@@ -425,7 +488,7 @@ set_priority(SV* self, int priority)
       if (priority < 0 || priority >= known) {
         croak("set_priority: there are priorities from 0 to %d, and not %d; event_priority_init() makes more", known - 1, priority);
       }
-      if (object->watch != nullptr) croak("set_priority: the pump is pending; set its priority before add()");
+      if (object->added) croak("set_priority: the pump is pending; set its priority before add()");
       object->priority = priority;
     }
     XSRETURN(1);
@@ -441,12 +504,7 @@ reply(SV* self, SV* data)
   CODE:
     {
       pump_event* const object = pump_of(aTHX_ self, "reply");
-      if (object->current == nullptr) croak("reply: there is no datagram; it is for the callback, while it runs");
-      STRLEN size;
-      const char* const bytes = SvPVbyte(data, size);
-      const std::error_code failed = object->current->reply(std::string_view{bytes, size});
-      RETVAL = !failed;
-      if (failed) errno = failed.value();
+      RETVAL = reply_to(aTHX_ current.of == object ? current.datagram : nullptr, data);
     }
   OUTPUT:
     RETVAL
@@ -457,7 +515,7 @@ wake_fd(SV* self)
     {
       pump_event* const object = pump_of(aTHX_ self, "wake_fd");
       ready(aTHX_ object, "wake_fd");
-      RETVAL = object->pump->wake_fd();
+      RETVAL = object->through->wake_fd();
     }
   OUTPUT:
     RETVAL
@@ -468,7 +526,7 @@ dispatch(SV* self)
     {
       pump_event* const object = pump_of(aTHX_ self, "dispatch");
       ready(aTHX_ object, "dispatch");
-      const auto [ended, reason] = serve(aTHX_ object);
+      const auto [ended, reason] = serve(aTHX_ *object->through);
       if (ended == outcome::exited) my_exit(STATUS_EXIT);
       if (ended == outcome::died) croak_sv(ERRSV);
       errno = reason;
@@ -482,7 +540,7 @@ stats(SV* self)
   CODE:
     {
       const pump_event* const object = pump_of(aTHX_ self, "stats");
-      const udppump::pump_stats now = object->pump ? object->pump->stats() : udppump::pump_stats{};
+      const udppump::pump_stats now = object->stats();
       const udppump::pump_stats& before = object->before;
       HV* const hash = newHV();
       count(aTHX_ hash, "received", before.received + now.received);
@@ -494,7 +552,7 @@ stats(SV* self)
       count(aTHX_ hash, "empty_wakeups", before.empty_wakeups + now.empty_wakeups);
       count(aTHX_ hash, "budget_yields", before.budget_yields + now.budget_yields);
       count(aTHX_ hash, "stood_by", before.stood_by + now.stood_by);
-      count(aTHX_ hash, "send_errors", object->socket.send_errors());
+      count(aTHX_ hash, "send_errors", object->through ? now.send_errors : before.send_errors);
       (void)hv_stores(hash, "handler_time", newSVnv(std::chrono::duration<double>(before.handler_time + now.handler_time).count()));
       HV* const errors = newHV();
       for (const auto* const all : {&before.errors, &now.errors}) {
@@ -514,3 +572,5 @@ void
 DESTROY(SV* self)
   CODE:
     PERL_UNUSED_VAR(self);
+
+INCLUDE: UDPPump/Pool.xsh

@@ -1,0 +1,177 @@
+// A udppump::worker_pool, and the worker that it makes of this process.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+#include "pump_event.hpp"
+
+namespace perl_events {
+
+struct pool_object {
+  std::unique_ptr<udppump::worker_pool> pool;
+  SV* log = nullptr;
+  bool running = false;
+  bool exited = false;  // the log's callback called exit(): it is carried out once the pool has ended
+  unsigned fork = 0;
+};
+
+// --- options, as Pool.pm has checked them ----------------------------------------------------------------------------
+
+/// Null if it is not given, or undef.
+inline SV* option(pTHX_ HV* given, const char* name) {
+  SV** const found = hv_fetch(given, name, static_cast<I32>(std::strlen(name)), 0);
+  return found != nullptr && SvOK(*found) ? *found : nullptr;
+}
+
+inline std::string text_of(pTHX_ SV* value) {
+  STRLEN size;
+  const char* const bytes = SvPVbyte(value, size);
+  return {bytes, size};
+}
+
+inline std::vector<std::string> texts(pTHX_ HV* given, const char* name) {
+  std::vector<std::string> all;
+  SV* const list = option(aTHX_ given, name);
+  AV* const array = list != nullptr ? reinterpret_cast<AV*>(SvRV(list)) : nullptr;
+  for (SSize_t i = 0; array != nullptr && i < static_cast<SSize_t>(av_count(array)); ++i) {
+    all.push_back(text_of(aTHX_ *av_fetch(array, i, 1)));
+  }
+  return all;
+}
+
+template <class Value>
+void read(pTHX_ HV* given, const char* name, Value& value) {
+  SV* const found = option(aTHX_ given, name);
+  if (found == nullptr) return;
+  if constexpr (std::is_same_v<Value, std::string>) {
+    value = text_of(aTHX_ found);
+  } else if constexpr (std::is_same_v<Value, bool>) {
+    value = SvTRUE(found);
+  } else if constexpr (std::is_same_v<Value, std::chrono::milliseconds>) {
+    value = std::chrono::milliseconds{static_cast<std::int64_t>(SvNV(found) * 1000 + 0.5)};
+  } else {
+    value = static_cast<Value>(SvIV(found));
+  }
+}
+
+inline void say(pTHX_ pool_object& object, const udppump::pool_event& told);
+
+inline udppump::pool_options pool_options_of(pTHX_ HV* given, pool_object& object) {
+  udppump::pool_options options;
+  options.bind = texts(aTHX_ given, "bind");
+  if (SV* const list = option(aTHX_ given, "adopt")) {
+    AV* const array = reinterpret_cast<AV*>(SvRV(list));
+    for (SSize_t i = 0; i < static_cast<SSize_t>(av_count(array)); ++i) {
+      options.adopt.push_back(static_cast<int>(SvIV(*av_fetch(array, i, 1))));
+    }
+  }
+  read(aTHX_ given, "receive_buffer", options.socket.receive_buffer);
+  read(aTHX_ given, "workers", options.workers);
+  if (SV* const waiter = option(aTHX_ given, "waiter")) {
+    const auto kind = udppump::parse_waiter_kind(text_of(aTHX_ waiter));
+    if (!kind) throw std::invalid_argument{"waiter: \"" + text_of(aTHX_ waiter) + "\" is none of auto, uring, thread, poll"};
+    options.waiter = *kind;
+  }
+  read(aTHX_ given, "user", options.become.user);
+  read(aTHX_ given, "group", options.become.group);
+  if (option(aTHX_ given, "groups") != nullptr) options.become.groups = texts(aTHX_ given, "groups");
+  read(aTHX_ given, "no_new_privileges", options.become.no_new_privileges);
+  read(aTHX_ given, "healthy_after", options.restart.healthy_after);
+  read(aTHX_ given, "healthy_after_datagrams", options.restart.healthy_after_datagrams);
+  read(aTHX_ given, "first_delay", options.restart.first_delay);
+  read(aTHX_ given, "longest_delay", options.restart.longest_delay);
+  read(aTHX_ given, "crash_limit", options.restart.crash_limit);
+  bool redeliver = false;
+  read(aTHX_ given, "redeliver", redeliver);
+  if (redeliver) {
+    options.redeliver.emplace();
+    read(aTHX_ given, "redeliver_most", options.redeliver->most);
+    read(aTHX_ given, "redeliver_largest", options.redeliver->largest);
+    read(aTHX_ given, "poison_file", options.redeliver->poison_file);
+  }
+  read(aTHX_ given, "stop_timeout", options.stop_timeout);
+  read(aTHX_ given, "start_timeout", options.start_timeout);
+  read(aTHX_ given, "reexecute", options.reexecute);
+  options.reload_on_change = texts(aTHX_ given, "reload_on_change");
+  read(aTHX_ given, "take_over", options.take_over);
+  read(aTHX_ given, "pin", options.pin);
+  if (SV* const nice = option(aTHX_ given, "nice")) options.nice = static_cast<int>(SvIV(nice));
+  if (object.log != nullptr) {
+    options.log = [&object](const udppump::pool_event& told) {
+      dTHX;
+      say(aTHX_ object, told);
+    };
+  }
+  return options;
+}
+
+/// The log's callback, in the parent.
+inline void say(pTHX_ pool_object& object, const udppump::pool_event& told) {
+  if (object.exited) return;
+  ENTER;
+  SAVETMPS;
+  const auto text = [&](std::string_view of) { return newSVpvn_utf8(of.data(), of.size(), 1); };
+  HV* const hash = newHV();
+  (void)hv_stores(hash, "severity", newSViv(static_cast<int>(told.severity)));
+  (void)hv_stores(hash, "name", text(told.name));
+  (void)hv_stores(hash, "text", text(told.text));
+  HV* const fields = newHV();
+  for (const auto& [name, value] : told.fields) (void)hv_store(fields, name.data(), static_cast<I32>(name.size()), text(value), 0);
+  (void)hv_stores(hash, "fields", newRV_noinc(reinterpret_cast<SV*>(fields)));
+  SV* const reference = sv_2mortal(newRV_noinc(reinterpret_cast<SV*>(hash)));
+  const event_object none;
+  const outcome ended = call(aTHX_ object.log, &reference, 1, none);
+  if (ended == outcome::exited) {
+    object.exited = true;
+    object.pool->request_stop();
+    return;  // all scopes are gone
+  }
+  if (ended == outcome::died) Perl_warn(aTHX_ "Event::Lib::UDPPump::Pool: the log's callback died: %" SVf, SVfARG(ERRSV));
+  FREETMPS;
+  LEAVE;
+  PerlIO_flush(nullptr);  // else a worker that is forked next has it in its buffers, too
+}
+
+// --- the worker ------------------------------------------------------------------------------------------------------
+
+/// Ends a worker in which exit() was called, with its code; as at every worker's end, no END blocks run.
+[[noreturn]] inline void end_worker(pTHX_ const std::function<void()>& stop_pumps) {
+  stop_pumps();
+  PerlIO_flush(nullptr);
+  _exit(STATUS_EXIT);
+}
+
+/// The body of a worker; in the worker's process, at its start.
+inline void run_worker(pTHX_ SV* body, udppump::worker& self, const std::function<void()>& stop_pumps) {
+  // As perl does in the child of its own fork().
+  PL_sig_pending = 0;
+  if (PL_psig_pend != nullptr) std::fill_n(PL_psig_pend, SIG_SIZE, 0);
+  // Else all workers draw the same numbers, once the parent has drawn one.
+  PL_srand_called = FALSE;
+  worker.self = &self;
+  worker.fork = forks;
+  worker.told = false;
+  worker.group = std::make_shared<source>();
+  worker.group->group = &self.pumps();
+  worker.group->fork = forks;
+  self.on_stop([] { worker.told = true; });
+  const event_object none;
+  const outcome ended = call(aTHX_ body, nullptr, 0, none);
+  if (ended == outcome::exited) end_worker(aTHX_ stop_pumps);
+  std::string words;
+  if (ended == outcome::died) {
+    STRLEN size;
+    const char* const bytes = SvPV(ERRSV, size);
+    words.assign(bytes, size);
+    while (!words.empty() && words.back() == '\n') words.pop_back();
+  }
+  stop_pumps();
+  worker.self = nullptr;
+  PerlIO_flush(nullptr);
+  if (ended == outcome::died) throw std::runtime_error{words};
+}
+
+}  // namespace perl_events

@@ -1,0 +1,78 @@
+// A udppump::pump as an event of Event::Lib's loop, or of any other; in a worker of a pool, one of the worker's group.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <udppump/pump.hpp>
+#include <udppump/worker_pool.hpp>
+
+#include "event_object.hpp"
+
+namespace perl_events {
+
+/// Leaves udppump's dispatch(): the callback died without a handler or exited (`how`), or this is now a forked child.
+struct left {
+  outcome how;
+};
+
+/// What a loop watches: a pump by itself, or the group of a pool's worker.
+struct source : std::enable_shared_from_this<source> {
+  std::optional<udppump::pump> own;
+  udppump::pump_group* group = nullptr;
+  event* watch = nullptr;  // on the loop, while a pump of it is added
+  SV* error = nullptr;     // what dispatch() is to die with
+  unsigned fork = 0;
+
+  int wake_fd() const { return own ? own->wake_fd() : group->wake_fd(); }
+  std::error_code dispatch() { return own ? own->dispatch() : group->dispatch(); }
+};
+
+struct pump_event : event_object {
+  pump_event(int fd, SV* given) : socket{udppump::datagram_socket::adopt(fd)}, handle{given} {}
+  ~pump_event() {
+    stop();
+    static_cast<void>(socket.release());  // the handle's
+  }
+
+  udppump::pump_stats stats() const { return !through ? udppump::pump_stats{} : through->own ? through->own->stats() : grouped.stats(); }
+  bool stopped() const { return through && (through->own ? through->own->stopped() : grouped.stopped()); }
+  void stop() {
+    grouped = {};
+    if (through && through->own) through->own.reset();
+    through.reset();
+  }
+
+  udppump::datagram_socket socket;
+  SV* handle;
+  std::shared_ptr<source> through;  // from add() or wake_fd() on, until remove()
+  udppump::grouped_pump grouped;    // in a worker
+  bool added = false;
+  udppump::pump_stats before;       // of the pumps that were removed
+};
+
+/// The worker that this process is.
+struct worker_state {
+  udppump::worker* self = nullptr;  // while its body runs
+  std::shared_ptr<source> group;
+  SV* on_stop = nullptr;
+  bool told = false;                // its pumps have stopped, and nobody here has heard of it
+  unsigned fork = 0;
+};
+
+extern event_lib_api const* lib;  // null: Event::Lib is another implementation
+extern unsigned forks;            // this process's depth in forks since the module was loaded
+extern worker_state worker;
+
+/// Calls `work`; what it throws becomes a croak, once no C++ object is left.
+template <class Work>
+void guarded(pTHX_ const char* name, Work work) {
+  SV* message = nullptr;
+  try {
+    work();
+  } catch (const std::exception& failed) {
+    message = sv_2mortal(newSVpvf("%s: %s", name, failed.what()));
+  }
+  if (message != nullptr) Perl_croak(aTHX_ "%" SVf, SVfARG(message));
+}
+
+}  // namespace perl_events
