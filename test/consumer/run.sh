@@ -6,16 +6,17 @@
 #   run.sh add_subdirectory SOURCE BUILD WORK   builds and runs a program that adds the repository as a folder
 #   run.sh headers SOURCE BUILD WORK            compiles every public header on its own
 #
-# Compiler, flags, generator and sanitizers are those of the build directory BUILD, so that ccache has what is compiled
-# once more; WORK is made anew. Exit code 77 means that this build has nothing new to show.
+# Compiler, flags, generator and sanitizers are those of the build directory BUILD, so that what it has is not compiled
+# once more, but copied; WORK is made anew. Exit code 77 means that this build has nothing new to show.
 set -euo pipefail
 
 kind=$1 source=$2 build=$3 work=$4
 cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
 
+launcher=$(cached CMAKE_CXX_COMPILER_LAUNCHER)
 options=(-G "$(cached CMAKE_GENERATOR)"
   "-DCMAKE_CXX_COMPILER=$(cached CMAKE_CXX_COMPILER)"
-  "-DCMAKE_CXX_COMPILER_LAUNCHER=$(cached CMAKE_CXX_COMPILER_LAUNCHER)"
+  "-DCMAKE_CXX_COMPILER_LAUNCHER=$source/test/support/compiled_before.sh;$build${launcher:+;$launcher}"
   "-DCMAKE_BUILD_TYPE=$(cached CMAKE_BUILD_TYPE)"
   "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=$(cached CMAKE_CXX_FLAGS_RELWITHDEBINFO)"
   "-DCMAKE_EXE_LINKER_FLAGS=$(cached CMAKE_EXE_LINKER_FLAGS)"
@@ -126,16 +127,28 @@ add_subdirectory() {
   fi
 }
 
-headers() {
-  local header flags
+# compiles_alone HEADER
+compiles_alone() {
+  local flags
   read -ra flags <<<"$(pkg-config --cflags libevent_core)"
+  printf '#include "%s"\n#include "%s"\n' "$1" "$1" | # the second one must add nothing
+    "$(cached CMAKE_CXX_COMPILER)" -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -fsyntax-only \
+      "-I$source/include" "${flags[@]}" -x c++ - || fail "$1 does not compile on its own"
+  printf '%s compiles on its own\n' "$1"
+}
+
+# Two at a time.
+headers() {
+  local header running=()
   for header in "$source"/include/udppump/*.hpp; do
-    header=udppump/$(basename -- "$header")
-    printf '#include "%s"\n#include "%s"\n' "$header" "$header" | # the second one must add nothing
-      "$(cached CMAKE_CXX_COMPILER)" -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -fsyntax-only \
-        "-I$source/include" "${flags[@]}" -x c++ - || fail "$header does not compile on its own"
-    printf '%s compiles on its own\n' "$header"
+    compiles_alone "udppump/$(basename -- "$header")" &
+    running+=("$!")
+    if ((${#running[@]} == 2)); then
+      wait "${running[0]}" || exit 1
+      running=("${running[1]}")
+    fi
   done
+  wait "${running[@]}" || exit 1
 }
 
 rm -rf -- "$work"

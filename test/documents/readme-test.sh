@@ -91,14 +91,14 @@ for entry in "$source"/* "$source"/.clang-*; do
 done
 ln -s -- "$build" "$work/copy/build/dev"
 
-# What the blocks compile is compiled with BUILD's compiler, flags and ccache, and from SOURCE, which is the same as the
-# copy: so ccache has it already.
+# What the blocks compile is compiled with BUILD's compiler and flags, and from SOURCE, which is the same as the copy: so
+# it is copied from BUILD.
 cache=$(ccache --get-config cache_dir 2>/dev/null) || cache=
 mkdir -p "$work/bin"
 options=()
-for option in CMAKE_CXX_COMPILER CMAKE_CXX_COMPILER_LAUNCHER UDPPUMP_WERROR; do
-  options+=("-D$option=$(cached "$option")")
-done
+for option in CMAKE_CXX_COMPILER UDPPUMP_WERROR; do options+=("-D$option=$(cached "$option")"); done
+launcher=$(cached CMAKE_CXX_COMPILER_LAUNCHER)
+options+=("-DCMAKE_CXX_COMPILER_LAUNCHER=$source/test/support/compiled_before.sh;$build${launcher:+;$launcher}")
 options+=("-DCMAKE_CXX_FLAGS_RELEASE=$(cached CMAKE_CXX_FLAGS_RELWITHDEBINFO)")
 {
   echo '#!/usr/bin/env bash'
