@@ -6,13 +6,17 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <random>
 #include <regex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "pool/board.hpp"
+#include "pool/pool_log.hpp"
 #include "pool/printable.hpp"
+#include "pool/redeliverer.hpp"
 #include "support/asking_client.hpp"
 #include "support/hostile_board.hpp"
 #include "support/pool_process.hpp"
@@ -86,6 +90,45 @@ TEST(hostile_board, pages_that_are_in_use_are_not_given_away_though_they_claim_t
   shared.release(0);
   shared.page(0).state = detail::page_state::serving;
   EXPECT_EQ(shared.claim(3), 0u) << "and one that is free is, whatever it claims";
+}
+
+/// A parent's redeliverer, with one socket, and a worker on page 0.
+struct claimed_board {
+  detail::board shared{2, 64};
+  const redelivery rules{.most = 1};
+  std::vector<datagram_socket> sockets;
+  const detail::pool_log log{[](const pool_event&) {}};
+  std::unique_ptr<detail::redeliverer> redelivers;
+
+  claimed_board() {
+    sockets.push_back(datagram_socket::bind(address::parse("127.0.0.1:0")));
+    redelivers = std::make_unique<detail::redeliverer>(rules, shared, sockets, log);
+    shared.claim(0);
+  }
+};
+
+TEST(hostile_board, what_a_worker_claims_to_have_taken_is_not_offered_if_nothing_was_there) {
+  claimed_board one;
+  one.shared.offered()[0].state = detail::kept_datagram::taken + 0;
+  EXPECT_FALSE(one.redelivers->rescue(0));
+  EXPECT_EQ(one.shared.counted(detail::tally::redelivered), 0u);
+  EXPECT_NE(one.shared.offered()[0].state, detail::kept_datagram::offered);
+}
+
+TEST(hostile_board, a_datagram_of_a_socket_that_the_pool_does_not_have_is_given_up) {
+  claimed_board one;
+  auto& own = one.shared.own_of(0);
+  for (const std::uint32_t socket : {1u, ~0u}) {
+    own.header.msg_len = 5;
+    own.socket = socket;
+    EXPECT_FALSE(one.redelivers->rescue(0));
+    EXPECT_EQ(one.shared.offered()[0].state, detail::kept_datagram::free);
+  }
+  EXPECT_EQ(one.shared.counted(detail::tally::abandoned), 2u);
+  EXPECT_EQ(one.shared.counted(detail::tally::redelivered), 0u);
+  own.header.msg_len = 5;
+  own.socket = 0;
+  EXPECT_TRUE(one.redelivers->rescue(0)) << "one of its own is offered";
 }
 
 /// The board, where this process has it.

@@ -12,6 +12,7 @@
 #include <udppump/pool_status.hpp>
 #include <vector>
 
+#include "support/asking_client.hpp"
 #include "support/serve.hpp"
 #include "support/steady_load.hpp"
 
@@ -161,6 +162,20 @@ TEST(pool_program, a_reload_runs_the_new_file_where_that_is_asked_for) {
   EXPECT_TRUE(eventually([&] { return pool_status::of(parent).workers.size() == 3; }));
   ::kill(parent, SIGTERM);
   EXPECT_EQ(run.join(parent), 0) << run.log();
+}
+
+TEST(pool_program, no_worker_that_was_executed_anew_and_became_another_user_outlives_a_parent_that_is_killed) {
+  if (::geteuid() != 0) GTEST_SKIP() << "requires root, to become another user";
+  program_run run;
+  const pid_t parent = run.start({"bind=127.0.0.1:0", "reexecute=", "user=65534"});
+  static_cast<void>(run.server());  // they serve, as that user
+  std::vector<pid_t> workers;
+  for (const auto& one : pool_status::of(parent).workers) workers.push_back(one.pid);
+  ASSERT_EQ(workers.size(), 3u);
+  for (const pid_t one : workers) run.adopt(one);
+  ::kill(parent, SIGKILL);
+  EXPECT_EQ(run.join(parent), 128 + SIGKILL);
+  for (const pid_t one : workers) EXPECT_TRUE(eventually([one] { return is_gone(one); }));
 }
 
 TEST(pool_program, a_second_start_takes_over_by_the_path_and_a_stale_path_is_no_obstacle) {

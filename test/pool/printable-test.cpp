@@ -1,6 +1,9 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -35,6 +38,9 @@ TEST(printable, what_is_no_utf_8_is_written_out_byte_by_byte) {
   EXPECT_EQ(printable("\xc2"), R"(\xc2)");
   EXPECT_EQ(printable("\xe2\x82"), R"(\xe2\x82)");
   EXPECT_EQ(printable("\xc0\x8a \xe0\x80\x8a \xf0\x80\x80\x8a"), R"(\xc0\x8a \xe0\x80\x8a \xf0\x80\x80\x8a)");
+  // Longer forms than needed of what may stand there: of "/", of the last character of two bytes, and of three.
+  EXPECT_EQ(printable("\xe0\x80\xaf \xe0\x9f\xbf \xf0\x80\x80\xaf \xf0\x8f\xbf\xbd"),
+            R"(\xe0\x80\xaf \xe0\x9f\xbf \xf0\x80\x80\xaf \xf0\x8f\xbf\xbd)");
   EXPECT_EQ(printable("\xed\xa0\x80 \xf4\x90\x80\x80"), R"(\xed\xa0\x80 \xf4\x90\x80\x80)");
 }
 
@@ -58,6 +64,47 @@ TEST(printable, so_are_the_texts_and_the_fields_of_all_events) {
   }};
   log.notice("x", "a\nb", {{"field", "c\x1b"}});
   EXPECT_EQ(seen, (std::vector<std::string>{R"(a\x0ab)", R"(c\x1b)"}));
+}
+
+TEST(pool_log, is_written_to_stderr_if_nobody_else_takes_it) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  child_process child{[&] {
+    ::dup2(ends[1], STDERR_FILENO);
+    detail::pool_log{[](const pool_event&) {}}.error("x", "taken");
+    detail::pool_log{{}}.error("x", "written");
+  }};
+  EXPECT_EQ(child.join(), 0);
+  char text[100];
+  const auto size = ::read(ends[0], text, sizeof text);
+  EXPECT_EQ(std::string(text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))), "udppump: written\n");
+  ::close(ends[0]), ::close(ends[1]);
+}
+
+TEST(pool_log, whose_reader_is_gone_ends_nobody_and_leaves_signals_as_they_were) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ::close(ends[0]);
+  for (const bool is_blocked : {false, true}) {
+    child_process child{[&] {
+      ::signal(SIGPIPE, SIG_DFL);
+      sigset_t wanted, after;
+      sigemptyset(&wanted);
+      if (is_blocked) sigaddset(&wanted, SIGPIPE);
+      ::sigprocmask(SIG_SETMASK, &wanted, nullptr);
+      const int output = ::dup(STDERR_FILENO);
+      ::dup2(ends[1], STDERR_FILENO);
+      const detail::pool_log log{{}};
+      for (int time = 0; time < 3; ++time) log.warning("x", "y");
+      ::dup2(output, STDERR_FILENO);
+      ::sigprocmask(SIG_SETMASK, nullptr, &after);
+      EXPECT_EQ(sigismember(&after, SIGPIPE), is_blocked ? 1 : 0);
+      ::sigpending(&after);
+      EXPECT_EQ(sigismember(&after, SIGPIPE), 0);
+    }};
+    EXPECT_EQ(child.join(), 0);
+  }
+  ::close(ends[1]);
 }
 
 class printable_of : public testing::TestWithParam<worker_model> {};

@@ -1,12 +1,15 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <udppump/pump.hpp>
 #include <udppump/pump_group.hpp>
+#include <vector>
 
 #include "support/process.hpp"
 #include "support/serve.hpp"
@@ -66,6 +69,37 @@ TEST_P(forked_under, stopping_or_destroying_it_in_the_child_leaves_the_parents_a
   }};
   EXPECT_EQ(destroys.join(), 0);
   EXPECT_TRUE(serves(*pump, "after destruction in the child"));
+}
+
+/// What the parent's waiter had is free in the child: its ring's memory is not mapped there, and a new thread may be
+/// given the stack and the id of the waiter's.
+TEST_P(forked_under, destroying_it_in_the_child_spares_what_the_child_has_made_since) {
+  auto pump = std::make_unique<udppump::pump>(
+      socket, [](datagram&) {}, pump_options{}, GetParam());
+  settle(*pump);
+  child_process child{[&] {
+    std::vector<char*> pages;
+    for (int count = 0; count < 64; ++count) {
+      void* const page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (page == MAP_FAILED) return 1;
+      *static_cast<char*>(page) = 'x';
+      pages.push_back(static_cast<char*>(page));
+    }
+    std::atomic<bool> may_end{false};
+    std::thread other{[&] {
+      while (!may_end) std::this_thread::sleep_for(1ms);
+    }};
+    pump.reset();
+    may_end = true;
+    other.join();
+    std::thread{[] {}}.join();
+    for (const char* const page : pages) {
+      if (*page != 'x') return 2;
+    }
+    return 0;
+  }};
+  EXPECT_EQ(child.join(), 0);
+  EXPECT_TRUE(serves(*pump, "for the parent"));
 }
 
 TEST_P(forked_under, after_fork_makes_it_usable_in_the_child_with_a_wake_fd_of_its_own) {

@@ -3,10 +3,13 @@
 
 #include <atomic>
 #include <fstream>
+#include <memory>
 #include <string>
+#include <thread>
 #include <udppump/pump.hpp>
 #include <vector>
 
+#include "pump/meter.hpp"
 #include "pump/stand_by.hpp"
 #include "support/process.hpp"
 #include "support/serve.hpp"
@@ -147,6 +150,29 @@ TEST_P(standing_by, nobody_looks_for_datagrams_when_the_flood_is_over) {
 TEST_P(standing_by, bad_times_are_refused) {
   EXPECT_THROW((pump{socket, [](datagram&) {}, {.stand_by = -1us}, GetParam()}), std::invalid_argument);
   EXPECT_THROW((pump{socket, [](datagram&) {}, {.stand_by = 2s}, GetParam()}), std::invalid_argument);
+}
+
+/// One turn, whose handler takes so long at least.
+void handle_once(detail::meter& meter, std::chrono::milliseconds time) {
+  const std::shared_ptr<detail::worker_link> no_pool;
+  detail::meter::turn turn{meter, detail::meter::clock::now(), no_pool};
+  turn.received(true);
+  if (time > 0ms) std::this_thread::sleep_for(time);
+}
+
+TEST(meter, calls_handlers_brief_after_many_that_were_until_a_few_were_not) {
+  detail::meter meter;
+  EXPECT_FALSE(meter.brief());
+  for (int time = 0; time < 2; ++time) {
+    // On a busy machine the scheduler makes some of them long.
+    EXPECT_TRUE(eventually([&] {
+      for (int turn = 0; turn < 100; ++turn) handle_once(meter, 0ms);
+      return meter.brief();
+    }));
+    for (int turn = 0; turn < 8; ++turn) handle_once(meter, 1ms);
+    EXPECT_FALSE(meter.brief());
+  }
+  EXPECT_GE(meter.handler_time(), 16ms);
 }
 
 using detail::leader_note;

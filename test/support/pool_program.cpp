@@ -1,8 +1,13 @@
 // A pool as a program of its own, for tests that execute it anew: pool_program [key=value...], keys bind, workers,
-// take-over, reexecute, slow. It answers each datagram with itself after half a millisecond, or after a second.
+// take-over, reexecute, slow, user. It answers each datagram with itself after half a millisecond, or after a second;
+// each worker becomes the user first.
+
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <udppump/worker_pool.hpp>
@@ -10,6 +15,7 @@
 int main(int argc, char** argv) {
   udppump::pool_options options{.socket = {.receive_buffer = 4 << 20}, .workers = 3};
   std::chrono::microseconds work{500};
+  uid_t user = ::getuid();
   for (int at = 1; at < argc; ++at) {
     const std::string_view argument = argv[at];
     const auto equals = argument.find('=');
@@ -20,12 +26,18 @@ int main(int argc, char** argv) {
     if (key == "take-over") options.take_over = value;
     if (key == "reexecute") options.reexecute = true;
     if (key == "slow") work = std::chrono::seconds{1};
+    if (key == "user") user = static_cast<uid_t>(std::atoi(value.c_str()));
   }
   try {
     udppump::worker_pool pool{options};
-    return pool.serve([work](udppump::datagram& received) {
+    const auto handle = [work](udppump::datagram& received) {
       std::this_thread::sleep_for(work);
       received.reply(received.payload);
+    };
+    if (user == ::getuid()) return pool.serve(handle);
+    return pool.run([user, handle](udppump::worker& self) {
+      if (::setresuid(user, user, user) != 0) throw std::runtime_error{"setresuid"};
+      static_cast<void>(self.serve(handle));
     });
   } catch (const std::exception& refused) {
     std::fprintf(stderr, "pool_program: %s\n", refused.what());

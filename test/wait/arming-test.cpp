@@ -135,6 +135,19 @@ TEST_P(waiter_under, what_is_disarmed_fires_no_more) {
   EXPECT_EQ(one.collected(), std::vector<arming>{});
 }
 
+TEST_P(waiter_under, what_is_disarmed_has_left_its_port_when_it_is_closed) {
+  const auto one = made();
+  for (int round = 0; round < 20; ++round) {
+    auto socket = std::make_unique<datagram_socket>(bound());
+    const address where = socket->local();
+    one.arm(first, *socket);
+    std::this_thread::sleep_for(1ms);  // so that a thread which is to sleep most likely does
+    one.waiter->disarm(first, socket->fd());
+    socket.reset();
+    ASSERT_NO_THROW(static_cast<void>(datagram_socket::bind(where)));
+  }
+}
+
 TEST_P(waiter_under, every_alarm_is_heard_in_its_time) {
   const auto one = made();
   for (const auto delay : {100ms, 1ms, 1ms}) {
