@@ -9,7 +9,6 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "peers/asio_loop.hpp"
@@ -119,36 +118,21 @@ std::vector<udppump::datagram_socket> bind_for(const contender& each, std::size_
   return sockets;
 }
 
-/// Sends datagrams one at a time, each into a pool of workers that all wait; round trips in microseconds.
-std::vector<double> round_trips(const udppump::address& server, std::size_t count, std::size_t pause_us) {
-  const std::string payload(64, 'q');
-  client client;
-  std::vector<double> times;
-  for (std::size_t i = 0; i < count; ++i) {
-    std::this_thread::sleep_for(std::chrono::microseconds{pause_us});
-    const auto sent = wall_time();
-    client.send(payload, server);
-    if (!client.receive()) throw std::runtime_error{"no answer within a second"};
-    times.push_back(static_cast<double>((wall_time() - sent).count()) / 1e3);
-  }
-  return times;
-}
-
 void measure(contender& each, std::size_t count, const run& chosen) {
   give_up_after(std::chrono::seconds{60});
   auto sockets = bind_for(each, count);
   const auto server = sockets.front().local();
   // A herd of 64 takes most of a millisecond to lie down again.
-  const std::size_t pause_us = std::max(chosen.pause_us, 15 * count);
+  const std::chrono::microseconds pause{std::max(chosen.pause_us, 15 * count)};
   worker_processes workers{count, [&](worker_note& note) {
                              each.serve(std::span{sockets}.subspan(each.sharded ? note.number : 0, 1), note);
                            }};
   workers.wait_until_parked();
-  round_trips(server, chosen.datagrams / 10, pause_us);
+  round_trips(server, chosen.datagrams / 10, pause);
   workers.wait_until_parked();
 
   const auto before = workers.voluntary_switches();
-  const auto times = round_trips(server, chosen.datagrams, pause_us);
+  const auto times = round_trips(server, chosen.datagrams, pause);
   workers.wait_until_parked();
   const auto switches = static_cast<double>(workers.voluntary_switches() - before);
 

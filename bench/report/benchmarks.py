@@ -234,6 +234,19 @@ BENCHMARKS = {
             Asked("reload of (.*)", "ms", "milliseconds to reload {0}", row="SIGHUP"),
         ),
     ),
+    "perl": Benchmark(
+        compared=(Compared("drain on .*", "x recv", LOWER),),
+        plots=(Bars("drain on one processor", "ns/datagram", "CPU time a datagram, ns"),),
+        asked=(
+            Asked("drain on one processor", "x recv", "CPU time to take a datagram that waits in Perl, with an empty "
+                  "callback, times a plain `recv` loop's that builds the same hash", row="udppump-event-lib",
+                  beside=("event-lib",), goal=at_most(1.2)),
+            Asked("drain on (one|any) processor", "seed-2006 / this", "the CPU time of the design of 2006 in Perl, times "
+                  "ours; on {0} processor", row="udppump-event-lib", goal=at_least(30)),
+            Asked("wakeups, k=8", "switches/datagram", "context switches to wake one of 8 idle Perl workers",
+                  row="udppump-event-lib", beside=("event-lib", "seed-2006"), goal=at_most(1.05)),
+        ),
+    ),
     "dns": Benchmark(
         compared=(
             Compared("dns, busy", "questions/s", HIGHER, rows=r"(.*)-(\d+)"),

@@ -34,6 +34,8 @@ REASONS = {
     "it needs for that",
     "scale libevent": LOOP,
     "scale libuv": LOOP,
+    "perl recv": "it is the reference, a loop around one function: no event loop beside it, no budget, no statistics, "
+    "nobody who could stop it",
     "dns nsd": "it spends half the time in user space (see below), names no address to answer from, and nothing "
     "looks after its queues",
     "dns knot": "its workers are threads with a socket each, and nothing looks after their queues; where its time goes "

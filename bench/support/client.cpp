@@ -4,6 +4,9 @@
 #include <sys/time.h>
 
 #include <array>
+#include <stdexcept>
+#include <string>
+#include <thread>
 
 namespace bench {
 
@@ -25,6 +28,20 @@ bool client::receive() {
   const ssize_t size = recv(socket_.fd(), answer.data(), answer.size(), 0);
   if (size < 0 && errno != EAGAIN) throw std::system_error{errno, std::generic_category(), "recv"};
   return size >= 0;
+}
+
+std::vector<double> round_trips(const udppump::address& server, std::size_t count, std::chrono::microseconds pause) {
+  const std::string payload(64, 'q');
+  client client;
+  std::vector<double> times;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::this_thread::sleep_for(pause);
+    const auto sent = wall_time();
+    client.send(payload, server);
+    if (!client.receive()) throw std::runtime_error{"no answer within a second"};
+    times.push_back(static_cast<double>((wall_time() - sent).count()) / 1e3);
+  }
+  return times;
 }
 
 }  // namespace bench

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "support/system.hpp"
 #include "udppump/address.hpp"
@@ -26,5 +27,9 @@ class client {
  private:
   descriptor socket_;
 };
+
+/// Sends datagrams of 64 bytes one at a time, each when the one before has been answered and `pause` is over; round
+/// trips in microseconds. Throws std::runtime_error if an answer takes more than a second.
+std::vector<double> round_trips(const udppump::address& server, std::size_t count, std::chrono::microseconds pause);
 
 }  // namespace bench
