@@ -108,8 +108,9 @@ for my $next (1 .. $workers - 1) {
     my $pid = fork // die "fork: $!";
     alarm(120), $number = $next, last if !$pid;
 }
-# worker_note::process of this worker: what is written to the file is in the memory that maps it.
-open my $notes, '+<&=', 3 or die "the notes: $!";
+# worker_note::process of this worker: what is written to the file is in the memory that maps it. Opened anew, as those
+# who inherit a descriptor share its position.
+open my $notes, '+<', '/proc/self/fd/3' or die "the notes: $!";
 sysseek $notes, 64 * $number + 24, 0;
 syswrite $notes, pack 'l', $$;
 $does->();
