@@ -47,6 +47,7 @@ struct pump_event : event_object {
   std::shared_ptr<source> through;  // from add() or wake_fd() on, until remove()
   udppump::grouped_pump grouped;    // in a worker
   bool added = false;
+  bool stops = false;               // stop() was called, and not heeded yet
   udppump::pump_stats before;       // of the pumps that were removed
 };
 

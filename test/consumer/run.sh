@@ -104,6 +104,8 @@ shared_library() {
   install "$work/library"
   consume find_package "-DCMAKE_PREFIX_PATH=$work/moved elsewhere"
   pump_alone "-DCMAKE_PREFIX_PATH=$work/moved elsewhere"
+  by_pkg_config
+  needs "$work/by_pkg_config" | grep "^libudppump\.so" >/dev/null || fail "pkg-config does not name the shared library"
 
   # Its own names, and type information of them; what is weak of std:: is the compiler's, made wherever a template of
   # the standard library is used, and the same in every library.

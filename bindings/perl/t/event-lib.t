@@ -258,6 +258,16 @@ subtest 'event_mainloop called again while it runs warns and does nothing' => su
     like $warned[0], qr/^event_mainloop: the loop is running already.* at \Q${\__FILE__}\E line/;
 };
 
+subtest 'event_mainloop returns false on an error, with $!' => sub {
+    my ($output) = program(<<'TEXT');
+use Event::Lib; use POSIX ();
+my $timer = timer_new(sub { print "fired" })->add(0.01);
+readlink($_) =~ /eventpoll/ && m{(\d+)$} && POSIX::close($1) for glob '/proc/self/fd/*';
+print event_mainloop() ? "true" : "false: " . (0 + $! == POSIX::EBADF() ? "EBADF" : $!);
+TEXT
+    is $output, 'false: EBADF';
+};
+
 subtest 'event_one_loop handles the next event, and waits at most so long' => sub {
     my @fired;
     my $soon = timer_new(sub { push @fired, 'soon' })->add(0.01);

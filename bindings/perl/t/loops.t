@@ -78,6 +78,11 @@ subtest 'dispatch dies as the callback did, and goes on then; exceptions and for
     ok $look->(), 'and still is';
     ok $pump->dispatch;
     is_deeply \@got, [1, 2];
+    my $stopped = Event::Lib::UDPPump::udppump_new(server(), sub { });
+    ok $stopped->dispatch;
+    $stopped->stop;
+    ok !$stopped->dispatch, 'false when it was stopped';
+    is 0 + $!, 0;
     is ended(child(sub {
         $fd = $pump->wake_fd;    # another one, in a child
         @got = (0);

@@ -9,7 +9,7 @@ use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use Socket qw(:all);
-use Errno qw(ECONNREFUSED);
+use Errno qw(ECONNREFUSED EPERM EACCES);
 use Scalar::Util 'weaken';
 
 # One datagram through a pump: what the callback got.
@@ -147,6 +147,34 @@ subtest 'Unix datagram sockets, with a name and without; socketpairs' => sub {
     is_deeply $hash, {from => '', buffer => 'pair', len => 4, errno => 0};
 };
 
+subtest 'netlink sockets' => sub {
+    # AF_NETLINK and NETLINK_ROUTE; netlink(7), rtnetlink(7)
+    socket(my $netlink, 16, SOCK_RAW, 0) or die $!;
+    my $kernel = pack 'S S L L', 16, 0, 0, 0;
+    bind $netlink, $kernel or die $!;
+    my $request = pack 'L S S L L C x3 l', 20, 18, 0x301, 7, 0, 0, 0;    # RTM_GETLINK, a request for a dump
+    my ($hash) = @{received($netlink, sub { send $netlink, $request, 0, $kernel or die $! })};
+    is $hash->{from}, $kernel, 'from the kernel';
+    my (undef, $type, undef, $number) = unpack 'L S S L', $hash->{buffer};
+    is_deeply [$type, $number, $hash->{errno}], [16, 7, 0], 'RTM_NEWLINK, to this request';
+    is $hash->{len}, length $hash->{buffer};
+};
+
+subtest 'raw sockets' => sub {
+    # Protocol 253 is for experiments (RFC 3692).
+    my $allowed = socket(my $raw, AF_INET, SOCK_RAW, 253);
+    if (!$allowed) {
+        ok $!{EPERM} || $!{EACCES}, "only root may have one: $!";
+        return;
+    }
+    bind $raw, pack_sockaddr_in(0, INADDR_LOOPBACK) or die $!;
+    socket(my $sender, AF_INET, SOCK_RAW, 253) or die $!;
+    my ($hash) = @{received($raw, sub { send $sender, 'bare', 0, pack_sockaddr_in(0, INADDR_LOOPBACK) or die $! })};
+    is +(unpack_sockaddr_in $hash->{from})[1], INADDR_LOOPBACK;
+    is substr($hash->{buffer}, 20), 'bare', 'below its header';
+    is $hash->{len}, 24;
+};
+
 subtest 'a caveat gone: it can be removed, and added again' => sub {
     my $server = server();
     my $client = client($server);
@@ -250,6 +278,37 @@ subtest 'a fault gone: a fork after add(): parent and child serve' => sub {
     $pump->remove;
 };
 
+subtest 'a fault gone: two context switches a datagram' => sub {
+    my $server = server();
+    my $child = child(sub {
+        my $pump;
+        $pump = udppump_new($server, sub { $pump->reply('x'); exit_now() if $_[0]{buffer} eq 'end' });
+        $pump->add;
+        event_mainloop();
+    });
+    my $client = client($server);
+    my $switches = sub {
+        my $sum = 0;
+        for my $thread (glob "/proc/$child/task/*/status") {
+            open my $status, '<', $thread or die $!;
+            /^voluntary_ctxt_switches:\s+(\d+)/ and $sum += $1 while <$status>;
+        }
+        return $sum;
+    };
+    ask($client, 'x') for 1 .. 20;
+    my $before = $switches->();
+    ask($client, 'x') for 1 .. 100;
+    my $each = ($switches->() - $before) / 100;
+    my @threads = glob "/proc/$child/task/*";
+    if (@threads == 1) {
+        cmp_ok $each, '<', 1.5, "with the waiter uring one: $each";
+    } else {
+        cmp_ok $each, '<', 2.5, "with a waiter that is a thread no more than two: $each";
+    }
+    ask($client, 'end');
+    is ended($child), 7;
+};
+
 subtest 'a fork inside the callback: both go on' => sub {
     my $server = server();
     my $client = client($server);
@@ -276,6 +335,32 @@ subtest 'a fork inside the callback: both go on' => sub {
     $client->send('end');
     ok run_until(sub { $stop });
     $pump->remove;
+};
+
+subtest 'new: stop, after a last turn' => sub {
+    my $server = server();
+    my $client = client($server);
+    my $calls = 0;
+    my $pump = udppump_new($server, sub { $calls++ })->add;
+    $client->send($_) for 1 .. 3;
+    $pump->stop;
+    ok $pump->pending, 'not yet';
+    ok event_mainloop(), 'the loop ends by itself';
+    is $calls, 3, 'what was there was served';
+    ok !$pump->pending;
+    $client->send('late');
+    event_mainloop();
+    is $calls, 3, 'and nothing later';
+    $pump->add;
+    ok run_until(sub { $calls == 4 }), 'it can be added again';
+    $pump->remove;
+    $pump = udppump_new($server, sub { $calls++; $pump->stop if $_[0]{buffer} eq 'stop' });
+    $pump->add;
+    $client->send('stop');
+    event_mainloop();
+    is $calls, 5, 'in the callback';
+    $pump->stop;
+    ok !$pump->pending, 'of a pump that is on no loop it is nothing';
 };
 
 subtest 'new: args, args_del, callback' => sub {

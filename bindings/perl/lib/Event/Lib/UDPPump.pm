@@ -62,7 +62,7 @@ Makes a pump for an open datagram socket of any family: UDP over IPv4 and IPv6, 
 default, together with the names of L<Event::Lib>. It croaks if C<$socket> is no open datagram socket, or C<\&callback>
 no code reference.
 
-The callback gets a reference to a hash, then C<@args>:
+Netlink and raw sockets are served as well. The callback gets a reference to a hash, then C<@args>:
 
 =over
 
@@ -95,6 +95,12 @@ Adding it twice dies.
 
 Takes it off the loop: no callback starts any more. It can be added again. Returns whether it was on the loop.
 
+=head2 stop
+
+Has the pump removed after one last turn, in the loop or by the next C<dispatch>. For a worker that ends while others go on
+with the socket: what this pump was woken for does not wait until another datagram wakes somebody else, as it might after
+C<remove>.
+
 =head2 pending
 
 "0 but true" while it is on the loop, else false.
@@ -119,8 +125,9 @@ C<handler_time> (in seconds), and C<errors>, a hash of how often each errno was 
 =head2 wake_fd, dispatch
 
 For another loop: watch the descriptor C<wake_fd> for reading and call C<dispatch> when it is readable. C<dispatch> serves
-what is there, at most 64 datagrams or a millisecond, and never blocks. It dies as the callback does. It returns false,
-and sets C<$!>, if the pump cannot go on. Such a pump is not to be added.
+what is there, at most 64 datagrams or a millisecond, and never blocks. It dies as the callback does. It returns false
+if the pump cannot go on, which C<$!> then explains, or was stopped, and C<$!> is then 0: watch it no more. Such a pump is
+not to be added.
 
     my $watcher = EV::io($pump->wake_fd, EV::READ, sub { $pump->dispatch });
     my $watcher = AnyEvent->io(fh => $pump->wake_fd, poll => 'r', cb => sub { $pump->dispatch });
@@ -128,11 +135,26 @@ and sets C<$!>, if the pump cannot go on. Such a pump is not to be added.
     open my $wake, '<&', $pump->wake_fd or die $!;
     $loop->add(IO::Async::Handle->new(read_handle => $wake, on_read_ready => sub { $pump->dispatch }));
 
+=head1 WORKERS
+
+Three ways to serve one port with many processes:
+
+=over
+
+=item * L<Event::Lib::UDPPump::Pool> starts them, keeps them alive, reloads and stops them.
+
+=item * udppump-exec(1) does so for any program. The worker pumps its descriptor 0: F<eg/exec-worker.pl>.
+
+=item * Plain fork: make the socket first, then fork, and make a pump in each process, as in the synopsis and in
+F<eg/prefork.pl>. Nobody replaces a process that dies, and if one is stopped (SIGSTOP), a datagram that it was woken for
+waits until the next one wakes another.
+
+=back
+
 =head1 FORKS AND THREADS
 
-Make the socket first, then fork, and make a pump in each process, as in the synopsis. A pump that was added before a
-fork is served by both processes: the child's loop renews it. With another loop, ask for C<wake_fd> again in the child: it
-is another descriptor there.
+A pump that was added before a fork is served by both processes: the child's loop renews it. With another loop, ask for
+C<wake_fd> again in the child: it is another descriptor there.
 
 In a thread created later, a pump is an undefined value; it goes on in the thread that made it.
 
@@ -157,18 +179,27 @@ C<len> -1, C<errno>, and no C<buffer>.
 
 =item * Two context switches a datagram. There is one, and no thread.
 
-=item * It could not be removed. See C<remove>.
+=item * It could not be removed. See C<remove> and C<stop>.
 
-=item * Event::Lib 1.04 does not compile against libevent 2.1. A compatible L<Event::Lib> comes along; it is left out
-where another one is installed.
+=item * It was tested on Solaris only. This one is for Linux, and tested there with each way to wait.
+
+=item * Event::Lib 1.04 does not compile against libevent 2.1. A compatible L<Event::Lib> comes along.
+
+=item * C<< fork() foreach (1..($numchildren - 1)) >>, as its synopsis had it, makes 2 ** ($numchildren - 1) processes. It
+still does; L<Event::Lib::UDPPump::Pool> makes as many as are asked for.
 
 =back
+
+If another Event::Lib is installed when this module is built, ours is left out and that one's loop is used: libevent's
+global one, of event_init(). There a callback that dies calls the pump's own exception handler, but none that was registered
+for all events; and the child of a fork calls event_init(), then removes and adds its pumps. No Event::Lib but ours is known
+to work with libevent 2.1; this is tested with a small one that has such a loop.
 
 C<$!> in the callback says nothing: use C<errno>, which is 0 unless C<len> is -1.
 
 =head1 SEE ALSO
 
-L<Event::Lib>, udppump(1), udppump-exec(1)
+L<Event::Lib::UDPPump::Pool>, L<Event::Lib>, udppump-exec(1)
 
 =head1 LICENSE
 

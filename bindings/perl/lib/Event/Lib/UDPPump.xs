@@ -209,6 +209,7 @@ void take_off(pTHX_ pump_event* object) {
   sum.send_errors = now.send_errors;
   sum.errors.insert(sum.errors.end(), now.errors.begin(), now.errors.end());
   object->stop();
+  object->stops = false;
   object->trace("removed");
 }
 
@@ -217,7 +218,8 @@ void clear(pTHX_ const std::shared_ptr<source>& through, bool all) {
   const std::vector<pump_event*> before = pumps();
   for (pump_event* const object : before) {
     if (std::find(pumps().begin(), pumps().end(), object) == pumps().end()) continue;
-    if (object->through != through || !(all || object->stopped())) continue;
+    const bool of_worker = !through || !through->own;
+    if (object->through != through || !(all || (object->stopped() && (of_worker || object->stops)))) continue;
     take_off(aTHX_ object);
     object->let_go(aTHX);
   }
@@ -247,13 +249,11 @@ turn serve(pTHX_ source& served) {
   turn result = dispatch(*through);
   if (result.ended == outcome::exited) return result;
   if (through->fork != forks) settle_fork(aTHX);
-  if (!through->own && is_worker()) {
-    if (worker.told) {
-      const outcome stopped = heed_stop(aTHX_ *through);
-      if (result.ended == outcome::done) result.ended = stopped;
-    } else {
-      clear(aTHX_ through, result.failed != 0);
-    }
+  if (!through->own && is_worker() && worker.told) {
+    const outcome stopped = heed_stop(aTHX_ *through);
+    if (result.ended == outcome::done) result.ended = stopped;
+  } else {
+    clear(aTHX_ through, !through->own && result.failed != 0);
   }
   if (result.ended == outcome::exited) return result;
   SV* const error = std::exchange(through->error, nullptr);
@@ -414,6 +414,18 @@ remove(SV* self)
     RETVAL
 
 void
+stop(SV* self)
+  CODE:
+    {
+      pump_event* const object = pump_of(aTHX_ self, "stop");
+      if (object->through && object->through->fork != forks) settle_fork(aTHX);
+      if (object->through) {
+        object->stops = true;
+        object->through->own ? object->through->own->request_stop() : object->grouped.request_stop();
+      }
+    }
+
+void
 free(SV* self)
   CODE:
     {
@@ -530,7 +542,7 @@ dispatch(SV* self)
       if (ended == outcome::exited) my_exit(STATUS_EXIT);
       if (ended == outcome::died) croak_sv(ERRSV);
       errno = reason;
-      RETVAL = reason == 0;
+      RETVAL = reason == 0 && object->through != nullptr;
     }
   OUTPUT:
     RETVAL
