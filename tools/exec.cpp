@@ -16,7 +16,6 @@
 #include "event_log.hpp"
 #include "help_formatter.hpp"
 #include "load/plan/quantity.hpp"
-#include "pid_file.hpp"
 #include "resource_limits.hpp"
 #include "udppump/worker_pool.hpp"
 
@@ -51,7 +50,6 @@ struct wishes {
   program_options run;
   log_form form = log_form::text;
   bool quiet = false;
-  std::string pid_path;
 };
 
 /// Adds what CLI11 knows nothing of: the program in the usage line.
@@ -208,8 +206,11 @@ void add_telling(CLI::App& app, wishes& wanted) {
              one_of<log_form>({{"text", log_form::text}, {"json", log_form::json}, {"journal", log_form::journal}}),
              {"text|json|journal", "", "lines of text (the default) or JSON on stderr, or systemd's journal", group});
   app.add_flag("--quiet", wanted.quiet, "warnings and errors only")->group(group);
-  add_parsed(app, "--pid-file", wanted.pid_path, not_empty,
-             {"FILE", "", "has this process's id while all workers serve", group});
+  add_parsed(
+      app, "--pid-file", wanted.pool.pid_file, not_empty,
+      {"FILE", "",
+       "has this process's id while all workers serve, and is locked by it; in a folder that nobody else may write to",
+       group});
 }
 
 /// The exit code for what making the pool threw.
@@ -240,19 +241,9 @@ int run_program(wishes& wanted, const event_log& log) {
                                                                       : exit_not_executable);
   }
 
-  std::optional<pid_file> pid;
-  wanted.pool.log = [&log, &pid](const pool_event& event) {
-    log.write(event);
-    if (event.name != "serving") return;
-    try {
-      pid->write();
-    } catch (const std::system_error& refused) {
-      log.write({.severity = pool_event::level::error, .name = "pid-file", .text = refused.what()});
-    }
-  };
+  wanted.pool.log = [&log](const pool_event& event) { log.write(event); };
   std::optional<worker_pool> pool;
   try {
-    pid.emplace(wanted.pid_path, wanted.pool.become.user);
     pool.emplace(wanted.pool);
   } catch (const std::invalid_argument& error) {
     return fail(error, exit_usage);

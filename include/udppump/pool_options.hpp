@@ -67,7 +67,8 @@ struct redelivery {
   /// most 1 MiB.
   std::size_t largest = 65'535;
   /// Poisoned datagrams are appended to this file, a line each: time, addresses, and the payload in hexadecimal. Empty:
-  /// they are only counted.
+  /// they are only counted. It is made with mode 0600, and must be a file, with one name, in a folder that no other
+  /// user may write to (docs/security.md).
   std::string poison_file = {};
 };
 
@@ -110,6 +111,10 @@ struct pool_options {
   /// A Unix socket's path: a second start with the same path takes the sockets over from the first, which then ends.
   /// Empty: only SIGUSR2 does that.
   std::string take_over = {};
+  /// A file that has the parent's process id, and a line feed, while all workers serve. It is removed in the end, or
+  /// emptied where the parent may not remove it any more. A pool that lives keeps it locked: another with the same file
+  /// is refused, unless it takes over. Mode 0600, as whoever can open the file could keep it locked. Empty: none.
+  std::string pid_file = {};
 
   /// Worker i on the i-th of the cores this process may use.
   bool pin = false;

@@ -36,8 +36,7 @@ pool_parent::pool_parent(pool_options options)
   open(become);
   board_.emplace(2 * options_.workers, options_.redeliver ? options_.redeliver->largest : 0);
   if (options_.redeliver) {
-    redelivers_.emplace(*options_.redeliver, *board_, sockets_.all(), log_);
-    redelivers_->give_file_to(become.user(), become.group());
+    redelivers_.emplace(*options_.redeliver, *board_, sockets_.all(), log_, heir{become.user(), become.group()});
   }
   context_.emplace(launch_context{.options = options_, .shared = *board_, .sockets = sockets_});
   reserve_for_workers(options_);
@@ -48,6 +47,9 @@ pool_parent::pool_parent(pool_options options)
 void pool_parent::open(const identity& become) {
   std::optional<predecessor> before = predecessor::inherited();
   if (!before && !options_.take_over.empty()) before = predecessor::at(options_.take_over);
+  const heir who{become.user(), become.group()};
+  // Before anything is bound: another that lives is told of as such, and not as who has the port.
+  if (!options_.pid_file.empty()) pid_.emplace(options_.pid_file, who, before.has_value());
   auto passed = before ? before->take_sockets() : service_manager::take_sockets();
   descriptor listener = before ? before->take_listener() : descriptor{};
   if (before && !options_.adopt.empty()) {
@@ -58,7 +60,7 @@ void pool_parent::open(const identity& become) {
   for (const int fd : options_.adopt) passed.push_back(pool_sockets::duplicate_of(fd));
   std::vector<wanted_address> wanted;
   for (const std::string& text : options_.bind) wanted.push_back(wanted_address::parse(text));
-  sockets_.open(std::move(wanted), std::move(passed), before.has_value(), log_);
+  sockets_.open(std::move(wanted), std::move(passed), before.has_value(), who, log_);
   if (!options_.take_over.empty() && !listener) {
     listener = listen_for_successors(options_.take_over, become.user(), become.group());
   }
@@ -90,6 +92,7 @@ int pool_parent::supervise(launcher& start, std::chrono::milliseconds ready_afte
                      .log = log_,
                      .takes_over = *takes_over_,
                      .redelivers = redelivers_ ? &*redelivers_ : nullptr,
+                     .pid = pid_ ? &*pid_ : nullptr,
                      .ready_after = ready_after}};
   return parent.run();
 }

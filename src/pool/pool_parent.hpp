@@ -6,6 +6,7 @@
 #include "pool/board.hpp"
 #include "pool/identity.hpp"
 #include "pool/own_command.hpp"
+#include "pool/pid_file.hpp"
 #include "pool/pool_core.hpp"
 #include "pool/pool_log.hpp"
 #include "pool/pool_sockets.hpp"
@@ -37,6 +38,7 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
   const service_manager service_;
   pool_sockets sockets_;
   std::optional<take_over> takes_over_;
+  std::optional<pid_file> pid_;
   std::optional<board> board_;
   std::optional<redeliverer> redelivers_;
   std::optional<launch_context> context_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "socket/socket_error.hpp"
 #include "socket/socket_name.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
@@ -68,7 +69,7 @@ void pool_sockets::adopt(passed_socket passed) {
   called_.push_back(std::move(passed.as));
 }
 
-void pool_sockets::open(std::vector<wanted_address> wanted, std::vector<passed_socket> passed, bool of_a_pool,
+void pool_sockets::open(std::vector<wanted_address> wanted, std::vector<passed_socket> passed, bool of_a_pool, heir who,
                         const pool_log& log) {
   const bool chosen = !wanted.empty();
   for (passed_socket& one : passed) {
@@ -82,6 +83,10 @@ void pool_sockets::open(std::vector<wanted_address> wanted, std::vector<passed_s
     adopt(std::move(one));
   }
   for (const auto& [name, where] : wanted) {
+    if (const std::string path = path_of(where); !path.empty()) {
+      // In /tmp as well: it harms nobody, whoever may make it, and who has made one there keeps it.
+      static_cast<void>(service_path{"socket", path, who, sticky_folder::accepted}.remove_dead_socket());
+    }
     all_.push_back(datagram_socket::bind(where, options_));
     called_.push_back({name});
     if (const std::string shortfall = all_.back().receive_buffer().shortfall(); !shortfall.empty()) {

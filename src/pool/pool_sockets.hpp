@@ -6,6 +6,7 @@
 
 #include "pool/listening.hpp"
 #include "pool/pool_log.hpp"
+#include "sys/service_path.hpp"
 #include "udppump/datagram_socket.hpp"
 
 namespace udppump::detail {
@@ -33,7 +34,8 @@ class pool_sockets {
   /// Adopts those of `passed` that are wanted (all, if nothing is; and always those of a service manager) and binds the
   /// rest. `of_a_pool`: they were passed by a pool before this one, whose port 0 stands for the one it was given.
   /// Throws std::system_error, or std::invalid_argument if there is nothing to listen on.
-  void open(std::vector<wanted_address> wanted, std::vector<passed_socket> passed, bool of_a_pool, const pool_log& log);
+  void open(std::vector<wanted_address> wanted, std::vector<passed_socket> passed, bool of_a_pool, heir who,
+            const pool_log& log);
 
   std::size_t size() const noexcept { return all_.size(); }
   std::vector<datagram_socket>& all() noexcept { return all_; }

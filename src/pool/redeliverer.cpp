@@ -40,32 +40,10 @@ unsigned length_of(const kept_datagram& kept) { return static_cast<const volatil
 }  // namespace
 
 redeliverer::redeliverer(const redelivery& rules, board& shared, const std::vector<datagram_socket>& sockets,
-                         const pool_log& log)
+                         const pool_log& log, heir who)
     : rules_{rules}, shared_{shared}, sockets_{sockets}, log_{log}, deaths_(shared.offered().size()) {
   if (rules_.poison_file.empty()) return;
-  // Neither through a link that somebody laid there, nor waiting for whoever reads a FIFO.
-  constexpr int safely = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  const int opened = sys::open(rules_.poison_file.c_str(), safely | O_WRONLY | O_APPEND | O_CREAT, 0600);
-  const std::string name = "poison file \"" + rules_.poison_file + "\": ";
-  if (opened == -ELOOP) fail(opened, name + "it is a symbolic link; give the path of the file itself");
-  if (opened == -ENXIO) fail(opened, name + "it is a FIFO or a socket; give the path of a file, or remove it");
-  if (opened < 0) fail(opened, name + "its folder must exist and be writable");
-  file_ = descriptor{opened};
-  struct stat about {};
-  if (const int failed = sys::status(opened, about); failed < 0) fail(failed, name + "fstat");
-  if (!S_ISREG(about.st_mode) && !S_ISCHR(about.st_mode)) {
-    fail(EINVAL, name + "it is no file; give the path of a file, or remove it");
-  }
-  if (S_ISREG(about.st_mode) && about.st_nlink != 1) {
-    fail(EMLINK, name + "it has another name (a hard link); remove it, or give the path of another file");
-  }
-}
-
-void redeliverer::give_file_to(uid_t user, gid_t group) const {
-  // /dev/full and the like are everybody's, and stay root's.
-  struct stat about {};
-  if (!file_ || sys::status(file_.fd(), about) < 0 || !S_ISREG(about.st_mode)) return;
-  static_cast<void>(sys::set_owner(file_.fd(), user, group));
+  file_ = service_path{"poison file", rules_.poison_file, who}.open(O_WRONLY | O_APPEND, 0600).file;
 }
 
 void redeliverer::claim::copy_of(const kept_datagram& kept, unsigned length, std::uint32_t limit) {

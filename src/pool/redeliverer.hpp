@@ -8,6 +8,7 @@
 
 #include "pool/board.hpp"
 #include "pool/pool_log.hpp"
+#include "sys/service_path.hpp"
 #include "udppump/datagram_socket.hpp"
 #include "udppump/descriptor.hpp"
 #include "udppump/worker_pool.hpp"
@@ -19,13 +20,13 @@ namespace udppump::detail {
 /// places are in use, and how many died of what is there, the parent knows by itself.
 class redeliverer {
  public:
-  /// Opens the poison file; throws std::system_error. All arguments outlive this object.
-  redeliverer(const redelivery& rules, board& shared, const std::vector<datagram_socket>& sockets, const pool_log& log);
+  /// Opens the poison file, which is the heir's if it is new; throws std::system_error. All arguments outlive this
+  /// object.
+  redeliverer(const redelivery& rules, board& shared, const std::vector<datagram_socket>& sockets, const pool_log& log,
+              heir who = {});
 
   /// The poison file's, which no worker should have; -1 without one.
   int file() const noexcept { return file_.fd(); }
-  /// Whom the poison file is to belong to, so that a pool that takes over as that user can open it; -1: as it is.
-  void give_file_to(uid_t user, gid_t group) const;
   /// The worker of `page` has died. True if a datagram now waits for another worker.
   bool rescue(std::size_t page);
   /// No worker is left: what still waits is given up.

@@ -126,6 +126,7 @@ crew::member& supervisor::start(std::size_t number) {
   if (files_) own.push_back(files_->fd());
   if (parts_.takes_over.listener() >= 0) own.push_back(parts_.takes_over.listener());  // also while nobody may connect
   if (parts_.redelivers != nullptr && parts_.redelivers->file() >= 0) own.push_back(parts_.redelivers->file());
+  if (parts_.pid != nullptr) own.push_back(parts_.pid->fd());
   for (const auto& one : crew_.members()) {
     if (const int fd = one->worker->parents_own(); fd >= 0) own.push_back(fd);
   }
@@ -143,12 +144,22 @@ void supervisor::note_serving() {
   for (const datagram_socket& socket : parts_.context.sockets.all()) {
     where += (where.empty() ? "" : ", ") + socket.local().to_string();
   }
+  write_pid();
   log_.notice("serving",
               std::to_string(places_.size()) + (places_.size() == 1 ? " worker serves " : " workers serve ") + where,
               {{"workers", std::to_string(places_.size())}, {"sockets", where}});
-  // After the log, as a program may write its id somewhere then, and the pool before this one ends now.
+  // Last, as the pool before this one ends now.
   parts_.takes_over.say_ready();
   parts_.service.ready(status());
+}
+
+void supervisor::write_pid() const {
+  if (parts_.pid == nullptr) return;
+  try {
+    parts_.pid->write();
+  } catch (const std::system_error& refused) {
+    log_.error("pid-file", refused.what());
+  }
 }
 
 void supervisor::reap() {

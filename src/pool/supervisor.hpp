@@ -9,6 +9,7 @@
 #include "pool/crew.hpp"
 #include "pool/file_watch.hpp"
 #include "pool/launcher.hpp"
+#include "pool/pid_file.hpp"
 #include "pool/pool_log.hpp"
 #include "pool/redeliverer.hpp"
 #include "pool/reload.hpp"
@@ -29,6 +30,7 @@ struct supervised {
   const pool_log& log;
   take_over& takes_over;
   redeliverer* redelivers;  // null without redeliver
+  const pid_file* pid;      // null without pid_file
   /// Of workers that do not say themselves when they serve.
   std::chrono::milliseconds ready_after;
 };
@@ -67,6 +69,7 @@ class supervisor {
 
   crew::member& start(std::size_t number);
   void note_serving();
+  void write_pid() const;
   void reap();
   void bury(const crew::dead_member& dead);
   void start_for_offers(std::size_t number);

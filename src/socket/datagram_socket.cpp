@@ -5,6 +5,7 @@
 #include "socket/socket_error.hpp"
 #include "socket/socket_name.hpp"
 #include "sys/failure.hpp"
+#include "sys/service_path.hpp"
 #include "sys/sys.hpp"
 
 namespace udppump {
@@ -42,8 +43,8 @@ datagram_socket datagram_socket::bind(const address& local, const socket_options
   made.set_options(local, options);
   int bound = sys::bind(made.fd(), local.data(), local.size());
   if (bound == -EADDRINUSE && is_abandoned(local)) {
-    static_cast<void>(sys::unlink(local.unix_path().c_str()));
-    bound = sys::bind(made.fd(), local.data(), local.size());
+    const detail::service_path there{"bind", local.unix_path(), {}, detail::sticky_folder::accepted};
+    if (there.remove_dead_socket()) bound = sys::bind(made.fd(), local.data(), local.size());
   }
   if (bound < 0) detail::fail_to_bind(bound, local);
   made.read_back();

@@ -52,6 +52,8 @@ class service_path {
   /// Binds a Unix socket to the path, in the place of one that nobody has any more. What is made has this mode, less
   /// what umask(2) takes. 0, or -errno as bind(2): -EADDRINUSE if a process has it, or what is there is no socket.
   int bind(const descriptor& socket, mode_t mode = 0777) const noexcept;
+  /// Removes a socket that nobody has any more; whether the path was free of one then.
+  bool remove_dead_socket() const noexcept;
   /// Gives what bind() made to the heir. Throws.
   void give_socket() const;
   /// Removes the socket that is there: 0 or -errno. What is no socket is left.
@@ -66,7 +68,6 @@ class service_path {
   void find_folder(const std::string& path, sticky_folder rule);
   void check(const descriptor& file) const;
   bool is_dead(const std::string& name) const noexcept;
-  bool remove_dead_socket() const noexcept;
   std::string beside(const std::string& name) const;
   [[noreturn]] void refuse(int error, const std::string& why) const;
 

@@ -60,6 +60,17 @@ inline int filesystem_status(int fd, struct statfs& about) noexcept {
 inline ssize_t read_at(int fd, void* to, std::size_t size, std::size_t from) noexcept {
   return repeat([&] { return ::pread(fd, to, size, static_cast<off_t>(from)); });
 }
+inline ssize_t write_at(int fd, const void* from, std::size_t size, std::size_t to) noexcept {
+  return repeat([&] { return ::pwrite(fd, from, size, static_cast<off_t>(to)); });
+}
+/// All of the file, for whoever has this descriptor or a copy: F_RDLCK, which others may have as well, F_WRLCK or
+/// F_UNLCK. Changes from one to another in one step. -EAGAIN if it is another's.
+inline int lock(int fd, short kind) noexcept {
+  struct flock all {};
+  all.l_type = kind;
+  all.l_whence = SEEK_SET;
+  return once([&] { return ::fcntl(fd, F_OFD_SETLK, &all); });
+}
 /// What is there now, whether or not the file waits (O_NONBLOCK); -EOPNOTSUPP if the kernel cannot do that here.
 inline ssize_t read_at_once(int fd, void* to, std::size_t size) noexcept {
   const iovec part{to, size};

@@ -60,8 +60,8 @@ refuse 2 'group "no-such-group" is not known here' "${here_bound[@]}" --group no
 refuse 2 'group "no-such-group" is not known here' "${here_bound[@]}" --groups daemon,no-such-group -- cat
 refuse 2 'say which group' "${here_bound[@]}" --user 4123456 -- cat
 refuse 2 'no-such-file' "${here_bound[@]}" --reload-on-change "$dir/no-such-file" -- cat
-refuse 2 'its directory must exist' "${here_bound[@]}" --pid-file "$dir/no/pid" -- cat
-refuse 2 'its directory must exist' "${here_bound[@]}" --take-over "$dir/no/socket" -- cat
+refuse 2 'the folder .*/no" does not exist; make it first' "${here_bound[@]}" --pid-file "$dir/no/pid" -- cat
+refuse 2 '(must exist|does not exist)' "${here_bound[@]}" --take-over "$dir/no/socket" -- cat
 refuse 2 'wrong port' --bind 127.0.0.1:99999 -- cat
 refuse 2 'no port' --bind 127.0.0.1 -- cat
 refuse 2 'no interface "nowhere0"' "${here_bound[@]}" --join 239.1.2.3%nowhere0 -- cat
@@ -128,8 +128,8 @@ whoever=('')
 for user in "${whoever[@]}"; do
   laid_here=("${here_bound[@]}" ${user:+--user "$user"} --pid-file)
   refuse 3 'it is a symbolic link; give the path of the file' "${laid_here[@]}" "$dir/laid/symbolic" -- cat
-  refuse 2 'has another name \(a hard link\); remove it' "${laid_here[@]}" "$dir/laid/hard" -- cat
-  refuse 2 'it is no file, .* remove it' "${laid_here[@]}" "$dir/laid/fifo" -- cat
+  refuse 3 'has another name \(a hard link\); remove it' "${laid_here[@]}" "$dir/laid/hard" -- cat
+  refuse 3 'it is no regular file; remove it' "${laid_here[@]}" "$dir/laid/fifo" -- cat
 done
 [ "$(stat -c '%u %g %a %s' "$dir/laid/target")" = "$before" ] || fail "what a link names was changed"
 [ "$(cat "$dir/laid/target")" = untouched ] || fail "what a link names was written to"

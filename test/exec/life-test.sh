@@ -151,6 +151,7 @@ user, group = int(sys.argv[2]), int(sys.argv[3])
 assert told["user"] == [user, user, group, []], told["user"]
 END
   finish "$pid"
+  chmod 755 "$dir"
 else
   leave_out "not root: becoming somebody else"
 fi

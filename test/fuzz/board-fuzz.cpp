@@ -7,7 +7,7 @@
 #include "support/hostile_board.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static hostile_board hostile{"/dev/null"};
+  static hostile_board hostile;
   hostile.write({data, size});
   hostile.read_all();
   return 0;

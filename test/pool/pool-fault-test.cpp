@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "support/asking_client.hpp"
 #include "support/fault.hpp"
 #include "support/pool_process.hpp"
 #include "support/sockets.hpp"
@@ -39,8 +40,8 @@ bool blocks(int signal) {
 }
 
 TEST(pool_when, a_call_is_refused_it_says_which_and_leaves_nothing_behind) {
-  const std::string file = testing::TempDir() + "udppump-watched-" + std::to_string(::getpid());
-  const std::string path = testing::TempDir() + "udppump-path-" + std::to_string(::getpid());
+  const std::string file = temporary_path("watched");
+  const std::string path = temporary_path("path");
   std::ofstream{file} << "x";
   struct refused_call {
     const char* call;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/asking_client.hpp"
+#include "support/private_folder.hpp"
 #include "support/serve.hpp"
 #include "support/steady_load.hpp"
 
@@ -28,13 +29,11 @@ class program_run {
  public:
   program_run() {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-    fs::create_directories(folder_);
     fs::copy_file(UDPPUMP_POOL_PROGRAM, program(), fs::copy_options::overwrite_existing);
   }
   ~program_run() {
     for (const pid_t one : started_) ::kill(one, SIGKILL);
     while (::waitpid(-1, nullptr, 0) > 0) continue;
-    fs::remove_all(folder_);
   }
   program_run(const program_run&) = delete;
   program_run& operator=(const program_run&) = delete;
@@ -63,9 +62,9 @@ class program_run {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
 
-  std::string program() const { return folder_ + "/pool_program"; }
-  std::string take_over_path() const { return folder_ + "/take-over"; }
-  std::string log_path() const { return folder_ + "/log"; }
+  std::string program() const { return folder_ / "pool_program"; }
+  std::string take_over_path() const { return folder_ / "take-over"; }
+  std::string log_path() const { return folder_ / "log"; }
   std::string log() const {
     std::stringstream all;
     all << std::ifstream{log_path()}.rdbuf();
@@ -91,7 +90,7 @@ class program_run {
   }
 
  private:
-  const std::string folder_ = testing::TempDir() + "udppump-" + std::to_string(::getpid());
+  const private_folder folder_;
   std::set<pid_t> started_;
 };
 

@@ -7,6 +7,7 @@
 #include <random>
 #include <thread>
 
+#include "support/asking_client.hpp"
 #include "support/pool_process.hpp"
 #include "support/serve.hpp"
 #include "support/steady_load.hpp"
@@ -99,7 +100,7 @@ INSTANTIATE_TEST_SUITE_P(both, loaded_pool_of, testing::Values(worker_model::pro
 TEST_P(loaded_pool_of, reloads_and_take_overs_under_load_lose_nothing_and_answer_nothing_twice) {
   constexpr std::size_t reloads = 50;
   constexpr int take_overs = 10;
-  const std::string path = testing::TempDir() + "udppump-" + std::to_string(::getpid()) + "-take-over";
+  const std::string path = temporary_path("take-over");
   const pool_options options{.workers = 4, .model = GetParam(), .take_over = path};
 
   auto pool = std::make_unique<pool_process>(pool_process::serving_with(options, echo_later));

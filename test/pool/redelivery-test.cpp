@@ -55,27 +55,25 @@ TEST(redelivery, an_idle_worker_takes_at_once_what_another_died_of) {
 }
 
 TEST(redelivery, a_poison_file_that_somebody_laid_as_a_link_or_fifo_is_refused_at_once_and_untouched) {
-  std::string folder = ::testing::TempDir() + "laid-XXXXXX";
-  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-  const std::string target = folder + "/target";
+  const private_folder folder;
+  const std::string target = folder / "target";
   std::ofstream{target} << "untouched";
-  ASSERT_EQ(::symlink(target.c_str(), (folder + "/symbolic").c_str()), 0);
-  ASSERT_EQ(::link(target.c_str(), (folder + "/hard").c_str()), 0);
-  ASSERT_EQ(::mkfifo((folder + "/fifo").c_str(), 0600), 0);
+  ASSERT_EQ(::symlink(target.c_str(), (folder / "symbolic").c_str()), 0);
+  ASSERT_EQ(::link(target.c_str(), (folder / "hard").c_str()), 0);
+  ASSERT_EQ(::mkfifo((folder / "fifo").c_str(), 0600), 0);
   const auto refusal = [&](const std::string& name) -> std::string {
     try {
       const worker_pool made{
-          {.bind = {"127.0.0.1:0"}, .workers = 1, .redeliver = redelivery{.poison_file = folder + name}}};
+          {.bind = {"127.0.0.1:0"}, .workers = 1, .redeliver = redelivery{.poison_file = folder / name}}};
     } catch (const std::system_error& refused) {
       return refused.what();
     }
     return "accepted";
   };
-  EXPECT_THAT(refusal("/symbolic"), testing::HasSubstr("symbolic link; give the path of the file"));
-  EXPECT_THAT(refusal("/hard"), testing::HasSubstr("hard link"));
-  EXPECT_THAT(refusal("/fifo"), testing::HasSubstr("remove it"));
+  EXPECT_THAT(refusal("symbolic"), testing::HasSubstr("symbolic link; give the path of the file"));
+  EXPECT_THAT(refusal("hard"), testing::HasSubstr("hard link"));
+  EXPECT_THAT(refusal("fifo"), testing::HasSubstr("remove it"));
   EXPECT_EQ(std::filesystem::file_size(target), 9U);
-  std::filesystem::remove_all(folder);
 }
 
 TEST(redelivery, two_pools_in_turn_append_to_the_same_poison_file_which_is_the_owners_alone) {

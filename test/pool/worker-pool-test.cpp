@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -688,14 +689,24 @@ TEST(pool, workers_that_die_young_are_started_at_a_bounded_rate) {
 }
 
 TEST(pool, a_poison_file_on_a_full_disk_is_an_error_in_the_log_and_nothing_more) {
-  auto pool = pool_process::serving_with({.workers = 2, .redeliver = redelivery{.most = 0, .poison_file = "/dev/full"}},
-                                         [](datagram& received) {
-                                           if (received.text() == "poison") ::_exit(3);
-                                           echo(received);
-                                         });
+  const std::string file = temporary_path("poison-full");
+  // Files may become no larger than it is already, and the kernel says so as it does of a full disk.
+  constexpr rlim_t size = 1 << 20;
+  { std::ofstream{file} << std::string(size, '\n'); }
+  std::filesystem::permissions(file, std::filesystem::perms{0600});
+  auto pool =
+      pool_process{{.workers = 2, .redeliver = redelivery{.most = 0, .poison_file = file}}, [](worker_pool& made) {
+                     std::signal(SIGXFSZ, SIG_IGN);
+                     const rlimit full{size, size};
+                     EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+                     return made.serve([](datagram& received) {
+                       if (received.text() == "poison") ::_exit(3);
+                       echo(received);
+                     });
+                   }};
   const asking_client client{pool.address()};
   client.send("poison");
-  EXPECT_TRUE(pool.says("poison-file: poison file \"/dev/full\": No space left on device; "));
+  EXPECT_TRUE(pool.says("poison-file: poison file \"" + file + "\": File too large; "));
   EXPECT_EQ(client.ask("water"), "water");
   EXPECT_EQ(pool.status().poisoned, 1u);
   EXPECT_EQ(pool.stop(), 0);

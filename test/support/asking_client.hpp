@@ -8,6 +8,7 @@
 #include <string_view>
 #include <udppump/datagram_socket.hpp>
 
+#include "support/private_folder.hpp"
 #include "support/serve.hpp"
 #include "support/sockets.hpp"
 
@@ -39,6 +40,8 @@ inline bool is_gone(pid_t pid) {
   return !about || state == "Z";
 }
 
+/// In a folder that other users may look into, and that is gone when the test program ends.
 inline std::string temporary_path(const std::string& name) {
-  return testing::TempDir() + "udppump-" + std::to_string(::getpid()) + "-" + name;
+  static const private_folder all{0755};
+  return all / name;
 }

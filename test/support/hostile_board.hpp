@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,6 +20,7 @@
 #include "pool/pool_log.hpp"
 #include "pool/redeliverer.hpp"
 #include "pool/stranded.hpp"
+#include "support/private_folder.hpp"
 
 /// A pool's parent without its workers: a board into which anything may be written, and all that reads it. After each
 /// round it is checked that the parent believed nothing: its log and its poison file have the lines that they may have,
@@ -29,8 +31,9 @@ class hostile_board {
   static constexpr std::uint32_t payload_limit = 64;
   static constexpr std::size_t longest_line = 2048;
 
-  /// `poison_file` is written to anew.
-  explicit hostile_board(const std::string& poison_file) : rules_{.most = 1, .poison_file = poison_file} {
+  /// `poison_file` is written to anew; without one, an own that never becomes large.
+  explicit hostile_board(const std::string& poison_file = {})
+      : rules_{.most = 1, .poison_file = poison_file.empty() ? own_ / "poison" : poison_file} {
     sockets_.push_back(udppump::datagram_socket::bind(udppump::address::parse("127.0.0.1:0")));
     redelivers_ = std::make_unique<udppump::detail::redeliverer>(rules_, board_, sockets_, log_);
     stranded_ = std::make_unique<udppump::detail::stranded_watch>(board_, sockets_);
@@ -90,6 +93,10 @@ class hostile_board {
     check(board_.pages() == pages && board_.payload_limit() == payload_limit && board_.offered().size() == pages);
     check(lines_ <= 4 * pages + 2 * pages);
     lines_ = 0;
+    if (const std::string own = own_ / "poison";
+        rules_.poison_file == own && std::filesystem::file_size(own) > 1 << 20) {
+      std::filesystem::resize_file(own, 0);
+    }
   }
 
   std::uint64_t counted(udppump::detail::tally what) const { return board_.counted(what); }
@@ -136,6 +143,7 @@ class hostile_board {
     if (event.name == "worker-died") check(event.text.find("(pid 4711)") != std::string::npos);
   }
 
+  const private_folder own_;
   const udppump::redelivery rules_;
   std::size_t lines_ = 0;
   udppump::detail::board board_{pages, payload_limit};

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -13,12 +13,13 @@
 class private_folder {
  public:
   explicit private_folder(mode_t mode = 0700)
-      : path_{std::filesystem::canonical(::testing::TempDir()) / "udppump-XXXXXX"} {
+      : path_{std::filesystem::canonical(std::filesystem::temp_directory_path()) / "udppump-XXXXXX"} {
     if (::mkdtemp(path_.data()) == nullptr || ::chmod(path_.c_str(), mode) != 0) {
       throw std::system_error{errno, std::generic_category(), "mkdtemp " + path_};
     }
   }
   ~private_folder() {
+    if (::getpid() != made_by_) return;  // a child's copy
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
@@ -29,4 +30,5 @@ class private_folder {
 
  private:
   std::string path_;
+  const pid_t made_by_ = ::getpid();
 };

@@ -1,0 +1,70 @@
+#include "pool/pid_file.hpp"
+
+#include <charconv>
+#include <utility>
+
+#include "sys/failure.hpp"
+#include "sys/sys_file.hpp"
+#include "sys/sys_process.hpp"
+
+namespace udppump::detail {
+
+namespace {
+
+std::string own_line() { return std::to_string(sys::process_id()) + '\n'; }
+
+}  // namespace
+
+pid_file::pid_file(const std::string& path, heir who, bool takes_over) : path_{"pid file", path, who} {
+  for (;;) {
+    file_ = path_.open(O_RDWR, 0600).file;
+    int locked = sys::lock(file_.fd(), F_WRLCK);
+    const bool alone = locked == 0;
+    if (alone || (locked == -EAGAIN && takes_over)) locked = sys::lock(file_.fd(), F_RDLCK);
+    if (locked == -EAGAIN) refuse_for_another();
+    if (locked < 0) fail(locked, path_.what() + ": it cannot be locked; choose a path on a local file system");
+    if (!path_.leads_to(file_)) continue;  // who had it has ended meanwhile, and removed it
+    // What a pool left that was killed names a process that may be any other by now.
+    if (alone) static_cast<void>(sys::truncate(file_.fd(), 0));
+    return;
+  }
+}
+
+void pid_file::refuse_for_another() const {
+  const std::string text = content();
+  pid_t pid = 0;
+  std::from_chars(text.data(), text.data() + text.size(), pid);
+  if (pid <= 0)
+    fail(EBUSY, path_.what() +
+                    ": another pool has it, which does not serve yet; stop it first, or choose "
+                    "another path");
+  const std::string who = "process " + std::to_string(pid);
+  if (sys::kill(pid, 0) == -ESRCH) {
+    fail(EBUSY, path_.what() + ": a process has it locked (see `lsof`), and it is not " + who +
+                    ", which it names and which is gone; end it, or remove the file");
+  }
+  fail(EBUSY, path_.what() + ": " + who + " has it, and lives; stop it first, or choose another path");
+}
+
+pid_file::~pid_file() {
+  if (sys::process_id() != made_by_) return;       // a worker, that ends in its own way
+  if (sys::lock(file_.fd(), F_WRLCK) < 0) return;  // a successor has it
+  if (const std::string now = content(); !now.empty() && now != own_line()) return;
+  if (path_.remove(file_) < 0) static_cast<void>(sys::truncate(file_.fd(), 0));
+}
+
+void pid_file::write() const {
+  const std::string line = own_line();
+  const int emptied = sys::truncate(file_.fd(), 0);
+  const ssize_t written = emptied < 0 ? emptied : sys::write_at(file_.fd(), line.data(), line.size(), 0);
+  if (written == static_cast<ssize_t>(line.size())) return;
+  fail(written < 0 ? written : ENOSPC, path_.what() + ": its id cannot be written; make room there");
+}
+
+std::string pid_file::content() const {
+  char text[32];
+  const ssize_t size = sys::read_at(file_.fd(), text, sizeof text, 0);
+  return {text, size > 0 ? static_cast<std::size_t>(size) : 0};
+}
+
+}  // namespace udppump::detail

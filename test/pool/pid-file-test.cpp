@@ -1,0 +1,255 @@
+#include "pool/pid_file.hpp"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <grp.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include "support/asking_client.hpp"
+#include "support/pool_process.hpp"
+#include "support/private_folder.hpp"
+
+using namespace udppump;
+using namespace std::chrono_literals;
+using detail::heir;
+using detail::pid_file;
+using testing::AllOf;
+using testing::HasSubstr;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string content_of(const std::string& path) {
+  std::ifstream from{path};
+  return {std::istreambuf_iterator<char>{from}, {}};
+}
+std::string line_of(pid_t pid) { return std::to_string(pid) + '\n'; }
+
+/// What the making of one says that is refused.
+std::string refusal(const std::string& path, bool takes_over = false) {
+  try {
+    const pid_file made{path, heir{}, takes_over};
+  } catch (const std::system_error& refused) {
+    return refused.what();
+  }
+  return "accepted";
+}
+
+TEST(pid_file, has_the_id_from_when_it_is_written_until_the_end) {
+  const private_folder here;
+  {
+    const pid_file made{here / "pid", heir{}, false};
+    EXPECT_EQ(content_of(here / "pid"), "");
+    made.write();
+    EXPECT_EQ(content_of(here / "pid"), line_of(::getpid()));
+    EXPECT_EQ(fs::status(here / "pid").permissions(), fs::perms{0600});
+  }
+  EXPECT_FALSE(fs::exists(here / "pid"));
+}
+
+TEST(pid_file, of_a_process_that_lives_is_neither_taken_nor_changed_nor_removed) {
+  const private_folder here;
+  const pid_file made{here / "pid", heir{}, false};
+  EXPECT_THAT(refusal(here / "pid"), AllOf(HasSubstr("pid file \"" + (here / "pid") + "\": another pool has it"),
+                                           HasSubstr("does not serve yet; stop it first")));
+  made.write();
+  EXPECT_THAT(refusal(here / "pid"), HasSubstr("process " + std::to_string(::getpid()) +
+                                               " has it, and lives; stop it first, or choose another path"));
+  EXPECT_EQ(content_of(here / "pid"), line_of(::getpid()));
+}
+
+TEST(pid_file, of_a_process_that_was_killed_is_taken_and_named_nobody_meanwhile) {
+  const private_folder here;
+  shared<std::atomic<int>> written;
+  child_process killed{[&] {
+    const pid_file made{here / "pid", heir{}, false};
+    made.write();
+    ++*written;
+    for (;;) ::pause();
+  }};
+  ASSERT_TRUE(eventually([&] { return *written == 1; }));
+  const pid_t pid = killed.pid();
+  ::kill(pid, SIGKILL);
+  ASSERT_EQ(killed.join(), 128 + SIGKILL);
+  ASSERT_EQ(content_of(here / "pid"), line_of(pid));
+  {
+    const pid_file made{here / "pid", heir{}, false};
+    EXPECT_EQ(content_of(here / "pid"), "") << "the id may be another's by now";
+    made.write();
+    EXPECT_EQ(content_of(here / "pid"), line_of(::getpid()));
+  }
+  EXPECT_FALSE(fs::exists(here / "pid"));
+}
+
+TEST(pid_file, a_process_that_only_has_it_locked_is_told_from_one_whose_file_it_is) {
+  const private_folder here;
+  child_process gone{[] { return 0; }};
+  const pid_t nobody = gone.pid();
+  ASSERT_EQ(gone.join(), 0);
+  std::ofstream{here / "pid"} << nobody << '\n';
+  fs::permissions(here / "pid", fs::perms{0600});
+  const detail::descriptor held{::open((here / "pid").c_str(), O_RDONLY | O_CLOEXEC)};
+  struct flock all {};
+  all.l_type = F_RDLCK;
+  ASSERT_EQ(::fcntl(held.fd(), F_OFD_SETLK, &all), 0);
+  EXPECT_THAT(refusal(here / "pid"), HasSubstr("it is not process " + std::to_string(nobody) + ", which it names"));
+  EXPECT_EQ(content_of(here / "pid"), line_of(nobody));
+}
+
+TEST(pid_file, goes_to_the_successor_without_a_moment_in_which_a_third_could_take_it) {
+  const private_folder here;
+  auto old = std::make_unique<pid_file>(here / "pid", heir{}, false);
+  old->write();
+  std::ofstream{here / "pid"} << "4711\n";  // as if the two were not one process
+  auto heirs = std::make_unique<pid_file>(here / "pid", heir{}, true);
+  EXPECT_EQ(content_of(here / "pid"), "4711\n") << "it names the pool that still serves";
+  EXPECT_NE(refusal(here / "pid"), "accepted");
+  heirs->write();
+  old.reset();
+  EXPECT_EQ(content_of(here / "pid"), line_of(::getpid()));
+  EXPECT_THAT(refusal(here / "pid"), HasSubstr("has it, and lives"));
+  heirs.reset();
+  EXPECT_FALSE(fs::exists(here / "pid"));
+}
+
+TEST(pid_file, stays_the_old_pools_if_the_successor_does_not_come_to_serve) {
+  const private_folder here;
+  const pid_file old{here / "pid", heir{}, false};
+  old.write();
+  EXPECT_EQ(refusal(here / "pid", true), "accepted");
+  EXPECT_EQ(content_of(here / "pid"), line_of(::getpid()));
+  EXPECT_THAT(refusal(here / "pid"), HasSubstr("has it, and lives"));
+}
+
+TEST(pid_file, of_two_made_at_once_one_is_refused) {
+  const private_folder here;
+  for (int round = 0; round < 50; ++round) {
+    if (round % 2 == 0) std::ofstream{here / "pid"} << "4711\n";  // or none
+    if (round % 2 == 0) fs::permissions(here / "pid", fs::perms{0600});
+    shared<std::atomic<int>> at;
+    shared<std::atomic<int>> made;
+    const auto start = [&] {
+      ++*at;
+      while (*at < 2) continue;
+      std::unique_ptr<pid_file> mine;
+      try {
+        mine = std::make_unique<pid_file>(here / "pid", heir{}, false);
+        mine->write();
+        ++*made;
+      } catch (const std::system_error&) {
+      }
+      ++*at;
+      while (*at < 4) continue;  // both live until both have tried
+      EXPECT_TRUE(!mine || content_of(here / "pid") == line_of(::getpid()));
+    };
+    child_process one{start};
+    child_process other{start};
+    ASSERT_EQ(one.join(), 0);
+    ASSERT_EQ(other.join(), 0);
+    ASSERT_EQ(*made, 1) << "in round " << round;
+    ASSERT_FALSE(fs::exists(here / "pid"));
+  }
+}
+
+TEST(pid_file, made_while_another_ends_is_the_one_that_is_there) {
+  const private_folder here;
+  shared<std::atomic<bool>> over;
+  child_process others{[&] {
+    while (!*over) static_cast<void>(refusal(here / "pid"));
+  }};
+  for (int made = 0; made < 200;) {
+    try {
+      const pid_file mine{here / "pid", heir{}, false};
+      mine.write();
+      ++made;
+      ASSERT_EQ(content_of(here / "pid"), line_of(::getpid()));
+    } catch (const std::system_error&) {  // the other has it
+    }
+  }
+  *over = true;
+  EXPECT_EQ(others.join(), 0);
+}
+
+TEST(pid_file, of_a_pool_is_the_parents_alone_and_no_worker_keeps_it) {
+  const private_folder here;
+  const std::string path = here / "pid";
+  auto pool = pool_process{{.workers = 2, .pid_file = path}, [&](worker_pool& made) {
+                             return made.serve([&](datagram& received) {
+                               std::string open;
+                               for (const auto& entry : fs::directory_iterator{"/proc/self/fd"}) {
+                                 std::error_code closed;
+                                 if (fs::read_symlink(entry.path(), closed) == path) open = "open";
+                               }
+                               received.reply(open.empty() ? "not open" : "open");
+                             });
+                           }};
+  const asking_client client{pool.address()};
+  EXPECT_EQ(client.ask("pid file?"), "not open");
+  EXPECT_EQ(content_of(path), line_of(pool.pid()));
+  EXPECT_THAT(refusal(path), HasSubstr("process " + std::to_string(pool.pid()) + " has it, and lives"));
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+  EXPECT_FALSE(fs::exists(path));
+}
+
+TEST(pid_file, of_a_pool_that_cannot_bind_is_not_left) {
+  const private_folder here;
+  const auto taken = datagram_socket::bind(address::parse("127.0.0.1:0"));
+  EXPECT_THROW((worker_pool{{.bind = {taken.local().to_string()}, .workers = 1, .pid_file = here / "pid"}}),
+               std::system_error);
+  EXPECT_FALSE(fs::exists(here / "pid"));
+}
+
+TEST(pid_file, survives_a_take_over_by_a_second_start) {
+  const private_folder here;
+  const pool_options options{.workers = 1, .take_over = here / "path", .pid_file = here / "pid"};
+  auto first = pool_process::serving_with(options, echo);
+  auto with_port = options;
+  with_port.bind = {first.address().to_string()};
+  auto second = pool_process::serving_with(with_port, echo);
+  EXPECT_TRUE(second.says("serving: ")) << second.log();
+  EXPECT_EQ(content_of(here / "pid"), line_of(second.pid()));
+  EXPECT_TRUE(first.says("stopped: ended; another process serves on")) << first.log();
+  EXPECT_EQ(first.join(), 0);
+  EXPECT_EQ(content_of(here / "pid"), line_of(second.pid()));
+  EXPECT_THAT(refusal(here / "pid"), HasSubstr("process " + std::to_string(second.pid()) + " has it, and lives"));
+  EXPECT_EQ(second.stop(), 0) << second.log();
+  EXPECT_FALSE(fs::exists(here / "pid"));
+}
+
+TEST(pid_file, is_given_to_whom_root_becomes_and_emptied_where_that_one_may_not_remove_it) {
+  if (::geteuid() != 0) GTEST_SKIP() << "two users require root";
+  const private_folder here{0755};
+  const std::string path = here / "pid";
+  for (int life = 0; life < 2; ++life) {
+    auto pool = pool_process::serving_with(
+        {.workers = 1, .become = {.user = "4000002", .group = "4000002"}, .pid_file = path}, echo);
+    EXPECT_TRUE(pool.says("serving: ")) << pool.log();
+    EXPECT_EQ(content_of(path), line_of(pool.pid()));
+    struct stat about {};
+    ASSERT_EQ(::stat(path.c_str(), &about), 0);
+    EXPECT_EQ(about.st_uid, 4000002U);
+    EXPECT_EQ(pool.stop(), 0) << pool.log();
+    ASSERT_TRUE(fs::exists(path)) << "the folder is root's";
+    EXPECT_EQ(content_of(path), "");
+  }
+  fs::create_directory(here / "run");
+  ASSERT_EQ(::chown((here / "run").c_str(), 4000002, 4000002), 0);
+  auto pool = pool_process::serving_with(
+      {.workers = 1, .become = {.user = "4000002", .group = "4000002"}, .pid_file = here / "run/pid"}, echo);
+  EXPECT_TRUE(pool.says("serving: ")) << pool.log();
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+  EXPECT_FALSE(fs::exists(here / "run/pid"));
+}
+
+}  // namespace
