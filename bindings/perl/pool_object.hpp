@@ -13,6 +13,7 @@ namespace perl_events {
 struct pool_object {
   std::unique_ptr<udppump::worker_pool> pool;
   SV* log = nullptr;
+  std::vector<udppump::pool_event> early;  // logged while the pool was being made; told once it is there
   bool running = false;
   bool exited = false;  // the log's callback called exit(): it is carried out once the pool has ended
   unsigned fork = 0;
@@ -108,9 +109,10 @@ inline udppump::pool_options pool_options_of(pTHX_ HV* given, pool_object& objec
   return options;
 }
 
-/// The log's callback, in the parent.
+/// The log's callback, in the parent; Pool.pm has made a warning of what it dies with.
 inline void say(pTHX_ pool_object& object, const udppump::pool_event& told) {
   if (object.exited) return;
+  if (!object.pool) return object.early.push_back(told);
   ENTER;
   SAVETMPS;
   const auto text = [&](std::string_view of) { return newSVpvn_utf8(of.data(), of.size(), 1); };
@@ -129,7 +131,6 @@ inline void say(pTHX_ pool_object& object, const udppump::pool_event& told) {
     object.pool->request_stop();
     return;  // all scopes are gone
   }
-  if (ended == outcome::died) Perl_warn(aTHX_ "Event::Lib::UDPPump::Pool: the log's callback died: %" SVf, SVfARG(ERRSV));
   FREETMPS;
   LEAVE;
   PerlIO_flush(nullptr);  // else a worker that is forked next has it in its buffers, too

@@ -175,6 +175,14 @@ exit Event::Lib::UDPPump::Pool->new(bind => '127.0.0.1:0', workers => 1, restart
 TEXT
     is $code, 4;
     like $output, qr/last words: "no database"/;
+    ($output, $code) = program(<<'TEXT');
+use Event::Lib::UDPPump::Pool;
+{ package Mute; use overload '""' => sub { die "never\n" } }
+exit Event::Lib::UDPPump::Pool->new(bind => '127.0.0.1:0', workers => 1, restart => {first_delay => 0.001, crash_limit => 1})
+    ->run(sub { die bless {}, 'Mute' });
+TEXT
+    is $code, 4;
+    like $output, qr/last words: "Mute"/, 'an exception that cannot be a string';
 };
 
 subtest 'redeliver: what a killed worker held is given to another' => sub {
@@ -252,8 +260,10 @@ subtest 'perl\'s own state in a worker is that of a process of its own' => sub {
     }
     is_deeply [sort keys %numbers], [0, 1, 2], 'numbers';
     is keys %drawn, 3, 'each draws other numbers';
-    $pool->signal('TERM'), $pool->signal('TERM');
-    Helper::ended($pool->{pid});
+    $pool->signal('TERM');
+    ok $pool->says(qr/^stopping: /m);
+    $pool->signal('TERM');
+    is Helper::ended($pool->{pid}), 5, 'a second SIGTERM does not wait for those that sleep';
 };
 
 subtest 'a body with more than pumps: on_stop lets its loop end' => sub {
@@ -361,6 +371,7 @@ subtest 'a child that a callback forks has no pump of the pool' => sub {
 subtest 'log: what it gets; it may die, and exit' => sub {
     my ($output, $code) = program(<<'TEXT');
 use Event::Lib::UDPPump::Pool;
+$SIG{__WARN__} = sub { print STDERR @_; die };
 exit Event::Lib::UDPPump::Pool->new(bind => '127.0.0.1:0', workers => 1, log => sub {
     my ($event) = @_;
     print join(' ', map { "$_=" . ref \$event->{$_} } sort keys %$event), " $event->{severity} ", ref $event->{fields}, "\n";
@@ -395,7 +406,7 @@ use Event::Lib::UDPPump::Pool;
 my ($folder, @options) = @ARGV;
 my $pool = Event::Lib::UDPPump::Pool->new(bind => '127.0.0.1:PORT', workers => 2, @options);
 if (open my $file, '>', "$folder/port.$$") { print {$file} ($pool->sockets)[0]->sockport; close $file; rename "$folder/port.$$", "$folder/port" }
-exit $pool->serve(sub { $pool->reply("VERSION $$") });
+exit $pool->serve(sub { $pool->reply("VERSION " . getppid) });
 TEXT
 sub run_program {
     my ($folder, @options) = @_;
@@ -430,6 +441,29 @@ subtest 'take_over: a second start takes the sockets over' => sub {
     ok -S "$folder/socket";
     kill TERM => $second;
     is ended($second), 0;
+};
+
+subtest 'SIGUSR2: the program anew takes the sockets over' => sub {
+    my $folder = File::Temp->newdir;
+    write_file("$folder/program", $program =~ s/PORT/0/r =~ s/VERSION/first/r);
+    my ($first, $client) = run_program($folder);
+    is ask($client, 'x'), "first $first";
+    write_file("$folder/program", $program =~ s/PORT/0/r =~ s/VERSION/second/r);
+    kill USR2 => $first;
+    is ended($first), 0, 'the first one has ended';
+    like my $answer = ask($client, 'x'), qr/^second \d+$/, 'the second one has its port';
+    my ($second) = $answer =~ /(\d+)$/;
+    kill TERM => $second;
+    ok run_until(sub { !kill 0 => $second }), 'and ends';
+};
+
+subtest 'what is logged while a pool is made is told as well' => sub {
+    my @told;
+    my $pool = Event::Lib::UDPPump::Pool->new(bind => '127.0.0.1:0', receive_buffer => 1 << 30, log => sub { push @told, $_[0]{name} });
+    is_deeply [grep { $_ ne 'receive-buffer' } @told], [];
+    my ($output, $code) = program('use Event::Lib::UDPPump::Pool; my @kept = (1) x 100; '
+        . q(Event::Lib::UDPPump::Pool->new(bind => '127.0.0.1:0', receive_buffer => 1 << 30, log => sub { exit 9 }); exit(@told ? 9 : 8)));
+    is $code, @told ? 9 : 8, 'and its callback may exit';
 };
 
 subtest 'a pool that is freed in a child of a fork takes nothing down' => sub {

@@ -75,6 +75,13 @@ sub new {
             my %prefix = (most => 'redeliver_most', largest => 'redeliver_largest');
             %given = (%given, flattened(\%redeliver, $name, $value, \%prefix)) if ref $value;
             $given{redeliver} = $value ? 1 : 0;
+        } elsif ($name eq 'log') {
+            # A warning may die as well.
+            $given{log} = sub {
+                return if eval { $value->(@_); 1 };
+                my $why = $@;
+                eval { warn "Event::Lib::UDPPump::Pool: the log's callback died: $why" };
+            };
         } else {
             $given{$name} = $value;
         }
@@ -126,7 +133,10 @@ sub run {
     return carped(sub {
         $self->{core}->run(sub {
             Event::Lib::event_init();
-            $body->(bless {pool => $self}, 'Event::Lib::UDPPump::Pool::Worker');
+            return if eval { $body->(bless {pool => $self}, 'Event::Lib::UDPPump::Pool::Worker'); 1 };
+            my $why = $@;
+            my $words = eval { "$why" } // ref $why;    # an object may refuse
+            die $words =~ /\n\z/ ? $words : "$words\n";
         });
     });
 }

@@ -15,6 +15,7 @@ make(SV* options)
   PPCODE:
     {
       SV* result = nullptr;
+      pool_object* object = nullptr;
       guarded(aTHX_ "new", [&] {
         HV* const given = reinterpret_cast<HV*>(SvRV(options));
         auto made = std::make_unique<pool_object>();
@@ -25,9 +26,15 @@ make(SV* options)
         SvREFCNT_inc(made->log);
         SV* const body = newSV(0);
         sv_setiv(body, 0);
-        sv_magicext(body, nullptr, PERL_MAGIC_ext, &pool_table, reinterpret_cast<const char*>(made.release()), 0);
+        object = made.release();
+        sv_magicext(body, nullptr, PERL_MAGIC_ext, &pool_table, reinterpret_cast<const char*>(object), 0);
         result = sv_bless(sv_2mortal(newRV_noinc(body)), gv_stashpv("Event::Lib::UDPPump::Pool::core", GV_ADD));
       });
+      // The callback may exit(), and then no scope is left: not before all is read and made.
+      SV* const kept = SvREFCNT_inc_simple_NN(SvRV(result));
+      for (const auto& told : std::exchange(object->early, {})) say(aTHX_ *object, told);
+      if (object->exited) my_exit(STATUS_EXIT);
+      SvREFCNT_dec_NN(kept);
       XPUSHs(result);
     }
 
@@ -40,19 +47,29 @@ run(SV* self, SV* body)
       if (object->running) croak("run: the pool runs already; run it once");
       if (lib != nullptr && lib->running()) croak("run: event_mainloop() runs; run the pool outside of callbacks");
       object->running = true;
-      SV* const kept = sv_2mortal(newSVsv(body));
+      // Both outlive an exit() in the log's callback, which leaves no scope.
+      SV* const own = SvREFCNT_inc_simple_NN(SvRV(self));
+      SV* const kept = newSVsv(body);
       PERL_FLUSHALL_FOR_CHILD;
       RETVAL = 0;
+      const auto stop_pumps = [] {
+        for (pump_event* const each : pumps()) each->grouped = {};
+      };
       guarded(aTHX_ "run", [&] {
-        RETVAL = object->pool->run([kept](udppump::worker& self_) {
-          dTHX;
-          run_worker(aTHX_ kept, self_, [] {
-            for (pump_event* const each : pumps()) each->grouped = {};
+        try {
+          RETVAL = object->pool->run([kept, stop_pumps](udppump::worker& made) {
+            dTHX;
+            run_worker(aTHX_ kept, made, stop_pumps);
           });
-        });
+        } catch (...) {
+          object->running = false;
+          throw;
+        }
       });
       object->running = false;
       if (object->exited) my_exit(STATUS_EXIT);
+      SvREFCNT_dec_NN(kept);
+      SvREFCNT_dec_NN(own);
     }
   OUTPUT:
     RETVAL
