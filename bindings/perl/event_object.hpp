@@ -22,6 +22,12 @@
 #include "EXTERN.h"
 #include "perl.h"
 #include "XSUB.h"
+#ifndef av_count  // before Perl 5.34
+#define av_count(array) (av_len(array) + 1)
+#endif
+#ifndef G_LIST  // before Perl 5.36
+#define G_LIST G_ARRAY
+#endif
 #undef do_open
 #undef do_close
 

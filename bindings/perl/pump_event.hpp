@@ -21,6 +21,8 @@ struct source : std::enable_shared_from_this<source> {
   udppump::pump_group* group = nullptr;
   event* watch = nullptr;  // on the loop, while a pump of it is added
   SV* error = nullptr;     // what dispatch() is to die with
+  std::size_t members = 0;  // pumps of the group
+  bool stops = false;       // a pump of it was told to stop
   unsigned fork = 0;
 
   int wake_fd() const { return own ? own->wake_fd() : group->wake_fd(); }
@@ -39,6 +41,7 @@ struct pump_event : event_object {
   void stop() {
     grouped = {};
     if (through && through->own) through->own.reset();
+    if (through && through->group != nullptr) --through->members;
     through.reset();
   }
 

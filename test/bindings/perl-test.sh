@@ -51,7 +51,7 @@ make OPTIMIZE=-O1
 find lib -name '*.pm' -exec podchecker {} +
 prove --blib --jobs 2 --timer t
 # Where io_uring is forbidden a pump waits by a thread.
-UDPPUMP_WAITER=thread prove --blib --jobs 2 t/seed.t t/pool.t t/recipes.t t/loops.t t/threads.t
+PERL5OPT="-It/lib -MForbidden" prove --blib --jobs 2 t/seed.t t/pool.t t/recipes.t t/loops.t t/threads.t
 make install DESTDIR="$work/installed" >/dev/null
 root=$work/installed/$(perl -MConfig -e 'print $Config{installsitearch}')
 cd /

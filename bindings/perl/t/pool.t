@@ -286,6 +286,36 @@ subtest 'a body with more than pumps: on_stop lets its loop end' => sub {
     ok $pool->says(qr/exited with status 0/), 'it ended by itself';
 };
 
+subtest 'a worker\'s pumps can be stopped and removed, one by one' => sub {
+    my ($first, $second) = (server(), server());
+    my $pool = start([workers => 1, socket => [$first, $second]], sub {
+        my ($pool) = @_;
+        return $pool->run(sub {
+            my ($worker) = @_;
+            my @sockets = $worker->sockets;
+            my @pumps;
+            for my $at (0, 1) {
+                $pumps[$at] = udppump_new($sockets[$at], sub {
+                    my $asked = $_[0]{buffer};
+                    $pumps[$at]->$asked if $asked =~ /^(stop|remove)$/;
+                    $pool->reply(join ' ', map { $_->pending ? 'pending' : 'off' } @pumps);
+                });
+                $pumps[$at]->add;
+            }
+            my $waits;
+            $waits = timer_new(sub { $worker->stopping ? exit 0 : $waits->add(0.01) });
+            $waits->add(0.01);
+            event_mainloop();
+        });
+    });
+    my ($one, $other) = (client($first), client($second));
+    is ask($one, 'who'), 'pending pending';
+    is ask($one, 'stop'), 'pending pending', 'within the callback it is still there';
+    ok run_until(sub { (ask($other, 'who') // '') eq 'off pending' }), 'the other one serves on';
+    is ask($other, 'remove'), 'off off';
+    is $pool->stop, 0, 'the worker looks at stopping';
+};
+
 subtest 'without pumps of the pool: ready and stopping' => sub {
     my $pool = start([workers => 1], sub {
         my ($pool) = @_;

@@ -1,5 +1,5 @@
 package Event::Lib;
-use 5.010;
+use 5.014;
 use strict;
 use warnings;
 use Carp ();

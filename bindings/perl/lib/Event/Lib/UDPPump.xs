@@ -112,6 +112,7 @@ void start(pTHX_ pump_event* object) {
   if (udppump::datagram_socket* const pools = socket_of_pool(object->socket.fd())) {
     object->grouped = worker.self->pumps().add(*pools, handler, std::move(options));
     object->through = worker.group;
+    ++worker.group->members;
     return;
   }
   object->through = std::make_shared<source>();
@@ -136,7 +137,8 @@ void detach(pump_event* object) {
   if (!std::exchange(object->added, false)) return;
   const auto& through = object->through;
   const auto uses_it = [&through](const pump_event* other) { return other->added && other->through == through; };
-  if (through->watch == nullptr || std::any_of(pumps().begin(), pumps().end(), uses_it)) return;
+  if (through->watch == nullptr) return;
+  if (through->group != nullptr && std::any_of(pumps().begin(), pumps().end(), uses_it)) return;
   event_free(std::exchange(through->watch, nullptr));
 }
 
@@ -145,7 +147,7 @@ void renew(pTHX_ pump_event* object) {
   if (!object->through || object->through->fork == forks) return;
   const bool watched = object->added;
   detach(object);
-  if (!object->through->own) {
+  if (object->through->group != nullptr) {
     object->stop();
     object->let_go(aTHX);
     return;
@@ -156,6 +158,8 @@ void renew(pTHX_ pump_event* object) {
 }
 
 void renew_all(pTHX) {
+  static unsigned renewed = 0;
+  if (std::exchange(renewed, forks) == forks) return;
   const std::vector<pump_event*> all = pumps();
   for (pump_event* const object : all) {
     if (std::find(pumps().begin(), pumps().end(), object) == pumps().end()) continue;  // freed with another
@@ -218,8 +222,8 @@ void clear(pTHX_ const std::shared_ptr<source>& through, bool all) {
   const std::vector<pump_event*> before = pumps();
   for (pump_event* const object : before) {
     if (std::find(pumps().begin(), pumps().end(), object) == pumps().end()) continue;
-    const bool of_worker = !through || !through->own;
-    if (object->through != through || !(all || (object->stopped() && (of_worker || object->stops)))) continue;
+    if (object->through != through) continue;
+    if (!all && !(object->stopped() && (through->group != nullptr || object->stops))) continue;
     take_off(aTHX_ object);
     object->let_go(aTHX);
   }
@@ -249,11 +253,13 @@ turn serve(pTHX_ source& served) {
   turn result = dispatch(*through);
   if (result.ended == outcome::exited) return result;
   if (through->fork != forks) settle_fork(aTHX);
-  if (!through->own && is_worker() && worker.told) {
+  if (through->group != nullptr && is_worker() && worker.told) {
     const outcome stopped = heed_stop(aTHX_ *through);
     if (result.ended == outcome::done) result.ended = stopped;
-  } else {
-    clear(aTHX_ through, !through->own && result.failed != 0);
+  } else if (through->stops || (through->group != nullptr && through->group->size() < through->members)) {
+    clear(aTHX_ through, through->group != nullptr && result.failed != 0);
+    const auto still = [&through](const pump_event* each) { return each->stops && each->through == through; };
+    through->stops = std::any_of(pumps().begin(), pumps().end(), still);
   }
   if (result.ended == outcome::exited) return result;
   SV* const error = std::exchange(through->error, nullptr);
@@ -420,7 +426,7 @@ stop(SV* self)
       pump_event* const object = pump_of(aTHX_ self, "stop");
       if (object->through && object->through->fork != forks) settle_fork(aTHX);
       if (object->through) {
-        object->stops = true;
+        object->stops = object->through->stops = true;
         object->through->own ? object->through->own->request_stop() : object->grouped.request_stop();
       }
     }

@@ -1,5 +1,5 @@
 package Event::Lib::UDPPump::Pool;
-use 5.010;
+use 5.014;
 use strict;
 use warnings;
 use Carp ();
@@ -293,7 +293,8 @@ works on any loop by C<wake_fd> and C<dispatch>.
 =head2 on_stop(\&code)
 
 When the pool wants the worker to end, its pumps have a last turn and are removed. Then C<code> is called, which lets its
-loop end: by removing other events, or by EV::break(). Without it, event_mainloop() returns.
+loop end: by removing other events, or by EV::break(). Without it, event_mainloop() returns. A worker that has removed its
+pumps itself, and goes on with other events, is not told; it looks at C<stopping>.
 
 =head2 stopping, ready
 
