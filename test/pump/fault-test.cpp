@@ -26,6 +26,33 @@ class pump_when : public every_waiter {
 };
 UDPPUMP_UNDER_EVERY_WAITER(pump_when);
 
+/// What wakes the pump and is taken by somebody else.
+void wake_for_nothing(pump& one, const datagram_socket& socket, const datagram_socket& client) {
+  ASSERT_FALSE(client.send("x"));
+  ASSERT_TRUE(readable(one.wake_fd(), patience));
+  char taken = 0;
+  ASSERT_EQ(::recv(socket.fd(), &taken, 1, MSG_DONTWAIT), 1);
+  const auto before = one.stats().empty_wakeups;
+  ASSERT_TRUE(serve_until(one, [&] { return one.stats().empty_wakeups > before; }));
+  settle(one);
+}
+
+TEST_P(pump_when, wake_ups_are_empty_in_a_row_it_asks_whether_the_socket_was_shut_down_and_not_otherwise) {
+  pump pump{socket, [](datagram&) {}, {}, GetParam()};
+  settle(pump);
+  const fault::injection asked{{.call = "poll", .error = EIO, .times = 0, .fd = socket.fd()}};
+  for (std::uint64_t round = 1; round <= 20; ++round) {
+    wake_for_nothing(pump, socket, client);
+    ASSERT_FALSE(client.send("x"));
+    ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == round; }));
+    settle(pump);
+  }
+  EXPECT_EQ(asked.seen(), 0);
+  for (int time = 0; time < 20; ++time) wake_for_nothing(pump, socket, client);
+  EXPECT_GT(asked.seen(), 0);
+  EXPECT_LT(asked.seen(), 20) << "not each time";
+}
+
 TEST_P(pump_when, every_call_is_interrupted_by_signals_nothing_is_lost) {
   for (const char* call : {"recvfrom", "recvmsg", "sendmsg", "read", "write", "poll", "epoll_wait",
                            "io_uring_submit_and_wait", "io_uring_submit_and_get_events"}) {

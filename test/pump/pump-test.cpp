@@ -807,6 +807,18 @@ TEST_P(pump_under, control_data_that_does_not_fit_is_noticed_and_descriptors_sen
             GetParam()};
   settle(pump);
   const std::size_t before = open_descriptors();
+  const auto inherited = [] {
+    int count = 0;
+    for (int fd = 0; fd < 1024; ++fd) {
+      const int flags = ::fcntl(fd, F_GETFD);
+      count += flags >= 0 && (flags & FD_CLOEXEC) == 0 ? 1 : 0;
+    }
+    return count;
+  };
+  const int inherited_before = inherited();
+  const fault::injection closing{{.call = "close", .meanwhile = [&] {
+                                    EXPECT_EQ(inherited(), inherited_before) << "by whoever is executed meanwhile";
+                                  }}};
   std::uint64_t sent = 0;
   for (const std::size_t count : {3u, 200u}) {
     alignas(cmsghdr) char control[CMSG_SPACE(200 * sizeof(int))] = {};
@@ -830,6 +842,7 @@ TEST_P(pump_under, control_data_that_does_not_fit_is_noticed_and_descriptors_sen
     ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == sent; }));
     EXPECT_EQ(open_descriptors(), before);
   }
+  EXPECT_GE(closing.seen(), 3);
   EXPECT_EQ(cut, 1);
   EXPECT_EQ(pump.stats().control_truncated, 1u);
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -268,6 +269,7 @@ class told_set final : public detail::wait_set {
   }
   void wait(std::vector<firing>& fired, int timeout_ms) noexcept override {
     std::unique_lock lock{mutex_};
+    ++waits;
     const auto has_news = [this] { return interrupted_ || !next_.empty(); };
     if (timeout_ms < 0) {
       changed_.wait(lock, has_news);
@@ -294,6 +296,7 @@ class told_set final : public detail::wait_set {
     return removed_;
   }
   bool refuses = false;
+  std::atomic<int> waits{0};
 
  private:
   std::mutex mutex_;
@@ -310,6 +313,18 @@ struct thread_in_told_set : made_waiter {
   }
   told_set* set;
 };
+
+TEST(thread_waiter, sleeps_until_an_alarm_and_does_not_spin_through_the_last_millisecond) {
+  thread_in_told_set one;
+  constexpr int alarms = 10;
+  for (int alarm = 0; alarm < alarms; ++alarm) {
+    one.waiter->wake_after(900us);
+    ASSERT_TRUE(readable(one.signal->fd(), patience));
+    one.signal->clear();
+  }
+  // Each is heard of, slept for, and over; the time may also come between two looks at the clock.
+  EXPECT_LE(one.set->waits, 1 + 4 * alarms);
+}
 
 TEST(thread_waiter, passes_over_what_was_disarmed_while_it_was_told) {
   thread_in_told_set one;
