@@ -2,6 +2,7 @@
 
 #include "pool/predecessor.hpp"
 #include "sys/failure.hpp"
+#include "sys/service_path.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_user.hpp"
 #include "udppump/address.hpp"
@@ -43,26 +44,22 @@ bool successor::is_trusted() const noexcept {
 }
 
 descriptor listen_for_successors(const std::string& path, uid_t user, gid_t group) {
-  const address where = take_over_address(path);
+  static_cast<void>(take_over_address(path));  // one that is too long is refused
+  const service_path there{"take-over socket", path, {user, group}};
   descriptor listener = make_take_over_socket(SOCK_NONBLOCK);
-  const std::string what = "take-over socket \"" + path + "\"";
-  int bound = sys::bind(listener.fd(), where.data(), where.size());
-  struct stat there {};
-  if (bound == -EADDRINUSE && sys::link_status(path.c_str(), there) == 0 && S_ISSOCK(there.st_mode)) {
-    static_cast<void>(sys::unlink(path.c_str()));  // of a pool that is gone: connecting was refused
-    bound = sys::bind(listener.fd(), where.data(), where.size());
+  if (const int bound = there.bind(listener, 0600); bound < 0) {
+    fail(bound, there.what() + (there.is_in_the_way() ? ": what is there is no socket: remove it or choose another path"
+                                : bound == -EADDRINUSE ? ": another start is under way there; wait for it, or choose "
+                                                         "another path"
+                                                       : ": its folder must be writable"));
   }
-  if (bound < 0) {
-    fail(bound, what + (bound == -EADDRINUSE ? ": what is there is no socket: remove it or choose another path"
-                                             : ": its directory must exist and be writable"));
-  }
-  // Nobody else can connect before listen().
-  int failed = sys::set_mode(path.c_str(), 0600);
-  if (failed == 0) failed = sys::set_owner(path.c_str(), user, group);
-  if (failed == 0) failed = sys::listen(listener.fd(), 4);
-  if (failed < 0) {
-    static_cast<void>(sys::unlink(path.c_str()));
-    fail(failed, what + ": choose a path on a file system where sockets can be owned");
+  try {
+    there.give_socket();
+    // Nobody could connect before that.
+    if (const int failed = sys::listen(listener.fd(), 4); failed < 0) fail_with_cure(failed, there.what() + ": listen");
+  } catch (...) {
+    static_cast<void>(there.remove_socket());
+    throw;
   }
   return listener;
 }

@@ -6,6 +6,7 @@
 #include "pool/execute.hpp"
 #include "pool/worker_end.hpp"
 #include "sys/failure.hpp"
+#include "sys/service_path.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
 
@@ -30,7 +31,7 @@ take_over::take_over(own_command own, descriptor listener, std::string path, std
 take_over::~take_over() { remove_path(); }
 
 void take_over::remove_path() noexcept {
-  if (std::exchange(owns_path_, false)) static_cast<void>(sys::unlink(path_.c_str()));
+  if (std::exchange(owns_path_, false)) static_cast<void>(service_path::remove_socket_at(path_));
 }
 
 void take_over::say_ready() noexcept {

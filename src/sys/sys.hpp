@@ -100,9 +100,6 @@ inline void unmap(void* memory, std::size_t size) noexcept { static_cast<void>(:
 inline unsigned interface_index(const char* name) noexcept { return ::if_nametoindex(name); }
 /// `name` has room for IF_NAMESIZE; false if there is no interface with this index.
 inline bool interface_name(unsigned index, char* name) noexcept { return ::if_indextoname(index, name) != nullptr; }
-inline int unlink(const char* path) noexcept {
-  return once([&] { return ::unlink(path); });
-}
 inline int pipe_nonblocking(int ends[2]) noexcept {
   return once([&] { return ::pipe2(ends, O_NONBLOCK | O_CLOEXEC); });
 }

@@ -79,21 +79,11 @@ inline ssize_t read_at_once(int fd, void* to, std::size_t size) noexcept {
 inline int status(const char* path, struct stat& about) noexcept {
   return once([&] { return ::stat(path, &about); });
 }
-/// Of a symbolic link itself.
-inline int link_status(const char* path, struct stat& about) noexcept {
-  return once([&] { return ::lstat(path, &about); });
-}
 inline int may_execute(const char* path) noexcept {
   return once([&] { return ::access(path, X_OK); });
 }
 inline ssize_t read_link(const char* path, char* to, std::size_t size) noexcept {
   return once([&] { return ::readlink(path, to, size); });
-}
-inline int set_mode(const char* path, mode_t mode) noexcept {
-  return once([&] { return ::chmod(path, mode); });
-}
-inline int set_owner(const char* path, uid_t user, gid_t group) noexcept {
-  return once([&] { return ::chown(path, user, group); });
 }
 inline int set_owner(int fd, uid_t user, gid_t group) noexcept {
   return once([&] { return ::fchown(fd, user, group); });

@@ -61,7 +61,7 @@ refuse 2 'group "no-such-group" is not known here' "${here_bound[@]}" --groups d
 refuse 2 'say which group' "${here_bound[@]}" --user 4123456 -- cat
 refuse 2 'no-such-file' "${here_bound[@]}" --reload-on-change "$dir/no-such-file" -- cat
 refuse 2 'the folder .*/no" does not exist; make it first' "${here_bound[@]}" --pid-file "$dir/no/pid" -- cat
-refuse 2 '(must exist|does not exist)' "${here_bound[@]}" --take-over "$dir/no/socket" -- cat
+refuse 2 'the folder .*/no" does not exist; make it first' "${here_bound[@]}" --take-over "$dir/no/socket" -- cat
 refuse 2 'wrong port' --bind 127.0.0.1:99999 -- cat
 refuse 2 'no port' --bind 127.0.0.1 -- cat
 refuse 2 'no interface "nowhere0"' "${here_bound[@]}" --join 239.1.2.3%nowhere0 -- cat

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Only src/sys/service_path.cpp opens, makes, changes or removes what has a name, as root may do it where others may
+# write (docs/security.md). Who else calls one of the functions that could is in the list below, with the reason why it
+# harms nobody; a line of the list that nothing needs any more is an error too.
+#
+# usage: files-test.sh SOURCE
+set -euo pipefail
+cd -- "$1"
+
+# FILE CALLS - WHY
+allowed='
+src/sys/sys.hpp bind - the calls themselves, which others make
+src/sys/sys_file.hpp open,openat,unlinkat,renameat,linkat,fchownat,fchmod,fchown,ftruncate - the calls themselves
+src/sys/sys_aio.hpp syscall - the calls themselves; none has to do with names
+src/sys/folder_trust.cpp ifstream - reads /proc
+src/socket/datagram_socket.cpp bind - never follows a link at the end; a pool has looked at the folders before
+src/socket/interface_watch.cpp bind - of netlink
+src/socket/port_owner.cpp ifstream - reads /proc
+src/pool/own_command.cpp ifstream - reads /proc
+src/pool/usable_cores.cpp ifstream - reads /proc and /sys
+src/pool/pool_status.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
+src/pool/board.cpp truncate - of a memfd, by its descriptor
+src/pool/pid_file.cpp truncate - of what service_path has opened, by its descriptor
+tools/load/report/output_file.cpp open - what the user names for himself (--json FILE, --plot FILE), as himself
+tools/load/report/plot.cpp tmpfile - has no name
+tools/load/plan/input_file.hpp ifstream - as in input_file.cpp
+tools/load/plan/input_file.cpp ifstream - reads what the user names for himself
+tools/load/run/work_server.cpp ifstream - reads /proc
+tools/load/run/machine_look.cpp ifstream - reads /proc
+'
+
+calls='open(at2?|_at)?|creat|fopen(64)?|freopen|(f|l)?ch(mod|own)(at2?)?|set_(mode|owner|owner_of)|(un)?link(at|_at)?'
+calls+='|symlink(at)?|re(name|move)|rename(at2?|_at)|(mk|rm)dir(at)?|mk(nod|fifo)(at)?|mko?stemps?|mkdtemp|tmpfile|tmpnam'
+calls+='|truncate|ftruncate|bind|utimensat|acct|syscall'
+pattern="(^|[^A-Za-z_:.>])(::|sys::|detail::sys::|std::)($calls)\("
+pattern+='|[^<a-z][io]?fstream\b|(filesystem|fs)::(remove|rename|create_|copy|permissions|resize_file|last_write)[a-z_]*'
+
+declare -A reason=() needed=()
+while read -r file which _ why; do
+  [[ -n $file ]] || continue
+  [[ -n $why ]] || { echo "no reason for $file" && exit 1; }
+  for call in ${which//,/ }; do reason[$file:$call]=$why; done
+done <<<"$allowed"
+
+wrong=0 seen=0
+while IFS=: read -r file line text; do
+  [[ $file != src/sys/service_path.cpp ]] || { seen=$((seen + 1)) && continue; }
+  # The name alone: what is before the parenthesis, and after the last colon.
+  while read -r call; do
+    [[ -n ${reason[$file:$call]:-} ]] && needed[$file:$call]=yes && continue
+    echo "$file:$line: $call is for src/sys/service_path.cpp alone, or wants a reason in test/files-test.sh:$text" && wrong=1
+  done < <(grep -oE -- "$pattern" <<<" ${text}" | sed -E 's/\($//; s/.*[^a-z0-9_]([a-z0-9_]+)$/\1/')
+done < <(grep -rnE --include='*.hpp' --include='*.cpp' -- "$pattern" src tools include | grep -vE '^[^:]*:[0-9]*: *//')
+for one in "${!reason[@]}"; do
+  [[ -n ${needed[$one]:-} ]] || { echo "test/files-test.sh: nothing needs $one any more" && wrong=1; }
+done
+((seen > 10)) || { echo "only $seen lines of src/sys/service_path.cpp were found" && wrong=1; }
+((wrong == 0)) || exit 1
+echo "${#reason[@]} kinds of calls elsewhere, each with its reason"
