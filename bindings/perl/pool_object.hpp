@@ -98,6 +98,7 @@ inline udppump::pool_options pool_options_of(pTHX_ HV* given, pool_object& objec
   read(aTHX_ given, "reexecute", options.reexecute);
   options.reload_on_change = texts(aTHX_ given, "reload_on_change");
   read(aTHX_ given, "take_over", options.take_over);
+  read(aTHX_ given, "pid_file", options.pid_file);
   read(aTHX_ given, "pin", options.pin);
   if (SV* const nice = option(aTHX_ given, "nice")) options.nice = static_cast<int>(SvIV(nice));
   if (object.log != nullptr) {

@@ -496,6 +496,18 @@ subtest 'what is logged while a pool is made is told as well' => sub {
     is $code, @told ? 9 : 8, 'and its callback may exit';
 };
 
+subtest 'pid_file' => sub {
+    my $folder = File::Temp->newdir;
+    my $pool = start([pid_file => "$folder/pid"], sub { $_[0]->serve(echo($_[0])) });
+    ok run_until(sub { -s "$folder/pid" });
+    open my $file, '<', "$folder/pid" or die $!;
+    is <$file>, "$pool->{pid}\n";
+    is eval { Event::Lib::UDPPump::Pool->new(bind => '127.0.0.1:0', pid_file => "$folder/pid"); 1 }, undef, 'a second pool is refused';
+    like $@, qr{^new: .*\Q$folder/pid\E};
+    is $pool->stop, 0;
+    ok !-e "$folder/pid", 'it is removed in the end';
+};
+
 subtest 'a pool that is freed in a child of a fork takes nothing down' => sub {
     my $folder = File::Temp->newdir;
     my $pool = Event::Lib::UDPPump::Pool->new(bind => '127.0.0.1:0', take_over => "$folder/socket");

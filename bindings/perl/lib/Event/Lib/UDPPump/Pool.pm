@@ -17,7 +17,7 @@ my %kinds = (
     socket => 'handles', bind => 'texts', receive_buffer => 'count', workers => 'count', waiter => 'text',
     user => 'text', group => 'text', groups => 'texts', no_new_privileges => 'flag', restart => 'restart',
     redeliver => 'redeliver', stop_timeout => 'seconds', start_timeout => 'seconds', reexecute => 'flag',
-    reload_on_change => 'texts', take_over => 'text', pin => 'flag', nice => 'number', log => 'code',
+    reload_on_change => 'texts', take_over => 'text', pid_file => 'text', pin => 'flag', nice => 'number', log => 'code',
 );
 my %restart = (
     healthy_after => 'seconds', healthy_after_datagrams => 'count', first_delay => 'seconds', longest_delay => 'seconds',
@@ -240,6 +240,11 @@ same pool, and C<serve> or C<run> makes it a worker there; so exit with what the
 =item take_over
 
 A Unix socket's path: a second start with the same path takes the sockets over from the first, which then ends.
+
+=item pid_file
+
+A file that has the parent's process id while all workers serve. A second pool with the same file is refused. It and
+C<poison_file> are to be in a folder that no other user may write to.
 
 =item receive_buffer, waiter, pin, nice
 
