@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <udppump/printable.hpp>
 #include <udppump/worker_pool.hpp>
 #include <vector>
 
@@ -136,9 +137,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "dns_server: %s; see dns_server --help\n", error.what());
+    std::fprintf(stderr, "dns_server: %s; see dns_server --help\n", udppump::printable(error.what()).c_str());
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "dns_server: %s\n", error.what());
+    std::fprintf(stderr, "dns_server: %s\n", udppump::printable(error.what()).c_str());
   }
   return bad_start;
 }

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <string>
 #include <udppump/libevent.hpp>
+#include <udppump/printable.hpp>
 #include <udppump/pump.hpp>
 
 int main(int argc, char** argv) try {
@@ -25,9 +26,9 @@ int main(int argc, char** argv) try {
   const std::string args = "answered by " + std::to_string(getpid());
   udppump::pump pump{socket,
                      [args](udppump::datagram& received) {
-                       std::printf("%d: %zu bytes from %s: %.*s\n", getpid(), received.payload.size(),
-                                   received.from.to_string().c_str(), static_cast<int>(received.text().size()),
-                                   received.text().data());
+                       // What a stranger sent commands no terminal of ours.
+                       std::printf("%d: %zu bytes from %s: %s\n", getpid(), received.payload.size(),
+                                   received.from.to_string().c_str(), udppump::printable(received.text()).c_str());
                        std::fflush(stdout);
                        if (const auto error = received.reply(args))
                          std::fprintf(stderr, "reply: %s\n", error.message().c_str());

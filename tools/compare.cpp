@@ -18,6 +18,7 @@
 #include "load/run/comparison.hpp"
 #include "load/run/machine_look.hpp"
 #include "shared_options.hpp"
+#include "udppump/printable.hpp"
 
 namespace udppump::tools {
 namespace {
@@ -134,7 +135,7 @@ int conclude(const compare_settings& settings, const comparison& compared) {
   fmt::print(settings.text(), "\n{}", to_table(compared));
   if (!settings.plot.empty()) {
     plot(settings.plot, compared);
-    fmt::print(settings.text(), "drawn: {}\n", settings.plot);
+    fmt::print(settings.text(), "drawn: {}\n", printable(settings.plot));
   }
   if (!compared.valid()) {
     std::fflush(settings.text());  // in a log that takes both, the reason comes after the table

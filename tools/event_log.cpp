@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "udppump/printable.hpp"
+
 #if defined(UDPPUMP_HAS_SYSTEMD)
 #include <sys/uio.h>
 #define SD_JOURNAL_SUPPRESS_LOCATION  // of this file, which would tell nobody anything
@@ -47,11 +49,7 @@ std::string time_now() {
   return whole;
 }
 
-std::string text_line(const pool_event& event) {
-  std::string line = "udppump: ";
-  for (const char one : event.text) line += std::iscntrl(static_cast<unsigned char>(one)) ? ' ' : one;
-  return line += '\n';
-}
+std::string text_line(const pool_event& event) { return "udppump: " + event.text + '\n'; }
 
 std::string json_line(const pool_event& event) {
   nlohmann::ordered_json line{{"time", time_now()},
@@ -112,8 +110,12 @@ event_log::event_log(log_form form, pool_event::level least) : form_{form}, leas
 #endif
 }
 
-void event_log::write(const pool_event& event) const {
+void event_log::write(pool_event event) const {
   if (event.severity > least_) return;
+  // A pool's events are so already; others have the texts of exceptions, and these what was found in files and
+  // elsewhere.
+  event.text = printable(event.text);
+  for (auto& [name, value] : event.fields) value = printable(value);
   switch (form_) {
     case log_form::text:
       return write_line(text_line(event));

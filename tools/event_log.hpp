@@ -16,7 +16,7 @@ class event_log {
   /// `least`: what is less severe is left out. Throws std::invalid_argument if there is no journal.
   event_log(log_form form, pool_event::level least);
 
-  void write(const pool_event& event) const;
+  void write(pool_event event) const;
 
  private:
   log_form form_;

@@ -12,10 +12,11 @@
 
 #include "command.hpp"
 #include "help_formatter.hpp"
+#include "udppump/printable.hpp"
 
 /// One line, with the cause and, if one is known, the cure.
 static int complain(const std::exception& error, int code) {
-  std::fprintf(stderr, "udppump: %s\n", error.what());
+  std::fprintf(stderr, "udppump: %s\n", udppump::printable(error.what()).c_str());
   return code;
 }
 
@@ -66,7 +67,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& told) {
     return printed(app.exit(told));
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "udppump: %s; see udppump %s--help\n", error.what(),
+    std::fprintf(stderr, "udppump: %s; see udppump %s--help\n", udppump::printable(error.what()).c_str(),
                  first.starts_with('-') ? "" : (first + ' ').c_str());
     return exit_usage;
   } catch (const std::invalid_argument& error) {

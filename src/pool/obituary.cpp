@@ -1,7 +1,7 @@
 #include "pool/obituary.hpp"
 
 #include "pool/duration_text.hpp"
-#include "pool/printable.hpp"
+#include "sys/printable.hpp"
 
 namespace udppump::detail {
 

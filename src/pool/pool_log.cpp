@@ -1,6 +1,6 @@
 #include "pool/pool_log.hpp"
 
-#include "pool/printable.hpp"
+#include "sys/printable.hpp"
 #include "sys/sys_process.hpp"
 
 namespace udppump::detail {

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <utility>
 
-#include "pool/printable.hpp"
 #include "sys/failure.hpp"
+#include "sys/printable.hpp"
 #include "sys/sys_file.hpp"
 
 namespace udppump::detail {

@@ -57,6 +57,8 @@ if (($# > 1)); then
   [[ -n $port ]] || fail "seed_synopsis does not say where it listens"
   [[ $(ask "$port" "hello") == "answered by "* ]] || fail "seed_synopsis does not answer"
   grep -q '5 bytes from 127\.0\.0\.1:[0-9]*: hello' "$work/out" || fail "the callback did not print what it got"
+  [[ $(ask "$port" $'\e[2J\nforged') == "answered by "* ]] || fail "seed_synopsis does not answer"
+  grep -qF ': \x1b[2J\x0aforged' "$work/out" || fail "what a stranger sent reaches the terminal as it is"
   processes=$(pgrep -g "$group" | wc -l)
   [[ $processes == 4 ]] || fail "4 processes were meant, $processes run"
   stop

@@ -82,6 +82,8 @@ refuse 3 'no interface here has that address' "${here_bound[@]}" --bind 192.0.2.
 refuse 3 'what is there is no socket' "${here_bound[@]}" --take-over "$dir/plain" -- cat
 finish "$pid"
 
+refuse 127 'program "no.x1b.31m.x0audppump: forged"' "${here_bound[@]}" -- $'no\e[31m\nudppump: forged'
+refuse 127 'program "no.xc2.x9b31m.xe2.x80.xaeeman"' "${here_bound[@]}" -- $'no\u009b31m\u202eeman'
 # passes DESCRIPTORS PROGRAM... : as systemd would pass descriptors from 3 on
 cat >"$dir/passes.py" <<'END'
 import os, socket, sys

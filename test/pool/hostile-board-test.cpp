@@ -15,12 +15,12 @@
 
 #include "pool/board.hpp"
 #include "pool/pool_log.hpp"
-#include "pool/printable.hpp"
 #include "pool/redeliverer.hpp"
 #include "support/asking_client.hpp"
 #include "support/hostile_board.hpp"
 #include "support/pool_process.hpp"
 #include "sys/eventfd_notifier.hpp"
+#include "sys/printable.hpp"
 
 using namespace udppump;
 using namespace std::chrono_literals;

@@ -9,13 +9,12 @@
 #include <string>
 
 #include "pool/pool_log.hpp"
-#include "pool/printable.hpp"
 #include "support/asking_client.hpp"
 #include "support/pool_process.hpp"
+#include "sys/printable.hpp"
 
 using namespace udppump;
 using namespace std::chrono_literals;
-using detail::printable;
 using detail::printable_word;
 using detail::quoted;
 

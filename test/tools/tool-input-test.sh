@@ -99,6 +99,34 @@ groups=('' 127.0.0.1 239.1.2.3% ff02::fb% 239.1.2.3:53 name)
 check groups "${exec[@]}" -- --join
 check nothing "${exec[@]}" -- --device --path-mtu --take-over --user --group --pid-file --log --reload-on-change
 
+echo "# whatever is wrong with what was given, it commands no terminal when it is told"
+hostile=$'no\e[2J\nudppump: forged\u009b31m\u202e'
+# tells ARGUMENT... : a complaint, all of it printable
+tells() {
+  "$tool" "$@" >"$dir/told" 2>&1 </dev/null && fail "$* is taken"
+  [ "$(wc -l <"$dir/told")" = 1 ] || fail "$*: not one line: $(cat -v "$dir/told")"
+  ! LC_ALL=C grep -q '[^ -~]' "$dir/told" || fail "$*: it says $(cat -v "$dir/told")"
+}
+tells "$hostile"
+tells "--$hostile"
+for command in load work compare exec; do
+  tells $command "--$hostile"
+  tells $command --workers "$hostile"
+done
+tells load "$hostile"
+for option in --dns --payloads --work; do tells load 127.0.0.1:9 $option "$dir/$hostile"; done
+brief=(load 127.0.0.1:9 --rate 10 --duration 100ms --warmup 0s --timeout 1ms --quiet)
+for option in --json --plot; do tells "${brief[@]}" $option "$dir/$hostile/x.svg"; done
+tells "${exec[@]}" -- "$hostile"
+tells "${exec[@]}" -- "$dir/$hostile"
+for option in --user --group --groups --take-over --pid-file --reload-on-change --device --join; do
+  tells "${exec[@]}" $option "$dir/$hostile/x" -- true
+done
+printf 'a AAAA\n\e[2J\x9b\xe2\x80\xae !\n' >"$dir/queries"
+tells load 127.0.0.1:9 --dns "$dir/queries"
+printf '00\n\e[2J\x9b\n' >"$dir/payloads"
+tells load 127.0.0.1:9 --payloads "$dir/payloads"
+
 echo "# once means once"
 for option in --rate --duration --seed --json; do
   said=$("$tool" "${load[@]}" "$option" 1 "$option" 1 2>&1) && fail "$option is taken twice"

@@ -68,7 +68,7 @@ json to_json(std::span<const request_record> records) {
 }
 
 std::string to_line(const json& document) {
-  return document.dump(-1, ' ', false, json::error_handler_t::replace) + '\n';
+  return document.dump(-1, ' ', true, json::error_handler_t::replace) + '\n';
 }
 
 json to_json(const load_result& result) {

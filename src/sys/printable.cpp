@@ -1,4 +1,4 @@
-#include "pool/printable.hpp"
+#include "sys/printable.hpp"
 
 #include <cstddef>
 
@@ -58,8 +58,6 @@ std::string escaped(std::string_view text, Predicate is_bad) {
 
 }  // namespace
 
-std::string printable(std::string_view text) { return escaped(text, is_command); }
-
 std::string printable_word(std::string_view text) {
   return escaped(text, [](unsigned long code) {
     return is_command(code) || code == ' ' || code == '"' || code == '\'' || code == '\\';
@@ -76,3 +74,5 @@ std::string quoted(std::string_view text) {
 }
 
 }  // namespace udppump::detail
+
+std::string udppump::printable(std::string_view text) { return detail::escaped(text, detail::is_command); }
