@@ -107,14 +107,14 @@ shared_library() {
   by_pkg_config
   needs "$work/by_pkg_config" | grep "^libudppump\.so" >/dev/null || fail "pkg-config does not name the shared library"
 
-  # Its own names, and type information of them; what is weak of std:: is the compiler's, made wherever a template of
+  # Its own names, and type information of them; what is weak of std:: and __gnu_cxx:: is the compiler's, made wherever a template of
   # the standard library is used, and the same in every library.
   local library path foreign
   for library in libudppump.so libudppump_pool.so; do
     path=$(find "$work/moved elsewhere" -name "$library")
     [[ -n $path ]] || fail "there is no $library"
     foreign=$(nm --dynamic --demangle --defined-only "$path" | awk 'NF >= 3' | cut -d ' ' -f 2- |
-      grep -vE '^. (udppump::|(typeinfo|typeinfo name|vtable) for udppump::)|^[WVu] ([a-z ]+ )?std::') || true
+      grep -vE '^. (udppump::|(typeinfo|typeinfo name|vtable) for udppump::)|^[WVu] ([a-z ]+ )?(std|__gnu_cxx)::') || true
     [[ -z $foreign ]] || fail "$library exports what is not udppump's:"$'\n'"$foreign"
   done
   if needs "$(find "$work/moved elsewhere" -name libudppump.so)" | grep systemd; then fail "libudppump.so needs that"; fi
