@@ -175,29 +175,38 @@ void add_workers(CLI::App& app, wishes& wanted) {
        "resource limit of each worker, by prlimit's names: nofile=1024, core=unlimited; may be given again", group});
 }
 
+/// Names or numbers with commas between them; none of an empty text.
+std::vector<std::string> parse_groups(const std::string& text) {
+  std::vector<std::string> groups;
+  for (std::size_t at = 0; !text.empty() && at <= text.size();) {
+    const auto end = std::min(text.find(',', at), text.size());
+    groups.push_back(text.substr(at, end - at));
+    if (groups.back().empty()) {
+      throw std::invalid_argument{load::quoted(text) + " has an empty name in it; give \"\" for no group at all"};
+    }
+    at = end + 1;
+  }
+  return groups;
+}
+
 void add_whom(CLI::App& app, wishes& wanted) {
   constexpr char group[] = "Privileges";
   privileges& become = wanted.pool.become;
   add_parsed(app, "--user", become.user, not_empty,
              {"USER", "", "become this user, by name or number, once the sockets are bound; requires root", group});
   add_parsed(app, "--group", become.group, not_empty, {"GROUP", "", "and this group; default: the user's own", group});
-  app.add_option_function<std::vector<std::string>>(
-         "--groups",
-         [&become](const std::vector<std::string>& names) {
-           become.groups.emplace();
-           for (const std::string& each : names) {
-             if (!each.empty()) become.groups->push_back(each);
-           }
-         },
-         "and these supplementary ones; \"\" for none; default: those the user is a member of")
-      ->type_name("GROUP,...")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false)
-      ->delimiter(',')
+  add_read(
+      app, "--groups", [&become](const std::string& text) { become.groups = parse_groups(text); },
+      {"GROUP,...", "", "and these supplementary ones; \"\" for none; default: those the user is a member of", group});
+  auto* const none = app.add_flag_callback(
+      "--no-new-privs", [&become] { become.no_new_privileges = true; },
+      "no program that a worker starts gains any (no_new_privs); the default with --user");
+  app.add_flag_callback(
+         "--new-privs", [&become] { become.no_new_privileges = false; },
+         "with --user: let set-user-ID programs that a worker starts gain them")
+      ->excludes(none)
       ->group(group);
-  app.add_flag("--no-new-privs", become.no_new_privileges, "no program that a worker starts gains any (no_new_privs)")
-      ->group(group);
+  none->group(group);
 }
 
 void add_telling(CLI::App& app, wishes& wanted) {

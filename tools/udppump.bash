@@ -6,7 +6,7 @@ _udppump_exec() {
   valued='--bind --receive-buffer --send-buffer --join --device --path-mtu --workers --ready-after --stop-timeout
     --crash-limit --healthy-after --restart-delay --reload-on-change --take-over --nice --limit --user --group --groups --log
     --pid-file'
-  flags='--v6only --broadcast --reuse-port --pin --no-new-privs --quiet --help'
+  flags='--v6only --broadcast --reuse-port --pin --no-new-privs --new-privs --quiet --help'
 
   for ((at = 2; at < COMP_CWORD; ++at)); do
     [[ ${COMP_WORDS[at]} == -- ]] || continue

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -47,9 +48,9 @@ template <class Value>
 void read(pTHX_ HV* given, const char* name, Value& value) {
   SV* const found = option(aTHX_ given, name);
   if (found == nullptr) return;
-  if constexpr (std::is_same_v<Value, std::string>) {
+  if constexpr (std::is_same_v<Value, std::string> || std::is_same_v<Value, std::optional<std::string>>) {
     value = text_of(aTHX_ found);
-  } else if constexpr (std::is_same_v<Value, bool>) {
+  } else if constexpr (std::is_same_v<Value, bool> || std::is_same_v<Value, std::optional<bool>>) {
     value = SvTRUE(found);
   } else if constexpr (std::is_same_v<Value, std::chrono::milliseconds>) {
     value = std::chrono::milliseconds{static_cast<std::int64_t>(SvNV(found) * 1000 + 0.5)};

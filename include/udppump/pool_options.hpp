@@ -31,16 +31,20 @@ struct pool_event {
   std::vector<std::pair<std::string_view, std::string>> fields = {};
 };
 
-/// Whom the pool becomes once its sockets are bound; requires root.
+/// Whom the pool becomes once its sockets are bound; requires root. A name comes before a number; what is empty, or
+/// could be two, is refused (docs/security.md).
 struct privileges {
-  /// Name or number; empty: stays who it is.
-  std::string user = {};
-  /// Name or number; empty: the user's own group.
-  std::string group = {};
+  /// Name or number; nothing: stays who it is. Root goes by its name only. With a user come its HOME, USER, LOGNAME and
+  /// SHELL into the process's environment, and neither capabilities nor, by default, new privileges are left. Other
+  /// processes of that user, such as workers, can then not read or trace the parent.
+  std::optional<std::string> user = {};
+  /// Name or number; nothing: the user's own group.
+  std::optional<std::string> group = {};
   /// Supplementary groups, names or numbers; nothing: those the user is a member of.
   std::optional<std::vector<std::string>> groups = {};
-  /// PR_SET_NO_NEW_PRIVS: no program that a worker starts can gain any (prctl(2)).
-  bool no_new_privileges = false;
+  /// PR_SET_NO_NEW_PRIVS: no program that a worker starts can gain any, by a set-user-ID bit for example (prctl(2)).
+  /// Nothing: if there is a user.
+  std::optional<bool> no_new_privileges = {};
 };
 
 /// How workers that die are replaced.
@@ -106,6 +110,9 @@ struct pool_options {
   /// Workers are new executions of this program's file rather than forks, so that a reload has new code: each comes by
   /// main() to the same pool, which makes it a worker there. Processes only.
   bool reexecute = false;
+  /// Of workers that are forks: the descriptors above 2 that they keep of those the program has open, beside the
+  /// pool's. Nothing: all, as a body may need them. Programs and new executions have none but the pool's.
+  std::optional<std::vector<int>> keep_open = {};
   /// Files that start a reload when they are written or replaced.
   std::vector<std::string> reload_on_change = {};
   /// A Unix socket's path: a second start with the same path takes the sockets over from the first, which then ends.

@@ -26,6 +26,10 @@ pool_options checked(pool_options options) {
   }
   const bool threads = options.model == worker_model::threads;
   if (threads && options.reexecute) refuse("reexecute requires processes, and model is threads; omit one of them");
+  if (options.keep_open && (threads || options.reexecute)) {
+    refuse(std::string{"keep_open is for workers that are forks, and "} +
+           (threads ? "model is threads" : "reexecute is set") + "; omit one of them");
+  }
   if (!options.adopt.empty() && (options.reexecute || !options.take_over.empty())) {
     refuse(std::string{"adopt and "} + (options.reexecute ? "reexecute" : "take_over") +
            " exclude each other: a new process would open the sockets once more; give their addresses in bind");

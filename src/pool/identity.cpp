@@ -1,122 +1,120 @@
 #include "pool/identity.hpp"
 
-#include <grp.h>
-#include <pwd.h>
-
 #include <algorithm>
-#include <charconv>
-#include <optional>
+#include <cstdlib>
 
 #include "sys/failure.hpp"
+#include "sys/printable.hpp"
 #include "sys/sys_user.hpp"
 
 namespace udppump::detail {
 
 namespace {
 
-std::optional<unsigned> number(const std::string& text) {
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return {};
-  if (value == static_cast<unsigned>(-1)) {
-    fail(EINVAL, "user or group " + text + " is nobody: the kernel reads it as \"unchanged\"; give another number");
-  }
-  return value;
-}
-
-gid_t group_called(const std::string& text) {
-  if (const auto id = number(text)) return *id;
-  errno = 0;
-  const group* const found = ::getgrnam(text.c_str());
-  if (found == nullptr) {
-    fail(errno == 0 ? ENOENT : errno,
-         "group \"" + text + "\" is not known here; see `getent group`, or give its number");
-  }
-  return found->gr_gid;
-}
-
-std::vector<gid_t> groups_of(const std::string& name, gid_t main) {
-  int count = 64;
-  std::vector<gid_t> groups(static_cast<std::size_t>(count));
-  while (::getgrouplist(name.c_str(), main, groups.data(), &count) < 0) groups.resize(static_cast<std::size_t>(count));
-  groups.resize(static_cast<std::size_t>(count));
-  return groups;
-}
-
-bool has_groups(std::vector<gid_t> wanted) {
+std::vector<gid_t> present_groups() {
   std::vector<gid_t> present;
   present.resize(static_cast<std::size_t>(std::max(0, sys::supplementary_groups(present))));
-  if (sys::supplementary_groups(present) < 0) return false;
+  if (sys::supplementary_groups(present) < 0) present.clear();
   std::sort(present.begin(), present.end());
-  std::sort(wanted.begin(), wanted.end());
-  return present == wanted;
+  return present;
 }
 
 }  // namespace
 
-identity::identity(const privileges& wanted) : no_new_privileges_{wanted.no_new_privileges} {
-  std::string name;
-  if (!wanted.user.empty()) {
-    errno = 0;
-    const auto id = number(wanted.user);
-    const passwd* const found = id ? ::getpwuid(*id) : ::getpwnam(wanted.user.c_str());
-    if (found != nullptr) {
-      name = found->pw_name;
-      user_ = found->pw_uid;
-      group_ = found->pw_gid;
-    } else if (id) {
-      user_ = *id;
+identity::identity(const privileges& wanted)
+    : no_new_privileges_{wanted.no_new_privileges.value_or(wanted.user.has_value())} {
+  account who;
+  if (wanted.user) {
+    who = account_called(*wanted.user);
+    user_ = who.user;
+    group_ = who.group;
+    leaves_nothing_ = user_ != 0;
+    if (!who.name.empty()) {
+      environment_ = {{"USER", who.name}, {"LOGNAME", who.name}, {"HOME", who.home}, {"SHELL", who.shell}};
     } else {
-      fail(errno == 0 ? ENOENT : errno,
-           "user \"" + wanted.user + "\" is not known here; see `getent passwd`, or give a number");
+      environment_ = {{"USER", ""}, {"LOGNAME", ""}, {"HOME", ""}, {"SHELL", ""}};
     }
   }
-  if (!wanted.group.empty()) group_ = group_called(wanted.group);
-  constexpr auto none = static_cast<gid_t>(-1);
-  if (user_ != static_cast<uid_t>(-1) && group_ == none) {
-    fail(EINVAL, "user " + wanted.user + " has no entry of its own, and so no group; say which group");
+  if (wanted.group) group_ = group_called(*wanted.group);
+  if (user_ != no_id && group_ == no_id) {
+    fail(EINVAL, "user " + *wanted.user + " has no entry of its own, and so no group; say which group");
   }
   if (wanted.groups) {
     sets_groups_ = true;
     for (const std::string& one : *wanted.groups) groups_.push_back(group_called(one));
-  } else if (user_ != static_cast<uid_t>(-1)) {
+  } else if (user_ != no_id) {
     sets_groups_ = true;
-    groups_ = name.empty() ? std::vector<gid_t>{group_} : groups_of(name, group_);
-  } else if (group_ != none) {
+    groups_ = groups_of(who, group_);
+  } else if (group_ != no_id) {
     // A group alone: those of the user who started it, mostly root, are not kept beside it.
     sets_groups_ = true;
     groups_ = {group_};
   }
-  // Already so (a pool that takes over from one that became it): nothing to change, and no privilege needed.
-  if (user_ == sys::effective_user() && user_ == sys::real_user() &&
-      (group_ == none || group_ == sys::effective_group()) && user_ != 0 && (!wanted.groups || has_groups(groups_))) {
-    user_ = static_cast<uid_t>(-1);
-    group_ = none;
+  std::sort(groups_.begin(), groups_.end());
+  groups_.erase(std::unique(groups_.begin(), groups_.end()), groups_.end());
+  // Already so (a pool that takes over from one that became it): nothing to change, and no privilege needed. Groups
+  // that were not asked for are none of the user's: root's, most often.
+  if (leaves_nothing_ && sys::is_wholly_user(user_) && sys::is_wholly_group(group_)) {
+    const auto present = present_groups();
+    const bool as_wanted = wanted.groups
+                               ? present == groups_
+                               : std::includes(groups_.begin(), groups_.end(), present.begin(), present.end());
+    if (!as_wanted && sys::effective_user() != 0) {
+      std::string all;
+      for (const gid_t one : present) all += (all.empty() ? "" : ",") + std::to_string(one);
+      fail(EPERM, "this process is user " + quoted(*wanted.user) + " already, but its groups (" + all +
+                      ") are not those asked for, and changing them requires root: start it without them (setpriv "
+                      "--init-groups), or ask for these");
+    }
+    user_ = no_id;
+    group_ = no_id;
     sets_groups_ = false;
   }
-  if ((user_ != static_cast<uid_t>(-1) || group_ != none || sets_groups_) && sys::effective_user() != 0) {
-    fail(EPERM, "becoming user \"" + wanted.user +
-                    "\" requires root (or a service manager that sets the user itself, as "
-                    "systemd's User= does)");
+  if ((user_ != no_id || group_ != no_id || sets_groups_) && sys::effective_user() != 0) {
+    fail(EPERM, (wanted.user ? "becoming user " + quoted(*wanted.user) : std::string{"changing groups"}) +
+                    " requires root (or a service manager that does it itself, as systemd's User= and Group= do)");
   }
 }
 
 void identity::assume() const {
   const auto must = [](int result, const std::string& what) {
+    if (result == -EINVAL) {
+      fail(result, what + ": the number is not mapped in this user namespace; see /proc/self/uid_map and gid_map");
+    }
     if (result < 0) fail(result, what + ": requires root with CAP_SETUID and CAP_SETGID");
   };
+  // While it may: nobody gets capabilities by executing a file either. no_new_privileges alone says so as well.
+  if (leaves_nothing_ && no_new_privileges_) static_cast<void>(sys::drop_bounding_set());
   if (sets_groups_) must(sys::set_supplementary_groups(groups_), "setgroups");
-  if (group_ != static_cast<gid_t>(-1)) must(sys::set_groups(group_), "setresgid " + std::to_string(group_));
-  if (user_ != static_cast<uid_t>(-1)) {
-    must(sys::set_users(user_), "setresuid " + std::to_string(user_));
-    if (user_ != 0 && sys::set_effective_user(0) == 0) {
+  if (group_ != no_id) must(sys::set_groups(group_), "setresgid " + std::to_string(group_));
+  if (user_ != no_id) must(sys::set_users(user_), "setresuid " + std::to_string(user_));
+  if (leaves_nothing_) {
+    if (sys::is_open_to_its_user()) must(sys::close_to_its_user(), "prctl PR_SET_DUMPABLE");
+    if (sys::has_capabilities()) must(sys::drop_capabilities(), "capset");
+    if (sys::has_capabilities() || (user_ != no_id && sys::set_effective_user(0) == 0)) {
       fail(EPERM,
            "privileges were dropped, and could be had back; start without CAP_SETUID as an ambient or inheritable "
            "capability");
     }
   }
+  take_environment();
+  bind_thread();
+}
+
+void identity::bind_thread() const {
   if (no_new_privileges_ && sys::set_no_new_privileges() < 0)
     fail(EINVAL, "prctl PR_SET_NO_NEW_PRIVS: requires Linux 3.5");
+}
+
+void identity::take_environment() const {
+  for (const auto& [name, value] : environment_) {
+    const int changed = value.empty() ? ::unsetenv(name) : ::setenv(name, value.c_str(), 1);
+    if (changed != 0) fail(ENOMEM, std::string{"setting "} + name + " for the user that the pool becomes");
+  }
+}
+
+void close_to_workers(const privileges& wanted) noexcept {
+  if (wanted.user && sys::effective_user() != 0) static_cast<void>(sys::close_to_its_user());
 }
 
 }  // namespace udppump::detail

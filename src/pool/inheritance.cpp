@@ -45,10 +45,15 @@ std::optional<inheritance> inheritance::take() {
   return left;
 }
 
-bool inheritance::set_close_on_exec(bool on) const noexcept {
+std::vector<int> inheritance::descriptors() const {
+  std::vector<int> all{memory, parent_signal, page_signal};
+  for (const named_descriptor& one : sockets) all.push_back(one.fd);
+  return all;
+}
+
+bool inheritance::set_close_on_exec(bool on) const {
   bool all = true;
-  for (const int one : {memory, parent_signal, page_signal}) all &= sys::set_close_on_exec(one, on) >= 0;
-  for (const named_descriptor& one : sockets) all &= sys::set_close_on_exec(one.fd, on) >= 0;
+  for (const int one : descriptors()) all &= sys::set_close_on_exec(one, on) >= 0;
   return all;
 }
 

@@ -33,8 +33,9 @@ struct inheritance {
   /// left anything. Throws as of_text(), or if the descriptors are not open.
   static std::optional<inheritance> take();
 
+  std::vector<int> descriptors() const;
   /// Of all its descriptors; false if one is not open.
-  bool set_close_on_exec(bool on) const noexcept;
+  bool set_close_on_exec(bool on) const;
 
   bool operator==(const inheritance&) const = default;
 };

@@ -16,6 +16,11 @@ namespace {
 
 constexpr std::chrono::seconds take_over_margin{10};
 
+pool_options closed_to_workers(pool_options options) {
+  close_to_workers(options.become);
+  return options;
+}
+
 std::unique_ptr<launcher> make_launcher(const launch_context& context, const own_command& own, worker_body body,
                                         std::shared_ptr<const void> alive) {
   if (context.options.model == worker_model::threads) {
@@ -28,26 +33,26 @@ std::unique_ptr<launcher> make_launcher(const launch_context& context, const own
 }  // namespace
 
 pool_parent::pool_parent(pool_options options)
-    : options_{checked(std::move(options))},
+    : options_{closed_to_workers(checked(std::move(options)))},
       log_{options_.log},
       own_{own_command::look_up()},
+      become_{options_.become},
       sockets_{options_.socket} {
-  const identity become{options_.become};
-  open(become);
+  open();
   board_.emplace(2 * options_.workers, options_.redeliver ? options_.redeliver->largest : 0);
   if (options_.redeliver) {
-    redelivers_.emplace(*options_.redeliver, *board_, sockets_.all(), log_, heir{become.user(), become.group()});
+    redelivers_.emplace(*options_.redeliver, *board_, sockets_.all(), log_, heir{become_.user(), become_.group()});
   }
   context_.emplace(launch_context{.options = options_, .shared = *board_, .sockets = sockets_});
   reserve_for_workers(options_);
-  become.assume();
+  become_.assume();
 }
 
 /// Sockets, from whoever has them.
-void pool_parent::open(const identity& become) {
+void pool_parent::open() {
   std::optional<predecessor> before = predecessor::inherited();
   if (!before && !options_.take_over.empty()) before = predecessor::at(options_.take_over);
-  const heir who{become.user(), become.group()};
+  const heir who{become_.user(), become_.group()};
   // Before anything is bound: another that lives is told of as such, and not as who has the port.
   if (!options_.pid_file.empty()) pid_.emplace(options_.pid_file, who, before.has_value());
   auto passed = before ? before->take_sockets() : service_manager::take_sockets();
@@ -62,7 +67,7 @@ void pool_parent::open(const identity& become) {
   for (const std::string& text : options_.bind) wanted.push_back(wanted_address::parse(text));
   sockets_.open(std::move(wanted), std::move(passed), before.has_value(), who, log_);
   if (!options_.take_over.empty() && !listener) {
-    listener = listen_for_successors(options_.take_over, become.user(), become.group());
+    listener = listen_for_successors(options_.take_over, become_.user(), become_.group());
   }
   // From here on the path is removed if the rest fails.
   takes_over_.emplace(own_, std::move(listener), options_.take_over, std::move(before),
@@ -86,6 +91,7 @@ int pool_parent::run(const worker_program& program, const program_options& optio
 }
 
 int pool_parent::supervise(launcher& start, std::chrono::milliseconds ready_after) {
+  become_.bind_thread();
   supervisor parent{{.context = *context_,
                      .start = start,
                      .service = service_,

@@ -29,12 +29,13 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
   std::size_t workers() const noexcept override { return options_.workers; }
 
  private:
-  void open(const identity& become);
+  void open();
   int supervise(launcher& start, std::chrono::milliseconds ready_after);
 
   const pool_options options_;
   const pool_log log_;
   const own_command own_;
+  const identity become_;
   const service_manager service_;
   pool_sockets sockets_;
   std::optional<take_over> takes_over_;

@@ -2,6 +2,7 @@
 
 #include "pool/execute.hpp"
 #include "pool/worker_process.hpp"
+#include "sys/close_others.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
 
@@ -9,8 +10,8 @@ namespace udppump::detail {
 
 namespace {
 
-/// The sockets as descriptors 3, 4..., and the first as 0 too; not closed on exec.
-void place(const std::vector<datagram_socket>& sockets) {
+/// The sockets as descriptors 3, 4..., which it returns, and the first as 0 too; not closed on exec.
+std::vector<int> place(const std::vector<datagram_socket>& sockets) {
   const int first = 3;
   const int end = first + static_cast<int>(sockets.size());
   std::vector<int> moved;
@@ -25,8 +26,13 @@ void place(const std::vector<datagram_socket>& sockets) {
                        ": raise the descriptor limit (ulimit -n)");
     }
   };
-  for (std::size_t at = 0; at < moved.size(); ++at) onto(moved[at], first + static_cast<int>(at));
+  std::vector<int> placed;
+  for (std::size_t at = 0; at < moved.size(); ++at) {
+    placed.push_back(first + static_cast<int>(at));
+    onto(moved[at], placed.back());
+  }
   onto(moved[0], 0);
+  return placed;
 }
 
 /// Leads a process group of its own, with whatever it starts: so Ctrl-C at a terminal is the parent's alone, which asks
@@ -51,7 +57,7 @@ class program_process : public worker_process {
   }
   bool kill() noexcept override {
     if (pid_ > 0) signal_group(SIGKILL);
-    return true;
+    return worker_process::kill();  // which a group that holds others does not tell
   }
 
  private:
@@ -77,9 +83,14 @@ std::unique_ptr<running_worker> program_launcher::start(const assignment& what) 
     static_cast<void>(sys::join_group(0, 0));
     const auto variables = environment(what.number);
     // Above the sockets, and left open: a program that becomes another user is still ended with the parent.
-    const int kept = sys::duplicate(lifeline, 3 + static_cast<int>(context_.sockets.size()));
-    static_cast<void>(sys::set_close_on_exec(kept, false));
-    place(context_.sockets.all());
+    const int end = 3 + static_cast<int>(context_.sockets.size());
+    const int above = sys::duplicate(lifeline, end);
+    if (above < 0) fail(above, "the lifeline of the program: raise the descriptor limit (ulimit -n)");
+    std::vector<int> kept = place(context_.sockets.all());
+    kept.push_back(above);
+    static_cast<void>(sys::set_close_on_exec(above, false));
+    // What else is open was left so by whoever started this process, and is no business of the program's.
+    close_others(std::move(kept));
     static_cast<void>(sys::signal_mask(SIG_SETMASK, context_.signal_mask));
     return execute(program_.path(), program_.arguments(), variables, context_.shared.page(what.page));
   });

@@ -3,12 +3,13 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <string_view>
 
 #include "pool/worker_end.hpp"
 
 namespace udppump::detail {
 
-/// A worker that was started. If it is a process, it ends with this object at the latest.
+/// A worker that was started. If it is a process that may be killed, it ends with this object at the latest.
 class running_worker {
  public:
   virtual ~running_worker() = default;
@@ -21,6 +22,8 @@ class running_worker {
   virtual void ask_to_stop() noexcept = 0;
   /// False if that cannot be done.
   virtual bool kill() noexcept = 0;
+  /// Why not; of one whose kill() is false.
+  virtual std::string_view cannot_be_killed_as() const noexcept = 0;
   /// Of one that kill() cannot end: from now on, the destructor does not wait for it either.
   virtual void abandon() noexcept = 0;
 };

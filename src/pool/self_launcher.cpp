@@ -3,6 +3,7 @@
 #include "pool/execute.hpp"
 #include "pool/inheritance.hpp"
 #include "pool/worker_process.hpp"
+#include "sys/close_others.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
 
@@ -21,6 +22,9 @@ std::unique_ptr<running_worker> self_launcher::start(const assignment& what) {
   auto forked = fork_worker(context_, what, [&](int lifeline) {
     left.set_close_on_exec(false);
     static_cast<void>(sys::set_close_on_exec(lifeline, false));
+    auto kept = left.descriptors();
+    kept.push_back(lifeline);
+    close_others(std::move(kept));
     auto environment = environment_for_worker(what.number);
     environment.push_back(std::string{inheritance::variable} + '=' + left.to_text());
     // The signals stay blocked: the new execution takes them when it is ready for them.

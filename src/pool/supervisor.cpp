@@ -264,11 +264,12 @@ void supervisor::enforce_deadlines() {
     }
     late->killed = true;  // in a reload, threads too: it goes on without them
     if (late->worker->kill()) continue;
+    const std::string why = who + ' ' + std::string{late->worker->cannot_be_killed_as()};
     if (is_stopping()) {
-      log_.error("killed", who + " is a thread, and cannot be killed: the pool ends without it; end the process");
+      log_.error("killed", why + ", and cannot be killed: the pool ends without it; end it yourself");
       crew_.abandon(*late);
     } else {
-      log_.warning("worker-left", who + " is a thread, and cannot be killed: it is left to finish");
+      log_.warning("worker-left", why + ", and cannot be killed: it is left to finish");
     }
   }
 }

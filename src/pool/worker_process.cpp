@@ -25,15 +25,10 @@ std::optional<worker_end> worker_process::ended() {
 }
 
 worker_process::~worker_process() {
-  if (pid_ <= 0) return;
-  static_cast<void>(sys::kill(pid_, SIGKILL));
-  static_cast<void>(sys::wait_for(pid_));
+  if (pid_ > 0 && worker_process::kill() && !is_left_) static_cast<void>(sys::wait_for(pid_));
 }
 
-bool worker_process::kill() noexcept {
-  if (pid_ > 0) static_cast<void>(sys::kill(pid_, SIGKILL));
-  return true;
-}
+bool worker_process::kill() noexcept { return pid_ <= 0 || sys::kill(pid_, SIGKILL) != -EPERM; }
 
 void paged_worker_process::ask_to_stop() noexcept {
   page_.orders.fetch_or(order_stop, std::memory_order_release);

@@ -16,7 +16,7 @@ struct forked_worker {
   descriptor lifeline;
 };
 
-/// A worker that is a process. Its destructor kills it.
+/// A worker that is a process. Its destructor kills it, and waits for that if it may.
 class worker_process : public running_worker {
  public:
   worker_process(forked_worker forked, board& shared, std::size_t page)
@@ -29,13 +29,17 @@ class worker_process : public running_worker {
   pid_t pid() const noexcept override { return id_; }
   int parents_own() const noexcept override { return lifeline_.fd(); }
   bool kill() noexcept override;
-  void abandon() noexcept override {}
+  std::string_view cannot_be_killed_as() const noexcept override {
+    return "has become another user, as set-user-ID programs do unless no_new_privileges is set";
+  }
+  void abandon() noexcept override { is_left_ = true; }
 
  protected:
   pid_t pid_;  // 0 once it has ended
   const pid_t id_;
   const descriptor lifeline_;
   worker_page& page_;
+  bool is_left_ = false;
 };
 
 /// One that reads its page.

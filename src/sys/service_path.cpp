@@ -224,6 +224,7 @@ std::string service_path::beside(const std::string& name) const {
 }
 
 void service_path::give_socket() const {
+  // Not to say "unchanged": a service's system call filter may forbid it (systemd's @privileged).
   if (heir_.user == heir{}.user && heir_.group == heir{}.group) return;
   const descriptor there{sys::open_at(folder_.fd(), name_.c_str(), O_PATH)};
   struct stat about {};

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -87,6 +88,10 @@ inline int signal_descriptor(const sigset_t& signals) noexcept {
 
 inline int set_close_on_exec(int fd, bool on) noexcept {
   return once([&] { return ::fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); });
+}
+/// Closes all from `first` to `last`; -ENOSYS before Linux 5.9, or what a seccomp profile says.
+inline int close_range(unsigned first, unsigned last) noexcept {
+  return static_cast<int>(once([&] { return ::syscall(SYS_close_range, first, last, 0); }));
 }
 /// Another descriptor of the same file, `at_least` or above; closed on exec.
 inline int duplicate(int fd, int at_least) noexcept {

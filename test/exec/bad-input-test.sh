@@ -67,9 +67,23 @@ refuse 2 'no port' --bind 127.0.0.1 -- cat
 refuse 2 'no interface "nowhere0"' "${here_bound[@]}" --join 239.1.2.3%nowhere0 -- cat
 [ -e /run/systemd/journal/socket ] || refuse 2 'no journal' "${here_bound[@]}" --log journal -- cat
 
+for option in --user --group; do
+  refuse 2 "$option: is empty; omit the option" "${here_bound[@]}" $option '' -- cat
+  refuse 2 'white space around it' "${here_bound[@]}" $option ' root' -- cat
+  refuse 2 'without a sign' "${here_bound[@]}" $option +5 -- cat
+  refuse 2 'is too large: 4294967294' "${here_bound[@]}" $option 4294967296 -- cat
+  refuse 2 'begins with a zero' "${here_bound[@]}" $option 010 -- cat
+done
+refuse 2 'without a sign' "${here_bound[@]}" --user=-1 -- cat
+refuse 2 'user "0" is root .*or write root' "${here_bound[@]}" --user 0 -- cat
+refuse 2 '--groups: .*has an empty name in it; give' "${here_bound[@]}" --groups daemon,,nogroup -- cat
+refuse 2 '--new-privs' "${here_bound[@]}" --no-new-privs --new-privs -- cat
+
 echo "# programs that are not there or cannot be executed, before anything is bound"
 refuse 127 '"no-such-program" is in none of the folders of PATH; give its path' "${here_bound[@]}" -- no-such-program
 refuse 127 'no-such-program' "${here_bound[@]}" -- "$dir/no-such-program"
+refuse 127 'program "no.x1b.31m.x0audppump: forged"' "${here_bound[@]}" -- $'no\e[31m\nudppump: forged'
+refuse 127 'program "no.xc2.x9b31m.xe2.x80.xaeeman"' "${here_bound[@]}" -- $'no\u009b31m\u202eeman'
 touch "$dir/plain"
 refuse 126 'not executable; chmod \+x' "${here_bound[@]}" -- "$dir/plain"
 refuse 126 'is a directory' "${here_bound[@]}" -- "$dir"
@@ -82,8 +96,6 @@ refuse 3 'no interface here has that address' "${here_bound[@]}" --bind 192.0.2.
 refuse 3 'what is there is no socket' "${here_bound[@]}" --take-over "$dir/plain" -- cat
 finish "$pid"
 
-refuse 127 'program "no.x1b.31m.x0audppump: forged"' "${here_bound[@]}" -- $'no\e[31m\nudppump: forged'
-refuse 127 'program "no.xc2.x9b31m.xe2.x80.xaeeman"' "${here_bound[@]}" -- $'no\u009b31m\u202eeman'
 # passes DESCRIPTORS PROGRAM... : as systemd would pass descriptors from 3 on
 cat >"$dir/passes.py" <<'END'
 import os, socket, sys

@@ -221,6 +221,7 @@ Seconds: after so long a worker that was told to stop (10), or that has not begu
 =item user, group, groups, no_new_privileges
 
 Whom the pool becomes once its sockets are bound; requires root. C<groups> is a reference to an array.
+C<no_new_privileges> is true unless given, if there is a user.
 
 =item log
 
