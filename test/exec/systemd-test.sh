@@ -20,7 +20,7 @@ cp "$socket_file" "$dir/units/udppump@5353.socket"
     fail "systemd-analyze verify says $code"
   fi
   # In tenths; services without any of this have 96.
-  systemd-analyze security --offline=true --threshold=25 --no-pager ./udppump@5353.service >"$dir/security" 2>&1 ||
+  systemd-analyze security --offline=true --threshold=12 --no-pager ./udppump@5353.service >"$dir/security" 2>&1 ||
     fail "the service is more exposed than it should be: $(grep '✗' "$dir/security")"
   echo "  $(grep -o 'Overall exposure level.*: [0-9.]*' "$dir/security")"
 )
@@ -122,6 +122,50 @@ started+=("$pid")
 await_line passed " serves 127.0.0.1:[0-9]+, unix:$dir/unix, 127.0.0.2:[0-9]+"
 expect "$(sed -nE 's/.* serves 127.0.0.1:([0-9]+),.*/\1/p' "$dir/passed.log")" hello hello
 finish "$pid"
+
+echo "# no system call is made that the unit forbids: here such a call kills"
+if grep -qaE '__(asan|tsan)_init' "$tool"; then
+  leave_out "a sanitizer makes system calls of its own"
+else
+  filtered=("$python" "$here/under_filter.py" "$service_file")
+  # shellcheck disable=SC2016  # for the inner shell
+  confined=(unshare --mount sh -c 'mount -t proc -o subset=pid proc /proc && exec "$@"' -)  # as ProcSubset=pid
+  if "${confined[@]}" sh -c '! [ -e /proc/sys ]' 2>/dev/null; then
+    filtered=("${confined[@]}" "${filtered[@]}")
+  else
+    leave_out "no /proc of processes alone can be had here"
+  fi
+  code=0
+  "${filtered[@]}" "$python" -c 'import os; os.chown("/", -1, -1)' 2>"$dir/forbidden.log" || code=$?
+  [ "$code" = 159 ] || fail "chown is not forbidden: exit code $code" # 128 and SIGSYS
+  listen
+  NOTIFY_SOCKET=$dir/notify WATCHDOG_USEC=400000 "${filtered[@]}" "$python" "$dir/passes.py" "$dir/unix2" \
+    "$tool" exec --workers 2 --bind more=127.0.0.2:0 --take-over "$dir/take-over" --pid-file "$dir/pid" --pin \
+    --nice 19 --limit nofile=64 --reload-on-change "$dir/passes.py" -- "$python" "$examples/worker.py" \
+    2>"$dir/filtered.log" &
+  pid=$!
+  started+=("$pid")
+  await_line filtered ' serve 127.0.0.1:[0-9]+'
+  port=$(sed -nE 's/.* serve 127.0.0.1:([0-9]+),.*/\1/p' "$dir/filtered.log")
+  expect "$port" hello hello
+  kill -HUP "$pid"
+  await_line filtered 'reloaded 2 workers'
+  echo '# changed' >>"$dir/passes.py"
+  await lines_are filtered 'reloaded 2 workers' 2 || fail "it does not reload when a file has changed"
+  kill -KILL "$(children "$pid" | sed -n 1p)"
+  await_line filtered 'was killed by signal 9' # and replaced, be it by a reload that is under way
+  await has_children "$pid" 2 || fail "who died is not replaced"
+  old=$pid
+  kill -USR2 "$old"
+  ended "$old" 0
+  pid=$(cat "$dir/pid")
+  started+=("$pid")
+  expect "$port" hello hello
+  kill "$pid"
+  await gone "$pid" || fail "it still runs"
+  await lines_are filtered ': stopped$' 1 || fail "it did not end as told"
+  ! said filtered 'signal 31|SIGSYS|Bad system call' || fail "a call was forbidden"
+fi
 
 echo "# the journal"
 if unshare --mount true 2>/dev/null; then
