@@ -3,6 +3,7 @@
 #include <string>
 
 #include "udppump/address.hpp"
+#include "udppump/export.hpp"
 
 namespace udppump::detail {
 
@@ -12,7 +13,7 @@ namespace udppump::detail {
 [[noreturn]] void fail_to_connect(long error, const address& peer, bool may_broadcast);
 
 /// The path of a Unix address; empty for an abstract name and for every other address.
-std::string path_of(const address& a);
+UDPPUMP_EXPORT std::string path_of(const address& a);  // exported for udppump::pool
 /// Whether something else than a socket has this path. A link to a socket is none.
 bool is_no_socket(const std::string& path);
 

@@ -3,6 +3,8 @@
 #include <string>
 #include <system_error>
 
+#include "udppump/export.hpp"
+
 namespace udppump::detail {
 
 /// An errno, positive or negative as sys.hpp returns it, as an error code.
@@ -12,7 +14,7 @@ inline std::error_code code_of(long error) noexcept {
 
 /// What helps against an errno whatever call it came from, such as "raise the limit ..."; for one that has no cure of
 /// its own, how to find out more.
-std::string cure_of(long error);
+UDPPUMP_EXPORT std::string cure_of(long error);  // exported for udppump::pool
 
 /// What set-up throws: "WHAT: reason". For texts that say the cure, or need none.
 [[noreturn]] inline void fail(long error, const std::string& what) { throw std::system_error{code_of(error), what}; }

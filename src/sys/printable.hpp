@@ -8,9 +8,9 @@
 namespace udppump::detail {
 
 /// printable() as one word of a line: white space, quotation marks and backslashes are written so too.
-std::string printable_word(std::string_view text);
+UDPPUMP_EXPORT std::string printable_word(std::string_view text);
 
 /// In quotation marks, so that the reader sees where it ends: those inside, and backslashes, get a backslash.
-std::string quoted(std::string_view text);
+UDPPUMP_EXPORT std::string quoted(std::string_view text);
 
 }  // namespace udppump::detail

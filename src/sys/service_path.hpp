@@ -6,6 +6,7 @@
 #include <string>
 
 #include "udppump/descriptor.hpp"
+#include "udppump/export.hpp"
 
 namespace udppump::detail {
 
@@ -30,7 +31,7 @@ enum class sticky_folder : char { refused_to_root, accepted };
 ///
 /// What has the name is itself never followed if it is a link. Failures are std::system_error; the text begins with
 /// what the path is for, and names cause and cure.
-class service_path {
+class UDPPUMP_EXPORT service_path {  // exported for udppump::pool
  public:
   /// Looks the folder up. `purpose` is what errors call the path, such as "poison file". Throws.
   service_path(const std::string& purpose, const std::string& path, heir who = {},
