@@ -107,8 +107,8 @@ shared_library() {
   by_pkg_config
   needs "$work/by_pkg_config" | grep "^libudppump\.so" >/dev/null || fail "pkg-config does not name the shared library"
 
-  # Its own names, and type information of them; what is weak of std:: and __gnu_cxx:: is the compiler's, made wherever a template of
-  # the standard library is used, and the same in every library.
+  # Its own names, and type information of them; what is weak of std:: and __gnu_cxx:: is the compiler's, made wherever a
+  # template of the standard library is used, and the same in every library.
   local library path foreign
   for library in libudppump.so libudppump_pool.so; do
     path=$(find "$work/moved elsewhere" -name "$library")
