@@ -29,11 +29,12 @@ using namespace udppump::load;
 enum compare_exit_code : int { exit_invalid = 3 };
 
 struct compare_settings {
-  comparison_options compared{
-      .server = {.bind = address::parse("127.0.0.1:0"), .workers = 8},
-      .run = {.plan = {.length = 2500ms, .flows = 64}, .warmup = 500ms, .priority = realtime::automatic}};
+  comparison_options compared{.server = {.bind = address::parse("127.0.0.1:0"), .workers = 8},
+                              .run = {.plan = {.flows = 64}, .warmup = 500ms, .priority = realtime::automatic}};
   /// Empty: as short as this machine allows.
   std::optional<service_times> work;
+  /// Empty: as long as usual.
+  std::optional<nanoseconds> duration;
   std::vector<std::string> queues;
   bool quiet = false;
   std::string json, plot;
@@ -71,7 +72,8 @@ void check(const compare_settings& settings) {
   if (settings.work && settings.work->mean <= 0ns) {
     throw std::invalid_argument{"--work: the mean must be more than nothing"};
   }
-  if (options.run.plan.length <= 0ns) throw std::invalid_argument{"--duration: must be more than nothing"};
+  if (settings.duration && *settings.duration <= 0ns)
+    throw std::invalid_argument{"--duration: must be more than nothing"};
   if (options.run.timeout <= 0ns) throw std::invalid_argument{"--timeout: must be more than nothing"};
   constexpr double highest_rate = 1e9;  // as of load --rate
   if (settings.work && rate_of(options) > highest_rate) {
@@ -165,6 +167,7 @@ int run(compare_settings& settings) {
     write_report(settings, nullptr, seen);
     return exit_invalid;
   }
+  options.run.plan.length = settings.duration ? *settings.duration : usual_length(options);
   fmt::print(settings.text(), "{}", method_of(options));
   std::fflush(settings.text());
 
@@ -206,7 +209,9 @@ void add_compare(CLI::App& app, action& chosen) {
   add_parsed(sub, "--arrivals", plan.arrivals, arrival_pattern::parse,
              {"PATTERN", "poisson", "poisson, constant or bursts:N", load});
   add_parsed(sub, "--flows", plan.flows, count_in(1, 1'000'000), {"N", "64", "client sockets, up to 1000000", load});
-  add_parsed(sub, "--duration", plan.length, parse_duration, {"TIME", "2.5s", "how long each run measures", load});
+  add_parsed(
+      sub, "--duration", settings->duration, parse_duration,
+      {"TIME", "", "how long each run measures; default: 2.5s, and up to 10s if 1000 requests take longer", load});
   add_parsed(sub, "--warmup", options.run.warmup, parse_duration, {"TIME", "500ms", "send for so long before", load});
   add_parsed(sub, "--repetitions", options.repetitions, count_in(1, 10'000),
              {"N", "5", "how often each queue is measured", load});
@@ -221,8 +226,9 @@ void add_compare(CLI::App& app, action& chosen) {
       sub, "--lag-limit", options.limits.lag, parse_share,
       {"SHARE", "10%",
        "a repetition is left out when the p99 of this program's own lag is a larger share of a measured p99", output});
-  add_parsed(sub, "--offered-limit", options.limits.offered, parse_share,
-             {"SHARE", "10%", "and when the load really offered exceeds the one asked for by a larger share", output});
+  add_parsed(
+      sub, "--offered-limit", options.limits.offered, parse_share,
+      {"SHARE", "10%", "and when the load really offered differs from the one asked for by a larger share", output});
   add_parsed(sub, "--json", settings->json, not_empty,
              {"FILE", "", "everything, with histograms and exact traces; - is standard output", output});
   add_parsed(sub, "--plot", settings->plot, not_empty,
@@ -230,8 +236,9 @@ void add_compare(CLI::App& app, action& chosen) {
   sub.add_flag("--quiet", settings->quiet, "no progress on stderr")->group(output);
   sub.footer(
       "Exit codes: 0 compared; 1 could not be; 2 the command line is wrong;\n"
-      "3 too few repetitions are valid: requests left late, or the load really offered was larger than asked for.\n"
+      "3 too few repetitions are valid: requests left late, or the load really offered was not the one asked for.\n"
       "For each repetition that is left out another one is made, until three times the time they should take is over.\n"
+      "If a run has fewer requests than 1000, its 99th percentile may be chance, and the last line says so.\n"
       "Ratios are to the ideal queue: first come first served, any idle worker at once, simulated on the same "
       "arrivals\n"
       "and the service times really used. A service that sleeps is one of the context switches.");

@@ -179,6 +179,7 @@ class ramp {
                              result.icmp_errors);
     }
     any_bad_ = any_bad_ || seen == verdict::bad;
+    if (seen == verdict::good || seen == verdict::bad) fewest_ = std::min(fewest_, result.requests());
     if (seen == verdict::bad || seen == verdict::invalid) let_recover(settings_);
     return interruption() ? verdict::interrupted : seen;
   }
@@ -209,6 +210,17 @@ class ramp {
   }
 
   int conclude(const knee& found) const {
+    const int code = say(found);
+    if (fewest_ < requests_for_p99 && code != exit_invalid) {
+      fmt::print(settings_.text(),
+                 "note: a step had only {} requests, and a 99th percentile needs {}, of which ten exceed it; take a "
+                 "longer --duration\n",
+                 fewest_, requests_for_p99);
+    }
+    return code;
+  }
+
+  int say(const knee& found) const {
     if (found.good == 0) {
       if (found.cut_short) throw std::runtime_error{"interrupted before a rate was found to be good"};
       if (!any_bad_) {
@@ -238,6 +250,8 @@ class ramp {
   std::string failure_;
   /// Whether the target itself failed at any rate.
   bool any_bad_ = false;
+  /// Of the steps that were judged good or bad.
+  std::uint64_t fewest_ = UINT64_MAX;
   nlohmann::json steps_ = nlohmann::json::array();
 };
 
@@ -381,7 +395,7 @@ void add_load(CLI::App& app, action& chosen) {
              {"FILE", "", "the latency distribution, drawn by gnuplot: .svg or .png", output});
   sub.add_flag("--quiet", settings->quiet, "no progress line")->group(output);
   sub.footer(
-      "Exit codes: 0 measured; 1 could not be measured; 2 the command line or a file of requests is wrong;\n"
+      "Exit codes: 0 measured; 1 could not be measured; 2 the command line or a file it names is wrong;\n"
       "3 measured, but not valid: this program did not offer what was asked for; 4 no rate is within --slo.\n"
       "A request that was never answered waited longer than any other: with 2% lost there is no p99.");
   sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });

@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 using namespace udppump::load;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 /// Short runs whose answers have time to come, however busy the machine is.
 load_options to(const udppump::address& target) {
@@ -447,6 +448,21 @@ TEST(load_run, the_rate_really_offered_is_that_of_what_was_sent) {
   EXPECT_DOUBLE_EQ(result.asked_rate(), static_cast<double>(result.counts.sent) / 0.4);
   EXPECT_LE(result.offered_rate(), result.asked_rate());
   EXPECT_GT(result.offered_rate(), 0);
+}
+
+TEST(text_report, names_the_percentiles_that_fewer_than_ten_requests_exceed) {
+  const auto all = {50.0, 90.0, 99.0, 99.9};
+  EXPECT_EQ(few_requests(10'000, all), "");
+  EXPECT_EQ(few_requests(9'800, all), "");  // random arrivals
+  EXPECT_THAT(few_requests(9'000, all), StartsWith("9000 requests: fewer than ten of them exceed p99.9, "));
+  EXPECT_THAT(few_requests(1'000, all), HasSubstr(" exceed p99.9, "));
+  EXPECT_THAT(few_requests(900, all), HasSubstr(" exceed p99, p99.9, "));
+  EXPECT_THAT(few_requests(0, all), HasSubstr(" exceed p50, p90, p99, p99.9, which may be chance; measure for longer"));
+  load_result result;
+  for (int i = 0; i < 5'000; ++i) result.latency.add(1ms);
+  EXPECT_THAT(to_text(result), HasSubstr("\nnote: 5000 requests: fewer than ten of them exceed p99.9"));
+  result.counts.lost = 5'000;  // of which it is known that they took longer
+  EXPECT_THAT(to_text(result), ::testing::Not(HasSubstr("note")));
 }
 
 TEST(text_report, says_what_dns_servers_answered_and_that_a_run_was_interrupted) {

@@ -11,6 +11,7 @@
 #include "load/report/json_report.hpp"
 #include "load/report/plot.hpp"
 #include "load/report/table.hpp"
+#include "load/report/text_report.hpp"
 
 namespace udppump::load {
 namespace {
@@ -113,10 +114,20 @@ std::string to_table(const comparison& compared) {
   text += fmt::format(
       "load asked for: {}; offered: how much of the workers' time the requests really took; own lag, p99: {}\n",
       format_percent(compared.options.load), time(compared.figure(first, lag).median));
+  const std::string few = few_requests(compared.fewest_requests(), {50, 99, 99.9});
+  if (!few.empty()) text += "note: runs of " + few + '\n';
   return text;
 }
 
 std::string to_sentence(const comparison& compared) {
+  if (const auto fewest = compared.fewest_requests(); fewest < requests_for_p99) {
+    return fmt::format(
+               "Nothing is said of 99 in 100 requests: a run had only {}, and {} are needed, of which ten exceed the "
+               "99th "
+               "percentile; take a longer --duration or a shorter --work",
+               fewest, requests_for_p99) +
+           '.';
+  }
   const auto p99 = [](const work_run& run) { return run.latency(99); };
   const auto to_ideal = [](const work_run& run) { return run.ratio_to_ideal(99); };
   const auto& queues = compared.options.queues;
@@ -159,25 +170,27 @@ std::string left_out(const comparison& compared) {
 std::string invalidity(const comparison& compared) {
   const auto offered = [](const work_run& run) { return run.real_load; };
   const auto lag = [](const work_run& run) { return run.result.lag_share(); };
-  double highest_load = 0, highest_lag = 0;
+  double lowest_load = compared.options.load, highest_load = 0, highest_lag = 0;
   for (const auto queue : compared.options.queues) {
+    lowest_load = std::min(lowest_load, compared.figure(queue, offered).lowest);
     highest_load = std::max(highest_load, compared.figure(queue, offered).highest);
     highest_lag = std::max(highest_lag, compared.figure(queue, lag).highest);
   }
   return fmt::format(
-      "{} of {} repetitions are valid, and {} were wanted: {}; the load really offered was up to {} (asked for: {}), "
+      "{} of {} repetitions are valid, and {} were wanted: {}; the load really offered was {} to {} (asked for: {}), "
       "the p99 of this program's own lag up to {} of the latency's. Quiet the machine, lower --load or --workers, take "
       "a longer --work, or try --realtime on",
       compared.valid_repetitions(), compared.repetitions(), compared.options.repetitions, left_out(compared),
-      format_percent(highest_load), format_percent(compared.options.load), format_percent(highest_lag));
+      format_percent(lowest_load), format_percent(highest_load), format_percent(compared.options.load),
+      format_percent(highest_lag));
 }
 
 std::string to_text(const machine_look& seen) {
   return fmt::format(
-      "this machine: {} processors, {} of their time stolen, {} used by others; a sleep ends {} late (p99 {}), a "
-      "wake-up takes {} (p99 {})\n",
+      "this machine: {} processors, {} of their time stolen, {} used by others; a sleep ends {} late (p90 {}), a "
+      "wake-up takes {} (p90 {})\n",
       seen.processors, format_percent(seen.stolen), format_percent(seen.others), format_duration(seen.sleep.median),
-      format_duration(seen.sleep.p99), format_duration(seen.wake_up.median), format_duration(seen.wake_up.p99));
+      format_duration(seen.sleep.p90), format_duration(seen.wake_up.median), format_duration(seen.wake_up.p90));
 }
 
 std::string to_text(std::span<const trial> trials, const comparison_options& options) {
@@ -192,7 +205,7 @@ std::string to_text(std::span<const trial> trials, const comparison_options& opt
 
 nlohmann::json to_json(const machine_look& seen) {
   const auto late = [](const lateness& each) {
-    return nlohmann::json{{"median_ns", each.median.count()}, {"p99_ns", each.p99.count()}};
+    return nlohmann::json{{"median_ns", each.median.count()}, {"p90_ns", each.p90.count()}};
   };
   nlohmann::json trials = nlohmann::json::array();
   for (const auto& each : seen.trials) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <iterator>
 #include <numeric>
@@ -54,6 +55,8 @@ std::string to_text(const load_result& result) {
   }
   say("offered: {} of {} requests a second\n", format_number(result.offered_rate()),
       format_number(result.asked_rate()));
+  const std::string few = few_requests(result.requests(), {50, 90, 99, 99.9});
+  if (!few.empty()) say("note: {}\n", few);
   const std::string codes = response_codes(counts);
   if (!codes.empty()) say("response codes: {}; truncated {}\n", codes, counts.truncated);
   const std::string doubtful = doubtful_answers(counts);
@@ -81,6 +84,18 @@ std::string to_text(const load_progress& progress) {
                      std::chrono::duration<double>{progress.since_start}.count(),
                      std::chrono::duration<double>{progress.length}.count(), progress.answers_per_second,
                      time(progress.p50), time(progress.p99), progress.lost);
+}
+
+std::string few_requests(std::uint64_t requests, std::initializer_list<double> percentiles) {
+  std::string names;
+  for (const double percent : percentiles) {
+    // Rounded: a second less or more of random arrivals makes no difference.
+    if (std::llround(static_cast<double>(requests) * (100 - percent) / 100) >= 10) continue;
+    names += fmt::format("{}p{}", names.empty() ? "" : ", ", percent);
+  }
+  if (names.empty()) return {};
+  return fmt::format("{} requests: fewer than ten of them exceed {}, which may be chance; measure for longer", requests,
+                     names);
 }
 
 std::string response_codes(const request_counts& counts) {

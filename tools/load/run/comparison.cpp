@@ -6,6 +6,7 @@ namespace udppump::load {
 namespace {
 
 using namespace std::chrono_literals;
+using std::chrono::milliseconds;
 using seconds = std::chrono::duration<double>;
 
 compared_run run_one(const comparison_options& options, queue_kind queue, unsigned repetition,
@@ -30,6 +31,12 @@ work_run_options work_of(const comparison_options& options) {
 
 double rate_of(const comparison_options& options) noexcept { return rate_of(work_of(options)); }
 
+nanoseconds usual_length(const comparison_options& options) noexcept {
+  constexpr double requests = 1.1 * requests_for_p99;  // arrivals are random
+  const seconds needed{std::clamp(requests / rate_of(options), 2.5, 10.0)};
+  return std::chrono::ceil<milliseconds>(needed);
+}
+
 unsigned comparison::repetitions() const noexcept { return static_cast<unsigned>(runs.size() / options.queues.size()); }
 
 unsigned comparison::valid_repetitions() const {
@@ -42,7 +49,7 @@ flaw comparison::flaw_in(unsigned repetition) const {
   for (const auto& each : runs) {
     if (each.repetition != repetition) continue;
     if (!each.work.valid()) return each.work.found;
-    if (each.work.real_load > (1 + options.limits.offered) * options.load) return flaw::other_load;
+    if (!is_as_asked(options.load, each.work.real_load, options.limits.offered)) return flaw::other_load;
   }
   return flaw::none;
 }
@@ -91,6 +98,14 @@ std::uint64_t comparison::missing(queue_kind queue) const {
   std::uint64_t sum = 0;
   for (const auto* run : compared_runs(queue)) sum += run->result.counts.lost + run->result.counts.unsent;
   return sum;
+}
+
+std::uint64_t comparison::fewest_requests() const {
+  std::uint64_t fewest = UINT64_MAX;
+  for (const auto queue : options.queues) {
+    for (const auto* run : compared_runs(queue)) fewest = std::min(fewest, run->result.requests());
+  }
+  return fewest;
 }
 
 comparison compare(const comparison_options& options, const comparison_watch& watch) {

@@ -21,12 +21,15 @@ struct comparison_options {
   work_options server = {};
   /// The load; its target and rate follow from the server and the share.
   load_options run = {};
-  /// Of valid runs; in a valid repetition no load really offered exceeds `load` by more than limits.offered either.
+  /// Of valid runs; in a valid repetition each load really offered is within limits.offered of `load` as well.
   validity_limits limits = {};
 };
 
 /// Requests a second that make up the load asked for.
 double rate_of(const comparison_options& options) noexcept;
+
+/// How long a run measures if nobody says: long enough for its 99th percentile, but ten seconds at most.
+nanoseconds usual_length(const comparison_options& options) noexcept;
 
 /// What is measured, as one of its runs needs it.
 work_run_options work_of(const comparison_options& options);
@@ -60,6 +63,8 @@ struct comparison {
   histogram ideal_latencies(queue_kind queue) const;
   /// Requests without an answer in all compared runs of a queue.
   std::uint64_t missing(queue_kind queue) const;
+  /// In the compared run that has the fewest.
+  std::uint64_t fewest_requests() const;
 
  private:
   bool is_valid(unsigned repetition) const { return flaw_in(repetition) == flaw::none; }

@@ -8,6 +8,9 @@
 
 namespace udppump::load {
 
+/// Of so many requests, ten waited longer than the 99th percentile; of fewer, it is the chance of a few.
+inline constexpr std::uint64_t requests_for_p99 = 1000;
+
 /// Durations, counted in cells that are less than a thousandth as wide as what they hold: three significant digits,
 /// from a nanosecond to 73 minutes, in 270 kB however many there are. Histograms add up. A value: it copies and
 /// compares.

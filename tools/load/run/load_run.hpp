@@ -58,6 +58,8 @@ struct load_result {
   /// With keep_records.
   std::vector<request_record> records;
 
+  /// Those that percentile() is of.
+  std::uint64_t requests() const noexcept { return latency.count() + counts.lost + counts.unsent; }
   /// A percentile of what the requests waited. One without an answer waited longer than all that have one.
   nanoseconds percentile(double percent) const noexcept {
     return latency.percentile(percent, counts.lost + counts.unsent);

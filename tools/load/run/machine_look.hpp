@@ -15,9 +15,9 @@
 /// wake, what a wake-up costs, and how much of its processors others take.
 namespace udppump::load {
 
-/// How late something was, over and over again.
+/// How late something was, some hundred times: too few for higher percentiles.
 struct lateness {
-  nanoseconds median{0}, p99{0};
+  nanoseconds median{0}, p90{0};
 };
 
 /// A short run at the load asked for.
