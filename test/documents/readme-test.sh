@@ -68,7 +68,7 @@ runs() {
     echo 'set -eum'  # m: jobs, as a terminal has them
     echo 'waited=0'
     # shellcheck disable=SC2016  # for the script to expand
-    sed 's/&$/\&\nuntil ss -Hlun "sport = :5000" | grep -q . || [ $((waited += 1)) -gt 100 ]; do sleep 0.1; done/' "$1"
+    sed 's/&$/\&\nuntil [ -n "$(ss -Hlun "sport = :5000")" ] || [ $((waited += 1)) -gt 100 ]; do sleep 0.1; done/' "$1"
   } >"$script"
   (cd "$work/copy" && PATH=$work/bin:$PATH HOME=$work/home CCACHE_DIR=$cache timeout --kill-after=5 900 bash "$script") >"$work/output" 2>&1 ||
     failed "this block of $2 does not run:"$'\n'"$(cat "$1")"

@@ -3,17 +3,12 @@
 # its exit codes. The pages are well formed.
 #
 # usage: tool-documents-test.sh UDPPUMP TOOLS_DIR
-set -euo pipefail
+# shellcheck source=test/support/script.sh
+source "$(dirname -- "$0")/../support/script.sh" || exit 1
 
 tool=$1
 tools=$2
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
 
-fail() {
-  echo "FAILED: $*" >&2
-  exit 1
-}
 same() {
   diff "$dir/$2" "$dir/$3" >"$dir/differences" || fail "$1: $2 (<) and $3 (>) differ: $(cat "$dir/differences")"
 }

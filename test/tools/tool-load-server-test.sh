@@ -88,7 +88,7 @@ number() { sed -n "/^sent /s/.*\b$1 \([0-9]*\).*/\1/p" "$dir/load.out"; }
 
 # With the zone, not that it has none.
 answers() {
-  dig -r @127.0.0.1 -p "$port" +norecurse +tries=1 +time=1 +short www.example.com AAAA 2>&1 | grep -qxF 2001:db8::80
+  grep -qxF 2001:db8::80 <<<"$(dig -r @127.0.0.1 -p "$port" +norecurse +tries=1 +time=1 +short www.example.com AAAA 2>&1)"
 }
 
 # start LIMIT : sets group and port, when it answers
