@@ -16,7 +16,8 @@ std::string own_line() { return std::to_string(sys::process_id()) + '\n'; }
 }  // namespace
 
 pid_file::pid_file(const std::string& path, heir who, bool takes_over) : path_{"pid file", path, who} {
-  for (;;) {
+  constexpr int most_tries = 100;
+  for (int tries = 0; tries < most_tries; ++tries) {
     file_ = path_.open(O_RDWR, 0600).file;
     int locked = sys::lock(file_.fd(), F_WRLCK);
     const bool alone = locked == 0;
@@ -25,9 +26,10 @@ pid_file::pid_file(const std::string& path, heir who, bool takes_over) : path_{"
     if (locked < 0) fail(locked, path_.what() + ": it cannot be locked; choose a path on a local file system");
     if (!path_.leads_to(file_)) continue;  // who had it has ended meanwhile, and removed it
     // What a pool left that was killed names a process that may be any other by now.
-    if (alone) static_cast<void>(sys::truncate(file_.fd(), 0));
+    if (alone && !takes_over) static_cast<void>(sys::truncate(file_.fd(), 0));
     return;
   }
+  fail(EAGAIN, path_.what() + ": somebody makes and removes it all the time; look who it is, or choose another path");
 }
 
 void pid_file::refuse_for_another() const {

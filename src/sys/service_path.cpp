@@ -1,7 +1,6 @@
 #include "sys/service_path.hpp"
 
 #include <limits.h>
-#include <sys/random.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -35,7 +34,9 @@ std::deque<std::string> names_of(std::string_view path) {
 
 std::string here() {
   char text[PATH_MAX];
-  if (::getcwd(text, sizeof text) == nullptr) fail(errno, "the folder that this process is in");
+  if (const int named = sys::current_folder(text, sizeof text); named < 0) {
+    fail(named, "the folder that this process is in; give a whole path");
+  }
   return text;
 }
 
@@ -62,7 +63,10 @@ void service_path::find_folder(const std::string& path, sticky_folder rule) {
     const std::string name = std::move(ahead.front());
     ahead.pop_front();
     const std::string there = (at == "/" ? at : at + '/') + name;
-    descriptor next{sys::open_at(folder.fd(), name.c_str(), O_PATH)};
+    descriptor next{sys::open_at(folder.fd(), name.c_str(), O_PATH | O_DIRECTORY)};  // which mounts it if need be
+    if (next.fd() == -ENOTDIR || next.fd() == -ELOOP) {
+      next = descriptor{sys::open_at(folder.fd(), name.c_str(), O_PATH)};
+    }
     struct stat about_next {};
     const int known = next ? sys::status(next.fd(), about_next) : next.fd();
     if (known == -ENOENT) refuse(ENOENT, "the folder \"" + there + "\" does not exist; make it first");
@@ -207,7 +211,7 @@ bool service_path::is_dead(const std::string& name) const noexcept {
 bool service_path::remove_dead_socket() const noexcept {
   if (!is_dead(name_)) return false;
   unsigned random = 0;
-  if (::getrandom(&random, sizeof random, 0) != sizeof random) return false;
+  if (sys::random(&random, sizeof random) != sizeof random) return false;
   const std::string aside = ".udppump-" + std::to_string(random);
   if (const int moved = sys::rename_at(folder_.fd(), name_.c_str(), aside.c_str()); moved < 0) return moved == -ENOENT;
   const bool dead = is_dead(aside);

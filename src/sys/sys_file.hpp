@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -78,6 +79,12 @@ inline ssize_t read_at_once(int fd, void* to, std::size_t size) noexcept {
 }
 inline int status(const char* path, struct stat& about) noexcept {
   return once([&] { return ::stat(path, &about); });
+}
+inline int current_folder(char* to, std::size_t size) noexcept {
+  return once([&] { return ::getcwd(to, size) != nullptr ? 0 : -1; });
+}
+inline ssize_t random(void* to, std::size_t size) noexcept {
+  return repeat([&] { return ::getrandom(to, size, 0); });
 }
 inline int may_execute(const char* path) noexcept {
   return once([&] { return ::access(path, X_OK); });

@@ -132,6 +132,14 @@ TEST(pid_file, stays_the_old_pools_if_the_successor_does_not_come_to_serve) {
   EXPECT_THAT(refusal(here / "pid"), HasSubstr("has it, and lives"));
 }
 
+TEST(pid_file, of_a_pool_that_does_not_lock_it_is_left_to_it_until_the_successor_serves) {
+  const private_folder here;
+  std::ofstream{here / "pid"} << "4711\n";
+  fs::permissions(here / "pid", fs::perms{0600});
+  EXPECT_EQ(refusal(here / "pid", true), "accepted");
+  EXPECT_EQ(content_of(here / "pid"), "4711\n");
+}
+
 TEST(pid_file, of_two_made_at_once_one_is_refused) {
   const private_folder here;
   for (int round = 0; round < 50; ++round) {
