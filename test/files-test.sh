@@ -12,6 +12,8 @@ allowed='
 src/sys/sys.hpp bind - the calls themselves, which others make
 src/sys/sys_file.hpp open,openat,unlinkat,renameat,linkat,fchownat,fchmod,fchown,ftruncate - the calls themselves
 src/sys/sys_aio.hpp syscall - the calls themselves; none has to do with names
+src/sys/sys_user.hpp syscall - capabilities
+src/sys/sys_process.hpp syscall - descriptors
 src/sys/folder_trust.cpp ifstream - reads /proc
 src/socket/datagram_socket.cpp bind - never follows a link at the end; a pool has looked at the folders before
 src/socket/interface_watch.cpp bind - of netlink
