@@ -21,6 +21,8 @@ src/socket/port_owner.cpp ifstream - reads /proc
 src/pool/own_command.cpp ifstream - reads /proc
 src/pool/usable_cores.cpp ifstream - reads /proc and /sys
 src/pool/pool_status.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
+src/pool/predecessor.cpp open - looks what is there before it connects, and opens nothing (O_PATH)
+src/pool/peer.cpp open - reads what a process calls itself in /proc
 src/pool/board.cpp truncate - of a memfd, by its descriptor
 src/pool/pid_file.cpp truncate - of what service_path has opened, by its descriptor
 tools/load/report/output_file.cpp open - what the user names for himself (--json FILE, --plot FILE), as himself

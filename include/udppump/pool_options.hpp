@@ -116,7 +116,9 @@ struct pool_options {
   /// Files that start a reload when they are written or replaced.
   std::vector<std::string> reload_on_change = {};
   /// A Unix socket's path: a second start with the same path takes the sockets over from the first, which then ends.
-  /// Empty: only SIGUSR2 does that.
+  /// The order and the names are those of its own `bind`; what that does not name is served no longer. It starts as the
+  /// same user or as root, and as root if root started the first, whomever that became. In a folder where no other user
+  /// may write (docs/security.md). Empty: only SIGUSR2 does that.
   std::string take_over = {};
   /// A file that has the parent's process id, and a line feed, while all workers serve. It is removed in the end, or
   /// emptied where the parent may not remove it any more. A pool that lives keeps it locked: another with the same file

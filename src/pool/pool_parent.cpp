@@ -50,9 +50,15 @@ pool_parent::pool_parent(pool_options options)
 
 /// Sockets, from whoever has them.
 void pool_parent::open() {
-  std::optional<predecessor> before = predecessor::inherited();
-  if (!before && !options_.take_over.empty()) before = predecessor::at(options_.take_over);
   const heir who{become_.user(), become_.group()};
+  std::optional<service_path> path;
+  if (!options_.take_over.empty()) {
+    static_cast<void>(take_over_address(options_.take_over));
+    path.emplace("take-over socket", options_.take_over, who);
+  }
+  std::optional<predecessor> before = predecessor::inherited(become_.user());
+  if (!before && path) before = predecessor::at(options_.take_over, become_.user());
+  if (before) log_.info("taking-over", "taking over from " + before->who().called());
   // Before anything is bound: another that lives is told of as such, and not as who has the port.
   if (!options_.pid_file.empty()) pid_.emplace(options_.pid_file, who, before.has_value());
   auto passed = before ? before->take_sockets() : service_manager::take_sockets();
@@ -65,12 +71,11 @@ void pool_parent::open() {
   for (const int fd : options_.adopt) passed.push_back(pool_sockets::duplicate_of(fd));
   std::vector<wanted_address> wanted;
   for (const std::string& text : options_.bind) wanted.push_back(wanted_address::parse(text));
-  sockets_.open(std::move(wanted), std::move(passed), before.has_value(), who, log_);
-  if (!options_.take_over.empty() && !listener) {
-    listener = listen_for_successors(options_.take_over, become_.user(), become_.group());
-  }
+  sockets_.open(wanted, std::move(passed), before.has_value(), who, log_);
+  if (!path) listener.reset();
+  if (path && !listener) listener = listen_for_successors(*path);
   // From here on the path is removed if the rest fails.
-  takes_over_.emplace(own_, std::move(listener), options_.take_over, std::move(before),
+  takes_over_.emplace(own_, std::move(listener), std::move(path), std::move(before),
                       options_.start_timeout + take_over_margin, log_);
 }
 

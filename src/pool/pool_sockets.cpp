@@ -1,8 +1,10 @@
 #include "pool/pool_sockets.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 
+#include "pool/passed_socket.hpp"
 #include "socket/socket_error.hpp"
 #include "socket/socket_name.hpp"
 #include "sys/failure.hpp"
@@ -21,6 +23,35 @@ address local_address(int fd) {
   address local;
   static_cast<void>(local_name(fd, local));
   return local;
+}
+
+/// Which of those that were passed each address asks for. Whose port is 0 stands for the one that a pool before this
+/// one was given, best under the same name.
+std::vector<std::optional<std::size_t>> match(const std::vector<wanted_address>& wanted,
+                                              const std::vector<passed_socket>& passed, bool of_a_pool) {
+  std::vector<std::optional<std::size_t>> given(wanted.size());
+  std::vector<bool> is_given(passed.size());
+  std::vector<address> locals;
+  for (const passed_socket& one : passed) locals.push_back(local_address(one.socket.fd()));
+  const auto give = [&](auto fits) {
+    for (std::size_t at = 0; at < wanted.size(); ++at) {
+      for (std::size_t from = 0; from < passed.size() && !given[at]; ++from) {
+        if (is_given[from] || !fits(wanted[at], from)) continue;
+        given[at] = from;
+        is_given[from] = true;
+      }
+    }
+  };
+  give([&](const wanted_address& one, std::size_t from) { return one.where == locals[from]; });
+  if (!of_a_pool) return given;
+  const auto differs_by_port = [&](const wanted_address& one, std::size_t from) {
+    return one.where.port() == 0 && one.where == locals[from].with_port(0);
+  };
+  give([&](const wanted_address& one, std::size_t from) {
+    return differs_by_port(one, from) && one.name == passed[from].as.name;
+  });
+  give(differs_by_port);
+  return given;
 }
 
 }  // namespace
@@ -69,29 +100,49 @@ void pool_sockets::adopt(passed_socket passed) {
   called_.push_back(std::move(passed.as));
 }
 
-void pool_sockets::open(std::vector<wanted_address> wanted, std::vector<passed_socket> passed, bool of_a_pool, heir who,
-                        const pool_log& log) {
-  const bool chosen = !wanted.empty();
-  for (passed_socket& one : passed) {
-    const address local = local_address(one.socket.fd());
-    const auto match = std::find_if(wanted.begin(), wanted.end(), [&](const wanted_address& each) {
-      return each.where == local || (of_a_pool && each.where.port() == 0 && each.where == local.with_port(0));
-    });
-    // What the pool before this one had bound, and this one is not to serve, is closed.
-    if (match == wanted.end() && chosen && !one.as.from_service_manager) continue;
-    if (match != wanted.end()) wanted.erase(match);
-    adopt(std::move(one));
+/// As adopt(), of a socket that was passed by whom `of_a_pool` says.
+void pool_sockets::take(passed_socket passed, bool of_a_pool) {
+  if (of_a_pool) {
+    if (const std::string fault = fault_of(passed, options_); !fault.empty()) {
+      fail(EPROTO, "taking the sockets over: " + local_address(passed.socket.fd()).to_string() + " (" + passed.as.name +
+                       ") " + fault + "; a worker or another process may have done that: stop the pool that has it, " +
+                       "and start this one then");
+    }
   }
-  for (const auto& [name, where] : wanted) {
-    if (const std::string path = path_of(where); !path.empty()) {
-      // In /tmp as well: it harms nobody, whoever may make it, and who has made one there keeps it.
-      static_cast<void>(service_path{"socket", path, who, sticky_folder::accepted}.remove_dead_socket());
+  adopt(std::move(passed));
+}
+
+void pool_sockets::bind(const wanted_address& wanted, heir who, const pool_log& log) {
+  if (const std::string path = path_of(wanted.where); !path.empty()) {
+    // In /tmp as well: it harms nobody, whoever may make it, and who has made one there keeps it.
+    static_cast<void>(service_path{"socket", path, who, sticky_folder::accepted}.remove_dead_socket());
+  }
+  all_.push_back(datagram_socket::bind(wanted.where, options_));
+  called_.push_back({wanted.name});
+  if (const std::string shortfall = all_.back().receive_buffer().shortfall(); !shortfall.empty()) {
+    log.warning("receive-buffer", all_.back().local().to_string() + ": " + shortfall);
+  }
+}
+
+void pool_sockets::open(const std::vector<wanted_address>& wanted, std::vector<passed_socket> passed, bool of_a_pool,
+                        heir who, const pool_log& log) {
+  const auto given = match(wanted, passed, of_a_pool);
+  for (passed_socket& one : passed) {
+    if (wanted.empty() || one.as.from_service_manager) take(std::move(one), of_a_pool);
+  }
+  for (std::size_t at = 0; at < wanted.size(); ++at) {
+    if (!given[at]) {
+      bind(wanted[at], who, log);
+    } else if (passed_socket& one = passed[*given[at]]; one.socket) {
+      one.as.name = wanted[at].name;
+      take(std::move(one), of_a_pool);
     }
-    all_.push_back(datagram_socket::bind(where, options_));
-    called_.push_back({name});
-    if (const std::string shortfall = all_.back().receive_buffer().shortfall(); !shortfall.empty()) {
-      log.warning("receive-buffer", all_.back().local().to_string() + ": " + shortfall);
-    }
+  }
+  for (const passed_socket& one : passed) {
+    if (!one.socket) continue;
+    log.notice("not-wanted", local_address(one.socket.fd()).to_string() + " (" + one.as.name +
+                                 "), which the pool before this one serves, is not asked for here: this pool does not "
+                                 "serve it");
   }
   if (all_.empty()) {
     throw std::invalid_argument{"nothing to listen on: give an address to bind, or start by a socket unit of systemd"};

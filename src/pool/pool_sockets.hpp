@@ -31,10 +31,11 @@ class pool_sockets {
   static passed_socket duplicate_of(int fd);
   /// One that was passed. Throws std::system_error if it is no datagram socket.
   void adopt(passed_socket passed);
-  /// Adopts those of `passed` that are wanted (all, if nothing is; and always those of a service manager) and binds the
-  /// rest. `of_a_pool`: they were passed by a pool before this one, whose port 0 stands for the one it was given.
-  /// Throws std::system_error, or std::invalid_argument if there is nothing to listen on.
-  void open(std::vector<wanted_address> wanted, std::vector<passed_socket> passed, bool of_a_pool, heir who,
+  /// Those of a service manager come first; then what is wanted, in that order and under those names: one of `passed`
+  /// that is bound there, or else it is bound now. If nothing is wanted, all that were passed. `of_a_pool`: they were
+  /// passed by a pool before this one, whose port 0 stands for the one it was given, and are looked at closely
+  /// (fault_of()). Throws std::system_error, or std::invalid_argument if there is nothing to listen on.
+  void open(const std::vector<wanted_address>& wanted, std::vector<passed_socket> passed, bool of_a_pool, heir who,
             const pool_log& log);
 
   std::size_t size() const noexcept { return all_.size(); }
@@ -43,6 +44,9 @@ class pool_sockets {
   const std::vector<listening>& called() const noexcept { return called_; }
 
  private:
+  void take(passed_socket passed, bool of_a_pool);
+  void bind(const wanted_address& wanted, heir who, const pool_log& log);
+
   const socket_options& options_;
   std::vector<datagram_socket> all_;
   std::vector<listening> called_;

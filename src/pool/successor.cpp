@@ -2,66 +2,124 @@
 
 #include "pool/predecessor.hpp"
 #include "sys/failure.hpp"
-#include "sys/service_path.hpp"
 #include "sys/sys_file.hpp"
-#include "sys/sys_user.hpp"
-#include "udppump/address.hpp"
 
 namespace udppump::detail {
 
-void successor::refuse(const std::string& why) const noexcept { static_cast<void>(connection_.say_no(why)); }
+using kind = take_over_message::kind;
 
-successor::news successor::listen(const handed_sockets& sockets) {
-  using kind = take_over_message::kind;
-  const take_over_message came = connection_.hear();
-  const auto turn_away = [this](const std::string& why) {
-    refuse(why);
-    return news::gone;
-  };
-  switch (came.what) {
-    case kind::nothing:
-      return news::nothing;
-    case kind::hello:
-      pid_ = came.pid;
-      if (sockets.size() > most_passed) {
-        return turn_away("more than " + std::to_string(most_passed) +
-                         " sockets cannot be handed over; restart instead");
-      }
-      return connection_.hand_on(sockets) < 0 ? news::gone : news::took_sockets;
-    case kind::ready:
-      return news::ready;
-    case kind::other_version:
-      return turn_away("other versions of udppump cannot take over; restart");
-    default:
-      return news::gone;
+successor::successor(descriptor connection, origin how) noexcept
+    : connection_{std::move(connection), take_over_connection::end::old_parents},
+      how_{how},
+      who_{how == origin::connected ? peer::of(connection_.fd()) : peer{}} {}
+
+void successor::set(phase next) noexcept {
+  phase_ = next;
+  since_ = clock::now();
+}
+
+std::string successor::listen() {
+  if (phase_ == phase::parting) {
+    say_no(why_);
+    return {};
   }
+  const take_over_message said = connection_.hear();
+  if (said.what == kind::nothing) return {};
+  if (said.what == kind::hung_up) {
+    const bool had_sockets = phase_ == phase::has;
+    set(phase::gone);
+    return had_sockets ? "it ended before its workers served" : "it hung up";
+  }
+  if (said.from.pid > 0) who_ = said.from;
+  if (said.what == kind::hello && phase_ == phase::silent) {
+    stays_ = said.stays;
+    set(phase::waits);
+    return {};
+  }
+  if (said.what == kind::ready && phase_ == phase::has) {
+    hear_ready(said);
+    return phase_ == phase::heir ? "" : "it ended as soon as its workers served";
+  }
+  const std::string why = said.what == kind::other_version
+                              ? "it speaks " + said.why + ", and this pool version 1; restart instead"
+                              : "what it said makes no sense here";
+  // What it has said besides counts for nothing.
+  connection_.stop_receiving();
+  say_no(why);
+  return why;
 }
 
-bool successor::is_trusted() const noexcept {
-  ucred who{};
-  if (sys::getsockopt(connection_.fd(), SOL_SOCKET, SO_PEERCRED, who) < 0) return false;
-  return who.uid == sys::effective_user() || who.uid == 0;
+/// Its word holds, unless it has ended since.
+void successor::hear_ready(const take_over_message& said) {
+  if (said.from.pid > 0) who_ = said.from;
+  set(stays_ && connection_.is_hung_up() ? phase::gone : phase::heir);
 }
 
-descriptor listen_for_successors(const std::string& path, uid_t user, gid_t group) {
-  static_cast<void>(take_over_address(path));  // one that is too long is refused
-  const service_path there{"take-over socket", path, {user, group}};
+std::string successor::hand(const handed_sockets& sockets) {
+  if (sockets.size() > most_passed) {
+    const std::string why =
+        "more than " + std::to_string(most_passed) + " sockets cannot be handed over; restart instead";
+    say_no(why);
+    return why;
+  }
+  if (const int passed = connection_.hand_on(sockets); passed < 0) {
+    const std::string why = "the sockets cannot be passed (" + code_of(passed).message() + "); " + cure_of(passed);
+    say_no(why);
+    return why;
+  }
+  set(phase::has);
+  return {};
+}
+
+void successor::give_up(const std::string& why) {
+  if (phase_ == phase::has) {
+    connection_.stop_receiving();
+    // What is in the queue now is all that there will ever be.
+    for (take_over_message said = connection_.hear(); said.what != kind::nothing && said.what != kind::hung_up;
+         said = connection_.hear()) {
+      if (said.what == kind::ready) return hear_ready(said);
+    }
+  }
+  say_no(why);
+}
+
+void successor::leave_sockets() noexcept {
+  connection_.stop_receiving();
+  set(phase::gone);
+}
+
+void successor::say_no(const std::string& why) {
+  const int said = connection_.say_no(why);
+  // Who has no sockets need not hear it.
+  const bool is_over = said >= 0 || said == -EPIPE || said == -ECONNRESET || said == -EMSGSIZE;
+  if (!is_over && (phase_ == phase::has || phase_ == phase::parting)) {
+    why_ = why;
+    return set(phase::parting);
+  }
+  set(phase::gone);
+}
+
+descriptor listen_for_successors(const service_path& path) {
   descriptor listener = make_take_over_socket(SOCK_NONBLOCK);
-  if (const int bound = there.bind(listener, 0600); bound < 0) {
-    fail(bound, there.what() + (there.is_in_the_way() ? ": what is there is no socket: remove it or choose another path"
-                                : bound == -EADDRINUSE ? ": another start is under way there; wait for it, or choose "
-                                                         "another path"
-                                                       : ": its folder must be writable"));
+  // It stays its maker's: whom a root that starts a pool becomes need not connect, nor may.
+  const int bound = path.bind(listener, 0600);
+  if (bound == -EADDRINUSE) {
+    fail(bound, path.what() + (path.is_in_the_way()
+                                   ? ": what is there is no socket: remove it or choose another path"
+                                   : ": another start is under way there; wait for it, or choose another path"));
   }
-  try {
-    there.give_socket();
-    // Nobody could connect before that.
-    if (const int failed = sys::listen(listener.fd(), 4); failed < 0) fail_with_cure(failed, there.what() + ": listen");
-  } catch (...) {
-    static_cast<void>(there.remove_socket());
-    throw;
+  if (bound < 0) fail(bound, path.what() + ": its folder must be writable");
+  constexpr int backlog = 64;
+  if (const int listens = sys::listen(listener.fd(), backlog); listens < 0) {
+    static_cast<void>(path.remove_socket());
+    fail_with_cure(listens, path.what());
   }
   return listener;
+}
+
+bool may_take_over(const peer& who, int listener) noexcept {
+  const uid_t nobody = static_cast<uid_t>(-1);
+  return who.user != nobody && (who.user == 0 || who.user == peer::of(listener).user);
 }
 
 }  // namespace udppump::detail

@@ -121,10 +121,9 @@ void supervisor::take_signals() {
 // --- workers that live and die ---------------------------------------------------------------------------------------
 
 crew::member& supervisor::start(std::size_t number) {
-  auto& own = parts_.context.parents_own = parts_.takes_over.descriptors();
+  auto& own = parts_.context.parents_own = parts_.takes_over.own_descriptors();
   own.push_back(signal_fd_.fd());
   if (files_) own.push_back(files_->fd());
-  if (parts_.takes_over.listener() >= 0) own.push_back(parts_.takes_over.listener());  // also while nobody may connect
   if (parts_.redelivers != nullptr && parts_.redelivers->file() >= 0) own.push_back(parts_.redelivers->file());
   if (parts_.pid != nullptr) own.push_back(parts_.pid->fd());
   for (const auto& one : crew_.members()) {
@@ -349,7 +348,12 @@ void supervisor::begin_stop(const std::string& why, bool handed_over) {
   phase_ = phase::stopping;
   handed_over_ = is_next_stop_ignored_ = handed_over;
   reload_.reset();
-  parts_.takes_over.close("the pool that has the sockets was told to stop");
+  if (const auto heir = parts_.takes_over.close("the pool that has the sockets was told to stop");
+      heir && !handed_over) {
+    handed_over = handed_over_ = true;
+    log_.notice("handed-over", heir->called() + " has the sockets, and serves on");
+    tell_main_process(*heir, heir->called() + " serves on");
+  }
   if (!handed_over) parts_.service.stopping("stopping");
   log_.notice("stopping", why + ": stopping; workers finish what they hold");
   crew_.ask_all_to_stop();
@@ -367,9 +371,13 @@ void supervisor::heed_take_over() {
   }
   const auto heir = parts_.takes_over.look(offered);
   if (!heir || is_stopping()) return;
-  const std::string told = "pid " + std::to_string(*heir) + " has taken over";
-  parts_.service.main_process(*heir, told);
+  const std::string told = heir->called() + " has taken over";
+  tell_main_process(*heir, told);
   begin_stop(told, true);
+}
+
+void supervisor::tell_main_process(const peer& who, const std::string& told) {
+  if (who.pid > 0) parts_.service.main_process(who.pid, told);
 }
 
 std::string supervisor::status() const {

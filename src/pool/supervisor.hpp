@@ -87,6 +87,7 @@ class supervisor {
 
   void begin_stop(const std::string& why, bool handed_over);
   void heed_take_over();
+  void tell_main_process(const peer& who, const std::string& told);
   void set_result(pool_result result) noexcept { result_ = result_ == 0 ? static_cast<int>(result) : result_; }
 
   bool is_stopping() const noexcept { return phase_ == phase::stopping; }

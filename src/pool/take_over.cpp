@@ -6,7 +6,6 @@
 #include "pool/execute.hpp"
 #include "pool/worker_end.hpp"
 #include "sys/failure.hpp"
-#include "sys/service_path.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
 
@@ -14,73 +13,131 @@ namespace udppump::detail {
 
 namespace {
 
-constexpr std::chrono::seconds hello_timeout{5};
+using phase = successor::phase;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// What is said by others costs this much at most, however often they say it.
+constexpr std::size_t most_successors = 8;
+constexpr int most_accepted = 32;  // one after another, without a pause
+constexpr int most_heard = 4;      // of one successor, as well
+constexpr milliseconds accept_pause{20};
+
+constexpr seconds hello_timeout{5};
+/// Of one that has the sockets, while others wait for them; shared by these, as a start waits for five seconds.
+constexpr milliseconds shared_time{3000};
+constexpr milliseconds least_time{500};
 
 }  // namespace
 
-take_over::take_over(own_command own, descriptor listener, std::string path, std::optional<predecessor> before,
-                     std::chrono::milliseconds patience, const pool_log& log)
+take_over::take_over(own_command own, descriptor listener, std::optional<service_path> path,
+                     std::optional<predecessor> before, milliseconds patience, const pool_log& log)
     : own_{std::move(own)},
       listener_{std::move(listener)},
       path_{std::move(path)},
       before_{std::move(before)},
       log_{log},
+      lines_{log},
       patience_{patience},
-      owns_path_{!before_ && !path_.empty()} {}
+      owns_path_{!before_ && path_} {}
 
 take_over::~take_over() { remove_path(); }
 
 void take_over::remove_path() noexcept {
-  if (std::exchange(owns_path_, false)) static_cast<void>(service_path::remove_socket_at(path_));
+  if (std::exchange(owns_path_, false)) static_cast<void>(path_->remove_socket());
 }
+
+// --- from the pool before this one -----------------------------------------------------------------------------------
 
 void take_over::say_ready() noexcept {
   if (!before_) return;
   before_->say_ready();
-  before_.reset();
-  owns_path_ = !path_.empty();
+  owns_path_ = before_->is_ours() && path_;
 }
 
 std::string take_over::hear_predecessor() {
   if (!before_) return {};
-  std::string why = before_->hear();
-  if (before_->fd() < 0) {
-    before_.reset();
-    owns_path_ = why.empty() && !path_.empty();  // it died, and this pool goes on with what it has
-  }
-  return why;
+  const auto verdict = before_->hear();
+  owns_path_ = verdict == predecessor::verdict::ours && path_;
+  if (before_->fd() >= 0) return {};
+  const predecessor last = std::move(*before_);
+  before_.reset();
+  return last.why();
 }
 
-void take_over::close(const std::string& why) noexcept {
+// --- to another ------------------------------------------------------------------------------------------------------
+
+std::optional<peer> take_over::close(const std::string& why) {
   listener_.reset();
+  // It goes on at once, and need not wait for the end of this process.
+  if (before_) {
+    owns_path_ = before_->hear() == predecessor::verdict::ours && path_;
+    if (!before_->is_ours()) before_.reset();
+  }
+  std::optional<peer> left;
+  for (const auto& one : successors_) {
+    if (one->now() == phase::has && !one->is_executed()) {
+      left = one->who();
+      one->leave_sockets();
+    } else {
+      one->give_up(why);
+      if (one->now() == phase::heir) left = one->who();
+    }
+  }
+  successors_.clear();
+  lines_.write_due(clock::now() + limited_log::pause);
   // Now rather than in the end: another pool may listen there by then.
+  if (left) owns_path_ = false;
   remove_path();
-  if (!after_) return;
-  after_->refuse(why);
-  after_.reset();
+  return left;
+}
+
+take_over::clock::time_point take_over::deadline_of(const successor& one) const noexcept {
+  switch (one.now()) {
+    case phase::silent:
+      return one.since() + (one.is_executed() ? patience_ : milliseconds{hello_timeout});
+    case phase::has: {
+      const std::size_t others = one.is_executed() ? 0 : waiting();
+      if (others == 0) return one.since() + patience_;
+      return one.since() + std::min(patience_, std::max(least_time, shared_time / static_cast<int>(others)));
+    }
+    case phase::parting:
+      return one.since() + accept_pause;
+    default:
+      return clock::time_point::max();
+  }
 }
 
 take_over::clock::time_point take_over::wakes_at() const noexcept {
-  constexpr auto never = clock::time_point::max();
-  const bool pauses = listener_ && accepts_from_ != clock::time_point::min();
-  return std::min(after_ ? deadline_ : never, pauses ? accepts_from_ : never);
+  auto next = lines_.next();
+  if (before_) next = std::min(next, before_->wakes_at());
+  if (listener_ && hands_on() && accepts_from_ != clock::time_point::min()) next = std::min(next, accepts_from_);
+  for (const auto& one : successors_) next = std::min(next, deadline_of(*one));
+  return next;
 }
 
 void take_over::begin(const sigset_t& mask) {
-  if (after_) return log_.warning("take-over-refused", "a take-over is under way already");
-  if (own_.path.empty()) return log_.error("take-over-failed", "this program's file is not known without /proc");
+  const auto failed = [this](const std::string& why) { lines_.error("take-over-failed", why); };
+  for (const auto& one : successors_) {
+    if (one->is_executed()) return lines_.warning("take-over-refused", "a take-over is under way already");
+  }
+  if (!hands_on()) {
+    return lines_.warning("take-over-refused", before_->who().called() + ", from which this pool takes over, has not " +
+                                                   "let go yet; is it stopped? Try again later");
+  }
+  if (own_.path.empty()) return failed("this program's file is not known without /proc");
   int ends[2];
   if (const int made = sys::socket_pair(SOCK_SEQPACKET, ends); made < 0) {
-    return log_.error("take-over-failed", "taking over: socketpair: " + code_of(made).message());
+    return failed("taking over: socketpair: " + code_of(made).message());
   }
   descriptor ours{ends[0]};
   descriptor theirs{ends[1]};
   const pid_t pid = sys::fork();
-  if (pid < 0) return log_.error("take-over-failed", "taking over: fork: " + code_of(pid).message());
+  if (pid < 0) return failed("taking over: fork: " + code_of(pid).message());
   if (pid == 0) execute_own(theirs.fd(), mask);
   executed_ = pid;
-  after_ = std::make_unique<successor>(std::move(ours));
-  deadline_ = clock::now() + patience_;
+  // Before those who came by the path.
+  successors_.insert(successors_.begin(), std::make_unique<successor>(std::move(ours), successor::origin::executed));
   log_.notice("take-over-begun", "started " + own_.path + " (pid " + std::to_string(pid) + ") to take over");
 }
 
@@ -94,67 +151,159 @@ void take_over::execute_own(int connection, const sigset_t& mask) const {
   sys::end_child(status_not_executable);
 }
 
+std::vector<int> take_over::own_descriptors() const {
+  std::vector<int> set;
+  for (const int fd : {before_ ? before_->fd() : -1, listener_.fd(), path_ ? path_->folder() : -1}) {
+    if (fd >= 0) set.push_back(fd);
+  }
+  for (const auto& one : successors_) set.push_back(one->fd());
+  return set;
+}
+
 std::vector<int> take_over::descriptors() const {
   std::vector<int> set;
-  if (before_) set.push_back(before_->fd());
-  if (listener_ && accepts_from_ == clock::time_point::min()) set.push_back(listener_.fd());
-  if (after_) set.push_back(after_->fd());
+  if (before_ && before_->fd() >= 0) set.push_back(before_->fd());
+  if (listener_ && hands_on() && accepts_from_ == clock::time_point::min()) set.push_back(listener_.fd());
+  for (const auto& one : successors_) {
+    // Readable for ever, and timed.
+    if (one->now() != phase::parting) set.push_back(one->fd());
+  }
   return set;
+}
+
+successor* take_over::in(phase which) const noexcept {
+  const auto found =
+      std::find_if(successors_.begin(), successors_.end(), [which](const auto& one) { return one->now() == which; });
+  return found == successors_.end() ? nullptr : found->get();
+}
+
+std::size_t take_over::waiting() const noexcept {
+  return static_cast<std::size_t>(std::count_if(successors_.begin(), successors_.end(),
+                                                [](const auto& one) { return one->now() == phase::waits; }));
 }
 
 void take_over::accept() {
   if (clock::now() < accepts_from_) return;
   accepts_from_ = clock::time_point::min();
-  const int accepted = sys::accept(listener_.fd());
-  if (accepted == -EMFILE || accepted == -ENFILE || accepted == -ENOMEM || accepted == -ENOBUFS) {
-    accepts_from_ = clock::now() + std::chrono::seconds{1};
-    return log_.error("take-over-failed", "taking a successor's connection: " + code_of(accepted).message());
-  }
-  if (accepted < 0) return;
-  auto came = std::make_unique<successor>(descriptor{accepted});
-  if (!came->is_trusted()) {
-    came->refuse("it belongs to another user");
-    return log_.warning("take-over-refused", "a process of another user wanted the sockets, and was refused");
-  }
-  if (after_) {
-    came->refuse("a take-over is under way already; try again");
-    return log_.warning("take-over-refused", "a take-over is under way already; another was refused");
-  }
-  after_ = std::move(came);
-  deadline_ = clock::now() + hello_timeout;
-}
-
-void take_over::give_up_late_one() {
-  if (clock::now() < deadline_) return;
-  after_->refuse("its workers did not serve in time");
-  after_.reset();
-  log_.error("take-over-failed", "who wanted to take over did not do so in time; going on as before");
-}
-
-std::optional<pid_t> take_over::look(const handed_sockets& sockets) {
-  if (listener_) accept();
-  if (!after_) return {};
-  const std::string who = after_->pid() != 0 ? "pid " + std::to_string(after_->pid()) : "a new process";
-  switch (after_->listen(sockets)) {
-    case successor::news::nothing:
-      give_up_late_one();
-      break;
-    case successor::news::took_sockets:
-      deadline_ = clock::now() + patience_;
-      log_.notice("take-over-begun", "pid " + std::to_string(after_->pid()) + " takes the sockets over");
-      break;
-    case successor::news::ready: {
-      const pid_t heir = after_->pid();
-      owns_path_ = false;
-      listener_.reset();
-      after_.reset();
-      return heir;
+  for (int accepted = 0; accepted < most_accepted; ++accepted) {
+    if (!make_room()) break;
+    const int connection = sys::accept(listener_.fd());
+    if (connection == -EMFILE || connection == -ENFILE || connection == -ENOMEM || connection == -ENOBUFS) {
+      accepts_from_ = clock::now() + seconds{1};
+      return lines_.error("take-over-failed", "taking a successor's connection: " + code_of(connection).message() +
+                                                  "; trying again in a second");
     }
-    case successor::news::gone:
-      after_.reset();
-      log_.error("take-over-failed",
-                 "the take-over by " + who + " failed before its workers served; going on as before");
+    if (connection < 0) return;
+    accept_one(descriptor{connection});
   }
+  accepts_from_ = clock::now() + accept_pause;
+}
+
+void take_over::accept_one(descriptor connection) {
+  auto came = std::make_unique<successor>(std::move(connection), successor::origin::connected);
+  if (!may_take_over(came->who(), listener_.fd())) {
+    lines_.warning("take-over-refused",
+                   "a process of another user wanted the sockets, and was refused: " + came->description());
+    return came->give_up("it belongs to another user; start as root, or as the user whose pool it is");
+  }
+  if (const successor* const own = in(phase::has); own != nullptr && own->is_executed()) {
+    lines_.warning("take-over-refused",
+                   "a take-over is under way already; another was refused: " + came->description());
+    return came->give_up("a take-over is under way already; try again");
+  }
+  // One for each process.
+  for (const auto& one : successors_) {
+    if (came->who().pid > 0 && one->who().pid == came->who().pid && !one->is_executed()) {
+      give_up(*one, "the same process has connected again");
+    }
+  }
+  successors_.push_back(std::move(came));
+}
+
+/// Who says nothing has to go for another; who waits for the sockets or has them is left to it.
+bool take_over::make_room() {
+  std::erase_if(successors_, [](const auto& one) { return one->now() == phase::gone; });
+  if (successors_.size() < most_successors) return true;
+  for (const auto& one : successors_) {
+    if (one->now() != phase::silent || one->is_executed()) continue;
+    give_up(*one, "too many want to take over, and it said nothing");
+    if (one->now() == phase::gone) return make_room();
+  }
+  return false;
+}
+
+void take_over::give_up(successor& one, const std::string& why) {
+  const bool had_sockets = one.now() == phase::has;
+  one.give_up(why);
+  if (one.now() == phase::heir) return;
+  lines_.error("take-over-failed", "the take-over by " + one.who().called() + " failed: " + why +
+                                       (had_sockets ? "; going on as before" : ""));
+}
+
+void take_over::hear(successor& one) {
+  for (int heard = 0; heard < most_heard; ++heard) {
+    const phase before = one.now();
+    const std::string why = one.listen();
+    if (!why.empty()) {
+      lines_.error("take-over-failed",
+                   "the take-over by " + one.who().called() + " failed: " + why + "; going on as before");
+    }
+    if (one.now() == before || one.now() == phase::gone || one.now() == phase::heir) return;
+  }
+}
+
+void take_over::give_up_late_ones(clock::time_point now) {
+  for (const auto& one : successors_) {
+    if (one->now() == phase::parting || one->now() == phase::gone || now < deadline_of(*one)) continue;
+    if (one->now() == phase::silent) {
+      give_up(*one, "it did not say in time what it wants");
+    } else if (one->now() == phase::has) {
+      give_up(*one, waiting() > 0 && now < one->since() + patience_
+                        ? "its workers did not serve in time, and another waits to take over"
+                        : "its workers did not serve in time");
+    }
+  }
+}
+
+void take_over::hand_to_next(const handed_sockets& sockets) {
+  while (in(phase::has) == nullptr) {
+    successor* const next = in(phase::waits);
+    if (next == nullptr) return;
+    if (const std::string why = next->hand(sockets); !why.empty()) {
+      lines_.error("take-over-failed",
+                   "the take-over by " + next->who().called() + " failed: " + why + "; going on as before");
+    } else {
+      lines_.notice("take-over-begun", next->who().called() + " takes the sockets over");
+    }
+  }
+}
+
+std::optional<peer> take_over::take_heir() {
+  successor* const heir = in(phase::heir);
+  if (heir == nullptr) return {};
+  const peer who = heir->who();
+  owns_path_ = false;
+  listener_.reset();
+  for (const auto& one : successors_) {
+    if (one.get() != heir) one->give_up(who.called() + " has taken over meanwhile; try again");
+  }
+  successors_.clear();
+  return who;
+}
+
+std::optional<peer> take_over::look(const handed_sockets& sockets) {
+  // What was said comes before that it was said late: this process may have been stopped.
+  for (const auto& one : successors_) hear(*one);
+  const auto now = clock::now();
+  give_up_late_ones(now);
+  if (auto heir = take_heir()) return heir;
+  if (listener_ && hands_on()) accept();
+  for (const auto& one : successors_) {
+    if (one->now() == phase::silent) hear(*one);
+  }
+  hand_to_next(sockets);
+  std::erase_if(successors_, [](const auto& one) { return one->now() == phase::gone; });
+  lines_.write_due(now);
   return {};
 }
 

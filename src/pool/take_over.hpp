@@ -8,22 +8,27 @@
 #include <string>
 #include <vector>
 
+#include "pool/limited_log.hpp"
 #include "pool/own_command.hpp"
 #include "pool/pool_log.hpp"
 #include "pool/predecessor.hpp"
 #include "pool/successor.hpp"
+#include "sys/service_path.hpp"
 #include "udppump/descriptor.hpp"
 
 namespace udppump::detail {
 
 /// How this parent came to its sockets, and how another gets them from it.
+///
+/// One successor at a time has the sockets, up to `patience`; the others wait for it. While some wait that have come by
+/// the path, one that has come so must be ready sooner, so that nobody can keep the others out.
 class take_over {
  public:
   using clock = std::chrono::steady_clock;
 
   /// `own` is executed by begin(). `listener` may be empty.
   /// A successor that has not said that it serves after `patience` is given up.
-  take_over(own_command own, descriptor listener, std::string path, std::optional<predecessor> before,
+  take_over(own_command own, descriptor listener, std::optional<service_path> path, std::optional<predecessor> before,
             std::chrono::milliseconds patience, const pool_log& log);
   /// Removes the socket's path if it is this pool's: neither handed on nor not yet taken over.
   ~take_over();
@@ -40,32 +45,45 @@ class take_over {
   /// Descriptors to poll for reading; then look().
   std::vector<int> descriptors() const;
   /// The process that has taken over, whose workers serve; nothing while there is none.
-  std::optional<pid_t> look(const handed_sockets& sockets);
+  std::optional<peer> look(const handed_sockets& sockets);
   /// SIGCHLD: the execution of begin() may have ended.
   void reap();
-  bool is_under_way() const noexcept { return after_ != nullptr; }
-  /// No longer: who asks, or has asked, is turned away, and told why.
-  void close(const std::string& why) noexcept;
+  /// No longer: who asks, or waits, is turned away, and told why. Who came by the path and has the sockets is left with
+  /// them, and serves on: that process.
+  std::optional<peer> close(const std::string& why);
   /// When look() is to be called although no descriptor is readable.
   clock::time_point wakes_at() const noexcept;
 
   int listener() const noexcept { return listener_.fd(); }
+  /// All that is open here, which no worker should have.
+  std::vector<int> own_descriptors() const;
 
  private:
   [[noreturn]] void execute_own(int connection, const sigset_t& mask) const;
   void remove_path() noexcept;
+  /// Not before the pool before this one knows that it is to end, which it may not do if this one ends first.
+  bool hands_on() const noexcept { return !before_; }
   void accept();
-  void give_up_late_one();
+  void accept_one(descriptor connection);
+  bool make_room();
+  void hear(successor& one);
+  void give_up_late_ones(clock::time_point now);
+  void hand_to_next(const handed_sockets& sockets);
+  std::optional<peer> take_heir();
+  void give_up(successor& one, const std::string& why);
+  successor* in(successor::phase which) const noexcept;
+  clock::time_point deadline_of(const successor& one) const noexcept;
+  std::size_t waiting() const noexcept;
 
   const own_command own_;
   descriptor listener_;
-  const std::string path_;
+  const std::optional<service_path> path_;
   std::optional<predecessor> before_;
   const pool_log& log_;
-  std::unique_ptr<successor> after_;
+  limited_log lines_;
+  std::vector<std::unique_ptr<successor>> successors_;  // in the order in which they came
   pid_t executed_ = 0;
-  clock::time_point deadline_;                                 // of after_
-  clock::time_point accepts_from_ = clock::time_point::min();  // after a refusal by the kernel
+  clock::time_point accepts_from_ = clock::time_point::min();
   const std::chrono::milliseconds patience_;
   bool owns_path_;
 };

@@ -1,19 +1,26 @@
 #include "pool/take_over_messages.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <cstring>
 #include <sstream>
-#include <string_view>
 
 #include "sys/failure.hpp"
 #include "sys/sys.hpp"
+#include "sys/sys_file.hpp"
+#include "sys/sys_process.hpp"
 
 namespace udppump::detail {
 
 namespace {
 
-constexpr std::string_view greeting = "udppump 1 ";
+using kind = take_over_message::kind;
+
+constexpr std::string_view own_name = "udppump ";
+constexpr std::string_view version = "1";
 constexpr std::size_t longest_message = 64 * 1024;
+constexpr std::size_t longest_hello = 256;
 constexpr char listener_name[] = "@take-over";
 constexpr char service_managers_mark = '+';
 
@@ -29,7 +36,8 @@ listening of_words(const std::string& name) {
 }
 
 int send(int fd, const std::string& verb, const std::vector<int>& descriptors = {}) {
-  const std::string words = std::string{greeting} + verb;
+  const std::string words = std::string{own_name}.append(version) + ' ' + verb;
+  if (words.size() > longest_message) return -EMSGSIZE;
   iovec part{const_cast<char*>(words.data()), words.size()};
   msghdr message{};
   message.msg_iov = &part;
@@ -45,49 +53,123 @@ int send(int fd, const std::string& verb, const std::vector<int>& descriptors = 
     header->cmsg_len = CMSG_LEN(size);
     std::memcpy(CMSG_DATA(header), descriptors.data(), size);
   }
-  return static_cast<int>(std::min<ssize_t>(sys::sendmsg(fd, &message, MSG_NOSIGNAL), 0));
+  return static_cast<int>(std::min<ssize_t>(sys::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT), 0));
 }
 
 struct received_words {
   ssize_t result = 0;  // bytes, 0 for the end, or -errno
   std::string words = {};
   std::vector<descriptor> descriptors = {};
+  peer from = {};
+  bool is_message = false;  // the kernel tells who sent one, even if it is empty
+  bool is_whole = true;
 };
 
-received_words receive(int fd) {
+received_words receive(int fd, std::size_t most_bytes, std::size_t most_descriptors) {
   received_words came;
-  std::vector<char> text(longest_message);
-  std::vector<char> control(CMSG_SPACE(sizeof(int) * most_passed));
+  std::vector<char> text(most_bytes);
+  std::vector<char> control(CMSG_SPACE(sizeof(ucred)) +
+                            (most_descriptors > 0 ? CMSG_SPACE(sizeof(int) * most_descriptors) : 0));
   iovec part{text.data(), text.size()};
   msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
   // The other end has hung up before it read all; what it said last is behind the error (unix_release_sock() in
   // net/unix/af_unix.c).
   for (int tries = 0; tries < 2; ++tries) {
+    message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
     came.result = sys::recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (came.result != -ECONNRESET) break;
   }
-  if (came.result <= 0) return came;
-  came.words.assign(text.data(), static_cast<std::size_t>(came.result));
+  if (came.result < 0) return came;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    if (header->cmsg_level != SOL_SOCKET) continue;
+    if (header->cmsg_type == SCM_CREDENTIALS && header->cmsg_len >= CMSG_LEN(sizeof(ucred))) {
+      ucred who{};
+      std::memcpy(&who, CMSG_DATA(header), sizeof who);
+      came.from = {.pid = who.pid, .user = who.uid};
+      came.is_message = true;
+    }
+    if (header->cmsg_type != SCM_RIGHTS) continue;
     for (std::size_t at = 0; at + sizeof(int) <= header->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
       int passed = -1;
       std::memcpy(&passed, CMSG_DATA(header) + at, sizeof passed);
       came.descriptors.emplace_back(passed);
     }
   }
+  came.is_whole = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
+  came.words.assign(text.data(), static_cast<std::size_t>(came.result));
   return came;
+}
+
+/// The version in the first words, which another one may be sure to understand: "version 2 of the take-over".
+std::string version_in(std::string_view words) {
+  constexpr std::size_t longest_version = 8;
+  if (words.substr(0, own_name.size()) != own_name) return "no udppump at all";
+  words.remove_prefix(own_name.size());
+  const std::string_view number = words.substr(0, std::min(words.find(' '), longest_version));
+  if (number.empty() || number.find_first_not_of("0123456789") != std::string_view::npos) return "no udppump at all";
+  return "version " + std::string{number} + " of the take-over";
+}
+
+/// No name that a pool gives has a space, and none that it was given keeps one.
+bool is_name(const std::string& word) {
+  const std::size_t mark = word[0] == service_managers_mark ? 1 : 0;
+  return word.size() > mark && word[mark] != '@' &&
+         std::none_of(word.begin(), word.end(), [](char one) { return static_cast<unsigned char>(one) < ' '; });
 }
 
 }  // namespace
 
-int take_over_connection::say_hello(pid_t own) const { return send(fd(), "hello " + std::to_string(own)); }
+take_over_message take_over_message::of(std::string_view text, std::vector<descriptor> descriptors) {
+  const std::string greeting = std::string{own_name}.append(version) + ' ';
+  if (text.substr(0, greeting.size()) != greeting) return {.what = kind::other_version, .why = version_in(text)};
+  std::istringstream words{std::string{text.substr(greeting.size())}};
+  std::string verb;
+  std::string more;
+  words >> verb;
+  take_over_message said{.what = kind::unknown};
+  if (verb != "sockets" && !descriptors.empty()) return said;
+  if (long claimed = 0; verb == "hello" && (words >> claimed)) {
+    said.what = kind::hello;
+    said.stays = (words >> more) && more == "stays";
+  } else if (verb == "no") {
+    said.what = kind::no;
+    std::getline(words >> std::ws, said.why);
+    if (said.why.empty()) said.why = "it does not say why";
+  } else if (verb == "ready" && !(words >> more)) {
+    said.what = kind::ready;
+  } else if (verb == "sockets") {
+    std::size_t at = 0;
+    for (; words >> more; ++at) {
+      if (at == descriptors.size()) return {.what = kind::unknown};
+      const bool is_listener = more == listener_name;
+      if (is_listener ? static_cast<bool>(said.listener) : !is_name(more)) return {.what = kind::unknown};
+      if (is_listener) {
+        said.listener = std::move(descriptors[at]);
+      } else {
+        said.sockets.push_back({std::move(descriptors[at]), of_words(more)});
+      }
+    }
+    if (at != descriptors.size()) return {.what = kind::unknown};
+    said.what = kind::sockets;
+  }
+  return said;
+}
+
+take_over_connection::take_over_connection(descriptor connection, end which) noexcept
+    : socket_{std::move(connection)}, which_{which} {
+  static_cast<void>(sys::setsockopt(fd(), SOL_SOCKET, SO_PASSCRED, 1));
+}
+
+int take_over_connection::say_hello() const {
+  return send(fd(), "hello " + std::to_string(sys::process_id()) + " stays");
+}
 int take_over_connection::say_no(const std::string& why) const { return send(fd(), "no " + why); }
 int take_over_connection::say_ready() const { return send(fd(), "ready"); }
+void take_over_connection::stop_receiving() const noexcept { static_cast<void>(sys::stop_receiving(fd())); }
 
 int take_over_connection::hand_on(const handed_sockets& sockets) const {
   std::string words = "sockets";
@@ -104,35 +186,22 @@ int take_over_connection::hand_on(const handed_sockets& sockets) const {
 }
 
 take_over_message take_over_connection::hear() const {
-  using kind = take_over_message::kind;
-  received_words came = receive(fd());
+  const bool takes_sockets = which_ == end::new_parents;
+  received_words came =
+      receive(fd(), takes_sockets ? longest_message : longest_hello, takes_sockets ? most_passed : std::size_t{0});
   if (came.result == -EAGAIN) return {};
-  if (came.result <= 0) return {.what = kind::hung_up, .error = static_cast<int>(came.result)};
-  if (came.words.rfind(greeting, 0) != 0) return {.what = kind::other_version};
-  std::istringstream words{came.words.substr(greeting.size())};
-  std::string verb;
-  words >> verb;
-  take_over_message said{.what = kind::unknown};
-  if (verb == "hello" && (words >> said.pid)) {
-    said.what = kind::hello;
-  } else if (verb == "no") {
-    said.what = kind::no;
-    std::getline(words >> std::ws, said.why);
-  } else if (verb == "ready") {
-    said.what = kind::ready;
-  } else if (verb == "sockets") {
-    said.what = kind::sockets;
-    for (descriptor& one : came.descriptors) {
-      std::string name;
-      if (!(words >> name)) break;
-      if (name == listener_name) {
-        said.listener = std::move(one);
-      } else {
-        said.sockets.push_back({std::move(one), of_words(name)});
-      }
-    }
+  if (came.result < 0 || (came.result == 0 && !came.is_message)) {
+    return {.what = kind::hung_up, .error = static_cast<int>(came.result)};
   }
+  take_over_message said = came.is_whole ? take_over_message::of(came.words, std::move(came.descriptors))
+                                         : take_over_message{.what = kind::cut_off};
+  said.from = came.from;
   return said;
+}
+
+bool take_over_connection::is_hung_up() const noexcept {
+  pollfd one{.fd = fd(), .events = POLLIN, .revents = 0};
+  return sys::poll(&one, 1, 0) > 0 && (one.revents & (POLLHUP | POLLNVAL)) != 0;
 }
 
 descriptor make_take_over_socket(int flags) {

@@ -250,19 +250,6 @@ int service_path::remove_socket() const noexcept {
   return S_ISSOCK(about.st_mode) ? sys::unlink_at(folder_.fd(), name_.c_str()) : -ENOTSOCK;
 }
 
-int service_path::remove_socket_at(const std::string& path) noexcept {
-  try {
-    // Whoever may write to the folder may remove it as well.
-    struct stat folder {};
-    const auto end = path.rfind('/');
-    const std::string where = end == std::string::npos ? "." : path.substr(0, end + 1);
-    if (const int known = sys::status(where.c_str(), folder); known < 0) return known;
-    return service_path{"socket", path, {.user = folder.st_uid}, sticky_folder::accepted}.remove_socket();
-  } catch (const std::exception&) {
-    return -EPERM;
-  }
-}
-
 bool service_path::is_in_the_way() const noexcept {
   struct stat about {};
   return sys::status_at(folder_.fd(), name_.c_str(), about) == 0 && !S_ISSOCK(about.st_mode);

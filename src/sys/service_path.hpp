@@ -59,12 +59,11 @@ class UDPPUMP_EXPORT service_path {  // exported for udppump::pool
   void give_socket() const;
   /// Removes the socket that is there: 0 or -errno. What is no socket is left.
   int remove_socket() const noexcept;
-  /// The same at a path that this process has bound, whoever the folder belongs to by now: -EPERM if the folders above
-  /// cannot be trusted any more.
-  static int remove_socket_at(const std::string& path) noexcept;
   /// Whether something is there that is no socket.
   bool is_in_the_way() const noexcept;
 
+  /// The folder's descriptor.
+  int folder() const noexcept { return folder_.fd(); }
   /// As errors begin: purpose and path.
   const std::string& what() const noexcept { return what_; }
 

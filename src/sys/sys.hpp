@@ -63,6 +63,13 @@ inline int getsockopt(int fd, int level, int option, Value& value) noexcept {
   socklen_t size = sizeof value;
   return once([&] { return ::getsockopt(fd, level, option, &value, &size); });
 }
+/// How many instructions the socket's filter has; 0 without one, -EACCES if it is an eBPF program.
+inline int filter_length(int fd) noexcept {
+  constexpr int option = 26;  // SO_GET_FILTER, which <sys/socket.h> lacks
+  socklen_t length = 0;
+  const int asked = once([&] { return ::getsockopt(fd, SOL_SOCKET, option, nullptr, &length); });
+  return asked < 0 ? asked : static_cast<int>(length);
+}
 
 inline ssize_t recvfrom(int fd, void* to, std::size_t size, int flags, sockaddr* from, socklen_t* from_size) noexcept {
   return repeat([&] { return ::recvfrom(fd, to, size, flags, from, from_size); });

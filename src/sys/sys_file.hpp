@@ -129,6 +129,15 @@ inline int listen(int fd, int backlog) noexcept {
 inline int accept(int fd) noexcept {
   return repeat([&] { return ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); });
 }
+/// Nothing more is taken by this end: who sends to it is told so (EPIPE). What it has already may still be read.
+inline int stop_receiving(int fd) noexcept {
+  return once([&] { return ::shutdown(fd, SHUT_RD); });
+}
+/// A pidfd of the process that getsockopt(SO_PEERCRED) names; since Linux 6.5. -ESRCH: it has ended.
+inline int peer_pidfd(int fd, int& pidfd) noexcept {
+  constexpr int option = 77;  // SO_PEERPIDFD
+  return getsockopt(fd, SOL_SOCKET, option, pidfd);
+}
 /// Of Unix sockets; closed on exec.
 inline int socket_pair(int type, int ends[2]) noexcept {
   return once([&] { return ::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends); });

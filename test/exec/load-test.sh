@@ -67,7 +67,7 @@ done
 echo "# and one that cannot serve takes nothing over"
 launch failing "${options[@]}" --crash-limit 2 -- false
 ended "$pid" 4
-await_line pool_3 'take-over .* failed .*going on as before'
+await_line pool_3 'the take-over by .* failed: .*going on as before'
 pid=$new
 gone "$pid" && fail "the pool that served is gone"
 serves_on

@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 #include <udppump/pool_status.hpp>
+#include <udppump/worker_pool.hpp>
 #include <vector>
 
 #include "support/asking_client.hpp"
@@ -217,7 +218,7 @@ TEST(pool_program, a_second_start_that_fails_leaves_the_path_to_the_first) {
   EXPECT_EQ(run.join(second), 0);
 }
 
-TEST(pool_program, who_connects_and_says_nothing_is_given_up) {
+TEST(pool_program, who_connects_and_says_nothing_keeps_nobody_waiting_and_is_given_up) {
   program_run run;
   const std::string path = "take-over=" + run.take_over_path();
   const pid_t first = run.start({"bind=127.0.0.1:0", path});
@@ -225,18 +226,20 @@ TEST(pool_program, who_connects_and_says_nothing_is_given_up) {
   const int silent = ::socket(AF_UNIX, SOCK_SEQPACKET, 0);
   const auto where = address::parse("unix:" + run.take_over_path());
   ASSERT_EQ(::connect(silent, where.data(), where.size()), 0);
-  EXPECT_EQ(run.join(run.start({"bind=127.0.0.1:0", path})), 90);  // meanwhile, another is told why not
-  EXPECT_THAT(run.log(), testing::HasSubstr("a take-over is under way already"));
-  ASSERT_TRUE(eventually([&] { return run.count("did not do so in time") == 1; })) << run.log();
   const pid_t second = run.start({"bind=127.0.0.1:0", path});
   EXPECT_EQ(run.join(first), 0) << run.log();
+  ASSERT_TRUE(readable(silent, patience)) << "it hears that another was there";
+  ::close(silent);
+  const int late = ::socket(AF_UNIX, SOCK_SEQPACKET, 0);
+  ASSERT_TRUE(eventually([&] { return ::connect(late, where.data(), where.size()) == 0; }));
+  ASSERT_TRUE(eventually([&] { return run.count("it did not say in time what it wants") == 1; })) << run.log();
   steady_load load{server, 500us};
   load.run(50ms, [] {});
   load.settle();
   EXPECT_EQ(load.unanswered(), 0u);
   ::kill(second, SIGTERM);
   EXPECT_EQ(run.join(second), 0);
-  ::close(silent);
+  ::close(late);
 }
 
 TEST(pool_program, a_second_start_beside_a_stopped_pool_ends_with_a_reason) {
@@ -272,6 +275,24 @@ TEST(pool_program, stopping_the_old_parent_after_the_take_over_changes_nothing) 
   run.adopt(second);
   ::kill(second, SIGTERM);
   EXPECT_EQ(run.join(second), 0);
+}
+
+TEST(pool_program, stopping_a_parent_whose_execution_does_not_serve_yet_stops_that_as_well) {
+  program_run run;
+  const std::string go = run.take_over_path() + "-go";
+  std::ofstream{go} << "go";
+  const pid_t first = run.start({"bind=127.0.0.1:0", "await=" + go});
+  static_cast<void>(run.server());
+  fs::remove(go);
+  ::kill(first, SIGUSR2);
+  ASSERT_TRUE(eventually([&] { return run.count("takes the sockets over") == 1; })) << run.log();
+  const pid_t second = std::stoi(run.last("udppump: pid "));
+  run.adopt(second);
+  ::kill(first, SIGTERM);
+  EXPECT_EQ(run.join(first), 0) << run.log();
+  std::ofstream{go} << "go";
+  EXPECT_EQ(run.join(second), static_cast<int>(pool_result::crash_loop)) << run.log();
+  EXPECT_EQ(run.count("has taken over"), 0u) << run.log();
 }
 
 TEST(pool_program, something_at_the_path_that_is_no_socket_is_left_alone) {

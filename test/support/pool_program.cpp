@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -15,6 +17,7 @@
 int main(int argc, char** argv) {
   udppump::pool_options options{.socket = {.receive_buffer = 4 << 20}, .workers = 3};
   std::chrono::microseconds work{500};
+  std::string awaited = "/";
   uid_t user = ::getuid();
   for (int at = 1; at < argc; ++at) {
     const std::string_view argument = argv[at];
@@ -25,11 +28,13 @@ int main(int argc, char** argv) {
     if (key == "workers") options.workers = static_cast<std::size_t>(std::atoi(value.c_str()));
     if (key == "take-over") options.take_over = value;
     if (key == "reexecute") options.reexecute = true;
+    if (key == "await") awaited = value;
     if (key == "slow") work = std::chrono::seconds{1};
     if (key == "user") user = static_cast<uid_t>(std::atoi(value.c_str()));
   }
   try {
     udppump::worker_pool pool{options};
+    while (::access(awaited.c_str(), F_OK) != 0) std::this_thread::sleep_for(std::chrono::milliseconds{1});
     const auto handle = [work](udppump::datagram& received) {
       std::this_thread::sleep_for(work);
       received.reply(received.payload);

@@ -1,0 +1,59 @@
+#include "pool/peer.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <climits>
+
+#include "sys/sys.hpp"
+#include "sys/sys_file.hpp"
+#include "udppump/descriptor.hpp"
+
+namespace udppump::detail {
+
+namespace {
+
+std::string program_of(pid_t pid) {
+  const std::string folder = "/proc/" + std::to_string(pid);
+  char text[PATH_MAX];
+  const ssize_t path = sys::read_link((folder + "/exe").c_str(), text, sizeof text);
+  if (path > 0) return "; it runs " + std::string{text, static_cast<std::size_t>(path)};
+  const descriptor name{sys::open((folder + "/comm").c_str(), O_RDONLY)};
+  const ssize_t size = name ? sys::read(name.fd(), text, 64) : 0;
+  if (size <= 1) return {};
+  return "; it calls itself \"" + std::string{text, static_cast<std::size_t>(size - 1)} + '"';
+}
+
+/// Whether the process that is meant lives; true if the kernel does not tell (before Linux 6.5).
+bool lives(int fd) {
+  int pidfd = -1;
+  const int asked = sys::peer_pidfd(fd, pidfd);
+  if (asked == -ESRCH) return false;
+  if (asked < 0) return true;
+  const descriptor process{pidfd};
+  pollfd end{.fd = process.fd(), .events = POLLIN, .revents = 0};
+  return sys::poll(&end, 1, 0) <= 0;
+}
+
+}  // namespace
+
+peer peer::of(int fd) noexcept {
+  ucred who{};
+  if (sys::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, who) < 0) return {};
+  return {.pid = who.pid, .user = who.uid};
+}
+
+std::string peer::called() const {
+  return pid > 0 ? "pid " + std::to_string(pid) : "a process of another PID namespace";
+}
+
+std::string description_of_peer(int fd) {
+  const peer who = peer::of(fd);
+  std::string about = who.called() + " of user " + std::to_string(who.user);
+  if (who.pid <= 0) return about;
+  // Looked up first: a number may belong to another process as soon as its own has ended.
+  const std::string program = program_of(who.pid);
+  return about + (lives(fd) ? program : "; it has ended");
+}
+
+}  // namespace udppump::detail
