@@ -45,7 +45,7 @@ struct compare_settings {
 
 /// Of at most `room` characters, if the words leave any for a bar.
 std::string progress_bar(double done, const std::string& step, std::size_t room) {
-  const std::string words = fmt::format("{:3.0f}%  {}", 100 * std::min(done, 1.0), step);
+  std::string words = fmt::format("{:3.0f}%  {}", 100 * std::min(done, 1.0), step);
   constexpr int widest = 40, narrowest = 5, frame = 3;
   const int width = std::min(widest, static_cast<int>(room) - static_cast<int>(words.size()) - frame);
   if (width < narrowest) return words;
