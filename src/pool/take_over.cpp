@@ -76,7 +76,8 @@ std::optional<peer> take_over::close(const std::string& why) {
   }
   std::optional<peer> left;
   for (const auto& one : successors_) {
-    if (one->now() == phase::has && !one->is_executed()) {
+    hear(*one);  // it may have ended
+    if (one->now() == phase::heir || (one->now() == phase::has && !one->is_executed())) {
       left = one->who();
       one->leave_sockets();
     } else {
