@@ -80,7 +80,10 @@ void answer_queries(udppump::worker& self, const std::string& zone_file) {
   const auto answer = [&zone](udppump::datagram& query) {
     if (const auto packet = dns_answer(zone, query.payload)) query.reply(*packet);
   };
-  if (const auto error = self.serve(answer, {.receive_limit = longest_query}))
+  // Resolvers may ask from port 53; what another DNS server answers is known by its QR bit, and is not answered.
+  auto unanswered = udppump::source_filter::against_loops();
+  unanswered.own_port = false;
+  if (const auto error = self.serve(answer, {.receive_limit = longest_query, .ignore_from = unanswered}))
     throw std::system_error{error, "serving"};
 }
 

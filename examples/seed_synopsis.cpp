@@ -33,7 +33,8 @@ int main(int argc, char** argv) try {
                        if (const auto error = received.reply(args))
                          std::fprintf(stderr, "reply: %s\n", error.message().c_str());
                      },
-                     {.on_error = [](const udppump::receive_error& error) {
+                     {.ignore_from = udppump::source_filter::against_loops(),
+                      .on_error = [](const udppump::receive_error& error) {
                        std::fprintf(stderr, "%d: error %d: %s\n", getpid(), error.code.value(),
                                     error.code.message().c_str());
                      }}};

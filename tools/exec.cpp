@@ -153,6 +153,17 @@ void add_workers(CLI::App& app, wishes& wanted) {
              {"MS", "", "a worker that lived so long was well, and is replaced at once; default 1000", group});
   add_read(app, "--restart-delay", [&pool](const std::string& text) { parse_restart_delay(text, pool.restart); },
            {"MS[:MOST]", "", "wait after a short life, doubled with each in a row; default 20:5000", group});
+  // Not listed, as it can never be had here; who looks for it is told why.
+  app.add_option_function<std::string>(
+         "--quarantine",
+         [](const std::string&) {
+           throw CLI::ValidationError{
+               "--quarantine",
+               "which datagram a program died of is not known here, as it receives by itself; use a "
+               "worker_pool with redeliver and quarantine, or block the sender by a firewall"};
+         })
+      ->expected(0, 1)
+      ->group("");
   add_repeated(
       app, "--reload-on-change",
       [&pool](const std::string& text) {

@@ -76,6 +76,17 @@ struct redelivery {
   std::string poison_file = {};
 };
 
+/// A sender whose datagrams were in work when workers died is not served for a while. IPv4 senders are told apart by
+/// host, IPv6 ones by the first 64 bits of it (link-local: the last 64), Unix ones by path or name; those without one
+/// are never put in quarantine. Nothing proves a source address: who can forge one, and knows a datagram that kills
+/// workers, has that address locked out. And a worker that was taken over can name any address, and die.
+struct sender_quarantine {
+  /// At so many deaths, none longer than `time` after the one before, the sender's datagrams are dropped. At least 1.
+  unsigned deaths = 3;
+  /// For so long, from the last death on.
+  std::chrono::milliseconds time = std::chrono::minutes{10};
+};
+
 /// RLIMIT_... of each worker (setrlimit(2)); in the threads model of the whole process.
 struct resource_limit {
   int resource = 0;
@@ -101,6 +112,8 @@ struct pool_options {
   privileges become = {};
   restart_policy restart = {};
   std::optional<redelivery> redeliver = {};
+  /// Requires redeliver: else the pool does not know of which datagram a worker died.
+  std::optional<sender_quarantine> quarantine = {};
 
   /// Workers that are told to stop finish what they hold; after this long they are killed. A thread cannot be: run()
   /// then returns pool_result::killed while it still runs, and the process should end without waiting for it.

@@ -44,6 +44,9 @@ struct worker_status {
   std::chrono::nanoseconds handling_for{0};
   /// Datagrams given to the handler, their payload's bytes, and how many of them it has finished.
   std::uint64_t received = 0, bytes = 0, handled = 0;
+  /// Datagrams dropped before the handler: for their source (pump_options::ignore_from); because their sender is in
+  /// quarantine.
+  std::uint64_t ignored = 0, quarantined = 0;
   std::chrono::nanoseconds handler_time{0};
   handler_times times;
   /// Times the parent woke it for a datagram that nobody looked at.
@@ -59,6 +62,8 @@ struct UDPPUMP_EXPORT pool_status {
   std::uint64_t restarts = 0, reloads = 0;
   /// Datagrams given to another worker after theirs died; dropped as poisoned; lost for want of room to keep them.
   std::uint64_t redelivered = 0, poisoned = 0, abandoned = 0;
+  /// Times that a sender was put in quarantine (pool_options::quarantine).
+  std::uint64_t quarantines = 0;
   /// Workers alive, in the order of their numbers.
   std::vector<worker_status> workers;
 

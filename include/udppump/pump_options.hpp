@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "udppump/address.hpp"
+#include "udppump/source_filter.hpp"
 
 namespace udppump {
 
@@ -53,6 +54,10 @@ struct pump_options {
   std::chrono::microseconds stand_by = std::chrono::milliseconds{2};
   /// While this many tickets are out, the pump takes no datagram: they are left to other workers. 0: no limit.
   std::size_t max_in_flight = 0;
+  /// Senders whose datagrams are dropped before the handler sees them, and counted in pump_stats::ignored. None unless
+  /// asked for: a pump does not know whether its handler answers, and a program may send to its own socket. If it
+  /// answers everybody, it wants source_filter::against_loops().
+  source_filter ignore_from = {};
   /// Called on the pump's thread. Without it, errors are only counted in stats().
   std::function<void(const receive_error&)> on_error = {};
   /// Called with what a handler (or on_error) throws; the next datagram is then served. Without it, the exception

@@ -17,6 +17,9 @@ struct pump_stats {
   /// Taken from the kernel by one read with others (receive_offload), then not handled because the handler called
   /// stop() or threw without on_exception.
   std::uint64_t discarded = 0;
+  /// Datagrams dropped before the handler: for their source (pump_options::ignore_from); because their sender is in
+  /// quarantine (pool_options::quarantine).
+  std::uint64_t ignored = 0, quarantined = 0;
   struct error_count {
     std::error_code code;
     std::uint64_t count;

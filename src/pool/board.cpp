@@ -121,6 +121,7 @@ worker_share board::share_of(std::size_t page) const noexcept {
   return {.page = this->page(page),
           .index = static_cast<std::uint32_t>(page),
           .offers = header_->offers,
+          .quarantined = header_->quarantined,
           .tell_parent = parent_signal(),
           .own = keeps_datagrams() ? &own_of(page) : nullptr,
           .offered = offered(),
@@ -136,6 +137,7 @@ std::size_t board::claim(std::size_t number) {
     one.pid = 0;
     one.number = static_cast<std::uint32_t>(number);
     one.kicks = one.handling_since = one.received = one.bytes = one.handled = one.handler_time = 0;
+    one.ignored = one.quarantined = 0;
     for (auto& count : one.times) count.store(0, std::memory_order_relaxed);
     one.last_words[0] = '\0';
     one.started_at = nanoseconds_of(std::chrono::steady_clock::now());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pump/kept_datagram.hpp"
+#include "pump/quarantine_list.hpp"
 #include "pump/worker_link.hpp"
 #include "pump/worker_page.hpp"
 #include "sys/eventfd_notifier.hpp"
@@ -15,9 +16,9 @@
 
 namespace udppump::detail {
 
-/// Of the shared memory as a whole. A change of board_geometry, board_header, worker_page or kept_datagram is a new
-/// one.
-constexpr std::uint32_t layout_version = 2;
+/// Of the shared memory as a whole. A change of board_geometry, board_header, quarantine_list, worker_page or
+/// kept_datagram is a new one.
+constexpr std::uint32_t layout_version = 3;
 constexpr char board_name[] = "udppump-pool";  // of the memfd
 constexpr char board_magic[8] = {'u', 'd', 'p', 'p', 'u', 'm', 'p', '\0'};
 
@@ -25,8 +26,8 @@ constexpr char board_magic[8] = {'u', 'd', 'p', 'p', 'u', 'm', 'p', '\0'};
 constexpr std::uint32_t request_stop = 1, request_reload = 2;
 
 /// Events that a pool counts.
-enum class tally : std::size_t { restarts, reloads, redelivered, poisoned, abandoned };
-constexpr std::size_t tallies = 5;
+enum class tally : std::size_t { restarts, reloads, redelivered, poisoned, abandoned, quarantines };
+constexpr std::size_t tallies = 6;
 
 /// Where things lie in the shared memory: a header, then worker_pages, then kept_datagrams. It follows from two
 /// numbers. Each process computes with a copy of its own, as others may write to the one in the header.
@@ -62,6 +63,8 @@ struct board_header {
   std::atomic<std::uint32_t> offers;
   /// By tally; the parent counts by itself, and shows it here.
   shared_count counts[tallies];
+  /// The parent keeps it by itself as well, and writes it here for the workers.
+  quarantine_list quarantined;
 
   /// Whether it is of this version, and has a geometry that a pool can have. Reads each number once.
   static std::optional<board_geometry> geometry_of(const board_header& told) noexcept;

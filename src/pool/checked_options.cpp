@@ -42,6 +42,15 @@ pool_options checked(pool_options options) {
         "redeliver and receive_offload exclude each other: a joined read holds many datagrams, and only one can be "
         "kept; omit one of the two");
   }
+  if (options.quarantine && !options.redeliver) {
+    refuse(
+        "quarantine requires redeliver, as only then the pool knows of which datagram a worker died; give both or "
+        "neither");
+  }
+  if (options.quarantine && (options.quarantine->deaths == 0 || options.quarantine->time.count() <= 0)) {
+    refuse("quarantine: deaths and time must be above 0");
+  }
+  if (options.quarantine) options.quarantine->time = bounded(options.quarantine->time);
   if (options.nice && (*options.nice < -20 || *options.nice > 19)) {
     refuse("nice: " + std::to_string(*options.nice) + " is not between -20 and 19");
   }

@@ -41,7 +41,8 @@ pool_parent::pool_parent(pool_options options)
   open();
   board_.emplace(2 * options_.workers, options_.redeliver ? options_.redeliver->largest : 0);
   if (options_.redeliver) {
-    redelivers_.emplace(*options_.redeliver, *board_, sockets_.all(), log_, heir{become_.user(), become_.group()});
+    redelivers_.emplace(*options_.redeliver, *board_, sockets_.all(), log_, heir{become_.user(), become_.group()},
+                        options_.quarantine);
   }
   context_.emplace(launch_context{.options = options_, .shared = *board_, .sockets = sockets_});
   reserve_for_workers(options_);

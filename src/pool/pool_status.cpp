@@ -146,6 +146,8 @@ worker_status read(const worker_page& page, page_state state, std::uint64_t now)
   told.received = page.received;
   told.bytes = page.bytes;
   told.handled = page.handled;
+  told.ignored = page.ignored;
+  told.quarantined = page.quarantined;
   told.handler_time = as_time(page.handler_time);
   for (const shared_count& count : page.times) told.times.counts.push_back(count);
   told.kicks = page.kicks;
@@ -168,6 +170,7 @@ pool_status pool_status::of(pid_t parent) {
                    .redelivered = counted(tally::redelivered),
                    .poisoned = counted(tally::poisoned),
                    .abandoned = counted(tally::abandoned),
+                   .quarantines = counted(tally::quarantines),
                    .workers = {}};
   copy<worker_page> page;
   for (std::uint32_t at = 0; at < geometry->pages; ++at) {

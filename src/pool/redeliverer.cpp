@@ -40,10 +40,15 @@ unsigned length_of(const kept_datagram& kept) { return static_cast<const volatil
 }  // namespace
 
 redeliverer::redeliverer(const redelivery& rules, board& shared, const std::vector<datagram_socket>& sockets,
-                         const pool_log& log, heir who)
+                         const pool_log& log, heir who, const std::optional<sender_quarantine>& quarantine)
     : rules_{rules}, shared_{shared}, sockets_{sockets}, log_{log}, deaths_(shared.offered().size()) {
+  if (quarantine) quarantine_.emplace(*quarantine, shared, log);
   if (rules_.poison_file.empty()) return;
   file_ = service_path{"poison file", rules_.poison_file, who}.open(O_WRONLY | O_APPEND, 0600).file;
+}
+
+address redeliverer::claim::sender() const noexcept {
+  return address::from_sockaddr(reinterpret_cast<const sockaddr*>(&from), from_size).unmapped();
 }
 
 void redeliverer::claim::copy_of(const kept_datagram& kept, unsigned length, std::uint32_t limit) {
@@ -104,9 +109,11 @@ void redeliverer::put(const claim& what, kept_datagram& place) const noexcept {
 
 bool redeliverer::offer_again(std::uint32_t at) {
   kept_datagram& kept = shared_.offered()[at];
-  if (++deaths_[at] > rules_.most) {
-    claim left;
-    left.copy_of(kept, length_of(kept), shared_.payload_limit());
+  const bool is_poisoned = ++deaths_[at] > rules_.most;
+  claim left;
+  if (is_poisoned || quarantine_) left.copy_of(kept, length_of(kept), shared_.payload_limit());
+  if (quarantine_) quarantine_->note_death(left.sender(), quarantine::clock::now());
+  if (is_poisoned || (quarantine_ && quarantine_->holds(left.sender(), quarantine::clock::now()))) {
     poison(deaths_[at], left);
     deaths_[at] = 0;
     kept.header.msg_len = kept_datagram::nothing;
@@ -165,7 +172,7 @@ std::optional<std::uint32_t> redeliverer::free_one() const noexcept {
 }
 
 std::string redeliverer::describe(std::uint32_t deaths, const claim& left) const {
-  const address from = address::from_sockaddr(reinterpret_cast<const sockaddr*>(&left.from), left.from_size).unmapped();
+  const address from = left.sender();
   const address to = left.socket < sockets_.size() ? sockets_[left.socket].local() : address{};
   return "deaths=" + std::to_string(deaths) + " from=" + printable_word(from.to_string()) +
          " to=" + printable_word(to.to_string()) + " bytes=" + std::to_string(left.size);

@@ -8,6 +8,7 @@
 
 #include "pool/board.hpp"
 #include "pool/pool_log.hpp"
+#include "pool/quarantine.hpp"
 #include "sys/service_path.hpp"
 #include "udppump/datagram_socket.hpp"
 #include "udppump/descriptor.hpp"
@@ -21,9 +22,9 @@ namespace udppump::detail {
 class redeliverer {
  public:
   /// Opens the poison file, which is the heir's if it is new; throws std::system_error. All arguments outlive this
-  /// object.
+  /// object, but for the last two.
   redeliverer(const redelivery& rules, board& shared, const std::vector<datagram_socket>& sockets, const pool_log& log,
-              heir who = {});
+              heir who = {}, const std::optional<sender_quarantine>& quarantine = {});
 
   /// The poison file's, which no worker should have; -1 without one.
   int file() const noexcept { return file_.fd(); }
@@ -44,6 +45,7 @@ class redeliverer {
     alignas(cmsghdr) std::byte control[control_capacity] = {};
     std::vector<std::byte> payload = {};
 
+    address sender() const noexcept;
     void copy_of(const kept_datagram& kept, unsigned length, std::uint32_t limit);
   };
 
@@ -58,6 +60,7 @@ class redeliverer {
   board& shared_;
   const std::vector<datagram_socket>& sockets_;
   const pool_log& log_;
+  std::optional<quarantine> quarantine_;
   descriptor file_;
   std::vector<std::uint32_t> deaths_;  // of workers that had what is at each place for redelivery; 0: it is free
 };

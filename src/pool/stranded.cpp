@@ -41,9 +41,9 @@ bool stranded_watch::something_waits() noexcept {
 }
 
 /// By all workers there are; may go back when one dies, which is a change as well.
-std::uint64_t stranded_watch::received() const noexcept {
+std::uint64_t stranded_watch::taken() const noexcept {
   std::uint64_t all = 0;
-  for (std::size_t at = 0; at < shared_.pages(); ++at) all += shared_.page(at).received.load(std::memory_order_relaxed);
+  for (std::size_t at = 0; at < shared_.pages(); ++at) all += taken_by(shared_.page(at));
   return all;
 }
 
@@ -53,7 +53,7 @@ unsigned stranded_watch::look(clock::time_point now) {
   const bool is_second = !suspects_.empty();
   for (const suspect& one : suspects_) {
     worker_page& page = shared_.page(one.page);
-    if (!waits || !is_idle(page) || page.received.load(std::memory_order_relaxed) != one.received) continue;
+    if (!waits || !is_idle(page) || taken_by(page) != one.taken) continue;
     add(page.kicks, 1);
     page.looks.fetch_add(1, std::memory_order_release);
     shared_.notify(one.page);
@@ -63,12 +63,12 @@ unsigned stranded_watch::look(clock::time_point now) {
   if (waits && !is_second) {
     for (std::size_t at = 0; at < shared_.pages(); ++at) {
       const worker_page& page = shared_.page(at);
-      if (is_idle(page)) suspects_.push_back({at, page.received.load(std::memory_order_relaxed)});
+      if (is_idle(page)) suspects_.push_back({at, taken_by(page)});
     }
   }
-  const std::uint64_t received_now = received();
-  const bool is_quiet = !waits && received_now == received_before_;
-  received_before_ = received_now;
+  const std::uint64_t taken_now = taken();
+  const bool is_quiet = !waits && taken_now == taken_before_;
+  taken_before_ = taken_now;
   quiet_looks_ = is_quiet ? quiet_looks_ + 1 : 0;
   next_ =
       quiet_looks_ >= looks_until_quiet ? clock::time_point::max() : now + (suspects_.empty() ? interval : second_look);

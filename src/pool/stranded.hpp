@@ -15,7 +15,7 @@ namespace udppump::detail {
 /// Finds wake-ups that went to a worker who cannot use them: a socket that stays readable beside workers who are idle.
 ///
 /// While something arrives it looks every 10 ms. What it finds it looks at again 2 ms later, since a worker may just be
-/// waking; those that are still idle by then, and have received nothing in between, are told to look at their sockets.
+/// waking; those that are still idle by then, and have taken nothing in between, are told to look at their sockets.
 /// When nothing has come for a while it costs nothing: the parent then sleeps until a socket is readable.
 class stranded_watch {
  public:
@@ -35,17 +35,17 @@ class stranded_watch {
 
  private:
   bool something_waits() noexcept;
-  std::uint64_t received() const noexcept;
+  std::uint64_t taken() const noexcept;
 
   board& shared_;
   std::vector<int> descriptors_;
   std::vector<pollfd> set_;
   clock::time_point next_ = clock::time_point::max();
-  std::uint64_t received_before_ = 0;
+  std::uint64_t taken_before_ = 0;
   unsigned quiet_looks_ = 0;
   struct suspect {
     std::size_t page;
-    std::uint64_t received;
+    std::uint64_t taken;
   };
   std::vector<suspect> suspects_;
 };

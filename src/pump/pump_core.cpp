@@ -38,6 +38,7 @@ pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options 
       receiver_{socket},
       handler_{std::move(on_datagram)},
       options_{std::move(options)},
+      sources_{options_.ignore_from, socket},
       home_{home},
       flight_{std::make_shared<flight>(options_.max_in_flight, std::move(signal))},
       link_{std::move(link)},
@@ -82,8 +83,14 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common) {
     }
     woken_ = false;
     empty_in_a_row_ = refused_ = 0;
-    measured.received(taken == 0);
     describe(common);
+    if (drops(common)) {
+      measured.leave_out();
+      if (kept_ != nullptr) link_->finished(*kept_);
+      measured.go_on();
+      continue;
+    }
+    measured.received(taken == 0);
     deliver(room, common);
     if (kept_ != nullptr) link_->finished(*kept_);
     if (standing_ != standing::in_service) return resume();
@@ -120,6 +127,16 @@ void pump_core::describe(scratch& common) const noexcept {
     shown.receive_time = told.time;
     shown.ecn = told.ecn;
   }
+}
+
+bool pump_core::drops(const scratch& common) noexcept {
+  const bool is_ignored = sources_.drops(common.shown);
+  if (!is_ignored && !(link_ && link_->is_quarantined(common.shown.from))) return false;
+  const std::size_t size = common.came.real_size, segment = common.came.told.segment_size;
+  const std::size_t count = segment == 0 || size == 0 ? 1 : (size + segment - 1) / segment;
+  (is_ignored ? stats_.ignored : stats_.quarantined) += count;
+  if (link_) is_ignored ? link_->ignored(count) : link_->quarantined(count);
+  return true;
 }
 
 turn_end pump_core::turn_with(kept_datagram& kept, scratch& common) {

@@ -8,6 +8,7 @@
 
 #include "pump/flight.hpp"
 #include "pump/meter.hpp"
+#include "pump/source_check.hpp"
 #include "pump/stand_by.hpp"
 #include "pump/worker_link.hpp"
 #include "socket/interface_watch.hpp"
@@ -104,6 +105,8 @@ class pump_core {
   long receive(std::span<std::byte> buffer, scratch& into);
   /// Fills in the datagram that is shown.
   void describe(scratch& common) const noexcept;
+  /// Whether what was received is not for the handler; it is then counted.
+  bool drops(const scratch& common) noexcept;
   /// Calls the handler for what was received: once, or once a segment.
   void deliver(std::span<std::byte> buffer, scratch& common);
   void deliver_parts(std::span<std::byte> buffer, scratch& common);
@@ -123,6 +126,7 @@ class pump_core {
   const receiver receiver_;
   handler handler_;
   pump_options options_;
+  const source_check sources_;
   const fork_mark& home_;
   std::shared_ptr<flight> flight_;
   std::shared_ptr<worker_link> link_;

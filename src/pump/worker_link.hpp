@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pump/kept_datagram.hpp"
+#include "pump/quarantine_list.hpp"
 #include "pump/worker_page.hpp"
 #include "udppump/export.hpp"
 
@@ -19,6 +20,8 @@ struct worker_share {
   std::uint32_t index;
   /// Raised whenever one of `offered` is offered: time to look.
   const std::atomic<std::uint32_t>& offers;
+  /// Whose datagrams are dropped.
+  const quarantine_list& quarantined;
   /// A descriptor to notify when the worker has news for the parent.
   int tell_parent;
   /// Where the worker receives into; null without redeliver.
@@ -95,6 +98,9 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
     add(page_.received, 1);
     add(page_.bytes, bytes);
   }
+  bool is_quarantined(const address& from) const noexcept { return share_.quarantined.holds(from); }
+  void ignored(std::size_t count) noexcept { add(page_.ignored, count); }
+  void quarantined(std::size_t count) noexcept { add(page_.quarantined, count); }
   /// `count` handlers have returned, after so much time together.
   void handled(unsigned count, clock::duration together) noexcept;
   /// No handler runs any more.

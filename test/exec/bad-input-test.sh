@@ -34,6 +34,8 @@ refuse 2 'put "--" before the program' "${here_bound[@]}" cat
 refuse 2 'no option --worker; see udppump exec --help' "${here_bound[@]}" --worker 3 -- cat
 refuse 2 '--bind: .*missing' --bind -- cat
 refuse 2 'nothing to listen on: give an address' -- cat
+refuse 2 'which datagram a program died of is not known' "${here_bound[@]}" --quarantine 3:60 -- cat
+refuse 2 'which datagram a program died of is not known' "${here_bound[@]}" --quarantine=3 -- cat
 
 echo "# absurd values"
 for number in 0 -1 4097 x 99999999999999999999; do

@@ -20,11 +20,13 @@ struct linked {
   alignas(64) std::byte memory[2 * distance]{};
   worker_page page{};
   std::atomic<std::uint32_t> offers{0};
+  quarantine_list quarantined{};
   kept_datagram& own = *new (memory) kept_datagram{};
   kept_datagram& offered = *new (memory + distance) kept_datagram{};
   worker_link link{{.page = page,
                     .index = 3,
                     .offers = offers,
+                    .quarantined = quarantined,
                     .tell_parent = -1,
                     .own = &own,
                     .offered = {memory + distance, distance, 1},

@@ -406,7 +406,7 @@ subtest 'new: stats' => sub {
     is $stats->{bytes}, 15;
     cmp_ok $stats->{handler_time}, '>=', 0;
     is_deeply $stats->{errors}, {};
-    ok exists $stats->{$_}, $_ for qw(truncated control_truncated kernel_drops wakeups empty_wakeups budget_yields stood_by send_errors);
+    ok exists $stats->{$_}, $_ for qw(truncated control_truncated kernel_drops wakeups empty_wakeups budget_yields stood_by ignored quarantined send_errors);
     $pump->remove;
 };
 

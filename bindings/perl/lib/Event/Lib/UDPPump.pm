@@ -120,7 +120,8 @@ next datagram.
 
 A reference to a hash of what was counted since the pump was made: C<received>, C<bytes>, C<truncated>,
 C<control_truncated>, C<kernel_drops>, C<send_errors>, C<wakeups>, C<empty_wakeups>, C<budget_yields>, C<stood_by>,
-C<handler_time> (in seconds), and C<errors>, a hash of how often each errno was met.
+C<ignored> and C<quarantined> (which stay 0 here), C<handler_time> (in seconds), and C<errors>, a hash of how often each
+errno was met.
 
 =head2 wake_fd, dispatch
 

@@ -206,7 +206,8 @@ void take_off(pTHX_ pump_event* object) {
   udppump::pump_stats& sum = object->before;
   for (auto field : {&udppump::pump_stats::received, &udppump::pump_stats::bytes, &udppump::pump_stats::truncated,
          &udppump::pump_stats::control_truncated, &udppump::pump_stats::kernel_drops, &udppump::pump_stats::wakeups,
-         &udppump::pump_stats::empty_wakeups, &udppump::pump_stats::budget_yields, &udppump::pump_stats::stood_by}) {
+         &udppump::pump_stats::empty_wakeups, &udppump::pump_stats::budget_yields, &udppump::pump_stats::stood_by,
+         &udppump::pump_stats::ignored, &udppump::pump_stats::quarantined}) {
     sum.*field += now.*field;
   }
   sum.handler_time += now.handler_time;
@@ -570,6 +571,8 @@ stats(SV* self)
       count(aTHX_ hash, "empty_wakeups", before.empty_wakeups + now.empty_wakeups);
       count(aTHX_ hash, "budget_yields", before.budget_yields + now.budget_yields);
       count(aTHX_ hash, "stood_by", before.stood_by + now.stood_by);
+      count(aTHX_ hash, "ignored", before.ignored + now.ignored);
+      count(aTHX_ hash, "quarantined", before.quarantined + now.quarantined);
       count(aTHX_ hash, "send_errors", object->through ? now.send_errors : before.send_errors);
       (void)hv_stores(hash, "handler_time", newSVnv(std::chrono::duration<double>(before.handler_time + now.handler_time).count()));
       HV* const errors = newHV();

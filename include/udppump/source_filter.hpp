@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "udppump/export.hpp"
+
+namespace udppump {
+
+/// Senders whose datagrams a pump drops before its handler sees them. Nothing proves a datagram's source address: who
+/// may forge it points two servers at each other, and each answers the other's answer for ever (CVE-2024-2169). So a
+/// server that answers must not answer whatever is a server as well.
+struct UDPPUMP_EXPORT source_filter {
+  /// Source ports, of IPv4 and IPv6.
+  std::vector<std::uint16_t> ports = {};
+  /// The socket's own port: a server of the same kind, or the socket itself. Not for services whose clients send from
+  /// the service's port, as those of NTP do.
+  bool own_port = false;
+  /// The very address that the datagram came to, or that the socket is bound to, with its port: the socket itself. Of a
+  /// socket that is bound to a wildcard only if it learns the address (socket_options::local_address). Other addresses
+  /// of this machine are not looked for.
+  bool own_address = false;
+
+  /// For a server that answers everybody: own_port, own_address, and the ports of services that answer whatever they
+  /// get: 7 echo, 11 active users, 13 daytime, 17 quote of the day, 19 chargen, 37 time (RFC 862 to 868), and 0, which
+  /// cannot be answered. Add 53, 69, 123 and those of other servers of yours if none of your clients sends from them.
+  static source_filter against_loops();
+
+  /// Whether nothing is dropped.
+  bool empty() const noexcept { return ports.empty() && !own_port && !own_address; }
+};
+
+}  // namespace udppump
