@@ -45,6 +45,8 @@ std::optional<inheritance> inheritance::take() {
   return left;
 }
 
+bool inheritance::refuse() noexcept { return std::getenv(variable) != nullptr && ::unsetenv(variable) == 0; }
+
 std::vector<int> inheritance::descriptors() const {
   std::vector<int> all{memory, parent_signal, page_signal};
   for (const named_descriptor& one : sockets) all.push_back(one.fd);

@@ -33,6 +33,9 @@ struct inheritance {
   /// left anything. Throws as of_text(), or if the descriptors are not open.
   static std::optional<inheritance> take();
 
+  /// Of a process that is no such worker: the variable is taken out, whatever it says. Whether there was one.
+  static bool refuse() noexcept;
+
   std::vector<int> descriptors() const;
   /// Of all its descriptors; false if one is not open.
   bool set_close_on_exec(bool on) const;

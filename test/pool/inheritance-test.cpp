@@ -5,6 +5,8 @@
 #include <system_error>
 
 #include "pool/inheritance.hpp"
+#include "support/asking_client.hpp"
+#include "support/pool_process.hpp"
 #include "support/process.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
@@ -60,6 +62,15 @@ TEST(inheritance, is_taken_once_and_its_descriptors_are_closed_on_exec_again) {
   for (const int fd : {memory.fd(), parent.fd(), page.fd(), socket.fd()}) EXPECT_TRUE(is_closed_on_exec(fd));
   EXPECT_EQ(std::getenv(inheritance::variable), nullptr);
   EXPECT_FALSE(inheritance::take().has_value());
+}
+
+TEST(inheritance, of_a_pool_whose_workers_are_left_nothing_it_is_ignored_and_told) {
+  ::setenv(inheritance::variable, "1 1 0 3 4 5 6 udppump", 1);
+  auto pool = pool_process::serving_with({.workers = 1}, echo);
+  EXPECT_EQ(asking_client{pool.address()}.ask("x"), "x");
+  EXPECT_TRUE(pool.has_said("environment-ignored: UDPPUMP_INHERIT in the environment is ignored")) << pool.log();
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+  ::unsetenv(inheritance::variable);
 }
 
 TEST(inheritance, of_descriptors_that_are_not_open_is_refused) {
