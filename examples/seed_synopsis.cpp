@@ -24,20 +24,18 @@ int main(int argc, char** argv) try {
 
   // my $pump = udppump_new($s, \&callback, @args);
   const std::string args = "answered by " + std::to_string(getpid());
-  udppump::pump pump{socket,
-                     [args](udppump::datagram& received) {
-                       // What a stranger sent commands no terminal of ours.
-                       std::printf("%d: %zu bytes from %s: %s\n", getpid(), received.payload.size(),
-                                   received.from.to_string().c_str(), udppump::printable(received.text()).c_str());
-                       std::fflush(stdout);
-                       if (const auto error = received.reply(args))
-                         std::fprintf(stderr, "reply: %s\n", error.message().c_str());
-                     },
-                     {.ignore_from = udppump::source_filter::against_loops(),
-                      .on_error = [](const udppump::receive_error& error) {
-                       std::fprintf(stderr, "%d: error %d: %s\n", getpid(), error.code.value(),
-                                    error.code.message().c_str());
-                     }}};
+  udppump::pump pump{
+      socket,
+      [args](udppump::datagram& received) {
+        // What a stranger sent commands no terminal of ours.
+        std::printf("%d: %zu bytes from %s: %s\n", getpid(), received.payload.size(), received.from.to_string().c_str(),
+                    udppump::printable(received.text()).c_str());
+        std::fflush(stdout);
+        if (const auto error = received.reply(args)) std::fprintf(stderr, "reply: %s\n", error.message().c_str());
+      },
+      {.ignore_from = udppump::source_filter::against_loops(), .on_error = [](const udppump::receive_error& error) {
+         std::fprintf(stderr, "%d: error %d: %s\n", getpid(), error.code.value(), error.code.message().c_str());
+       }}};
 
   // $pump->add();
   event_base* base = event_base_new();

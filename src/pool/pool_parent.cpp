@@ -46,6 +46,7 @@ pool_parent::pool_parent(pool_options options)
   }
   context_.emplace(launch_context{.options = options_, .shared = *board_, .sockets = sockets_});
   reserve_for_workers(options_);
+  sockets_.give_to(become_.user());
   become_.assume();
 }
 

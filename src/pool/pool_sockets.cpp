@@ -8,6 +8,7 @@
 #include "socket/socket_error.hpp"
 #include "socket/socket_name.hpp"
 #include "sys/failure.hpp"
+#include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
 
 namespace udppump::detail {
@@ -146,6 +147,15 @@ void pool_sockets::open(const std::vector<wanted_address>& wanted, std::vector<p
   }
   if (all_.empty()) {
     throw std::invalid_argument{"nothing to listen on: give an address to bind, or start by a socket unit of systemd"};
+  }
+}
+
+void pool_sockets::give_to(uid_t user) const noexcept {
+  if (user == static_cast<uid_t>(-1)) return;
+  for (std::size_t at = 0; at < all_.size(); ++at) {
+    if (!called_[at].from_service_manager) {
+      static_cast<void>(sys::set_owner(all_[at].fd(), user, static_cast<gid_t>(-1)));
+    }
   }
 }
 

@@ -38,6 +38,10 @@ class pool_sockets {
   void open(const std::vector<wanted_address>& wanted, std::vector<passed_socket> passed, bool of_a_pool, heir who,
             const pool_log& log);
 
+  /// As who owns them the pool may bind others in their place: the kernel lets only sockets of one user share a port
+  /// (socket(7), SO_REUSEPORT). Of those that it bound itself; -1: as they are.
+  void give_to(uid_t user) const noexcept;
+
   std::size_t size() const noexcept { return all_.size(); }
   std::vector<datagram_socket>& all() noexcept { return all_; }
   const std::vector<datagram_socket>& all() const noexcept { return all_; }

@@ -19,6 +19,9 @@ supervisor::supervisor(const supervised& parts)
       log_{parts.log},
       signals_{parts.context.signal_mask},
       signal_fd_{sys::signal_descriptor(signals_.set())},
+      sockets_{parts.context.sockets,
+               parts.start.keeps_pages() ? socket_state::sharers::pumps : socket_state::sharers::programs,
+               options_.socket, parts.log},
       places_(options_.workers, place{.plan = restart_plan{options_.restart}}),
       crew_{parts.context, parts.start, parts.ready_after} {
   if (!signal_fd_) fail_with_cure(signal_fd_.fd(), "signalfd");
@@ -60,6 +63,8 @@ void supervisor::go_round() {
   note_serving();
   if (woken.signal || woken.news) reap();
   if (woken.take_over || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
+  // Before any worker is started that might inherit what is wrong.
+  if (!is_stopping() && clock::now() >= sockets_.next() && sockets_.look(clock::now())) begin_reload();
   if (!is_stopping()) start_those_due();
   enforce_deadlines();
   continue_reload();  // last: it goes on without whoever is late
@@ -86,6 +91,7 @@ wake_reasons supervisor::wait() {
 supervisor::clock::time_point supervisor::next_event() const {
   auto next = std::min({watchdog_at_, parts_.takes_over.wakes_at(), crew_.next_deadline()});
   if (is_stopping()) return next;
+  next = std::min(next, sockets_.next());
   if (stranded_) next = std::min(next, stranded_->next());
   for (const place& one : places_) {
     if (one.start_at) next = std::min(next, *one.start_at);
@@ -169,6 +175,7 @@ void supervisor::reap() {
 void supervisor::bury(const crew::dead_member& dead) {
   const crew::member& who = *dead.who;
   const auto now = clock::now();
+  sockets_.worker_died(now);
   const std::uint64_t served = crew_.page_of(who).handled.load(std::memory_order_relaxed);
   auto [told, fields] = obituary_of(dead, served, now - who.started, parts_.start.keeps_pages());
 

@@ -15,6 +15,7 @@
 #include "pool/reload.hpp"
 #include "pool/restart_plan.hpp"
 #include "pool/service_manager.hpp"
+#include "pool/socket_check.hpp"
 #include "pool/stranded.hpp"
 #include "pool/take_over.hpp"
 #include "pool/wake_list.hpp"
@@ -101,6 +102,7 @@ class supervisor {
   descriptor signal_fd_;
   std::optional<file_watch> files_;
   std::optional<stranded_watch> stranded_;
+  socket_check sockets_;
   std::vector<place> places_;
   crew crew_;
   std::optional<running_reload> reload_;

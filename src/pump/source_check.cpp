@@ -19,7 +19,9 @@ source_check::source_check(const source_filter& filter, const datagram_socket& s
 bool source_check::is_unwanted(const datagram& shown) const noexcept {
   const bool has_port = shown.from.is_ipv4() || shown.from.is_ipv6();
   if (has_port && std::binary_search(ports_.begin(), ports_.end(), shown.from.port())) return true;
-  return !own_.is_none() && !shown.from.is_none() && (shown.from == own_ || shown.from == shown.to);
+  // By ports first: whole addresses take longer to compare.
+  if (own_.is_none() || shown.from.is_none() || shown.from.port() != own_.port()) return false;
+  return shown.from == own_ || shown.from == shown.to;
 }
 
 }  // namespace detail

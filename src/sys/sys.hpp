@@ -70,6 +70,10 @@ inline int filter_length(int fd) noexcept {
   const int asked = once([&] { return ::getsockopt(fd, SOL_SOCKET, option, nullptr, &length); });
   return asked < 0 ? asked : static_cast<int>(length);
 }
+/// `size` is what `value` has room for, and then what is there, as the option counts.
+inline int getsockopt_sized(int fd, int level, int option, void* value, socklen_t& size) noexcept {
+  return once([&] { return ::getsockopt(fd, level, option, value, &size); });
+}
 
 inline ssize_t recvfrom(int fd, void* to, std::size_t size, int flags, sockaddr* from, socklen_t* from_size) noexcept {
   return repeat([&] { return ::recvfrom(fd, to, size, flags, from, from_size); });

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "pool/pool_log.hpp"
+#include "pool/pool_sockets.hpp"
+#include "socket/socket_state.hpp"
+
+namespace udppump::detail {
+
+/// Finds what a worker did to a shared socket so that nobody answers any more, and mends it: undoes it, or else binds a
+/// new socket in its place. Looks every five seconds, and soon after a worker died. In the parent.
+class socket_check {
+ public:
+  using clock = std::chrono::steady_clock;
+
+  /// The sockets are as they should be. All outlive this object.
+  socket_check(pool_sockets& sockets, socket_state::sharers who, const socket_options& options, const pool_log& log);
+
+  /// When to call look().
+  clock::time_point next() const noexcept { return next_; }
+  void worker_died(clock::time_point now) noexcept;
+  /// Whether a socket is a new one, which only workers that are started from now on have.
+  bool look(clock::time_point now);
+
+ private:
+  struct watched {
+    socket_state state;
+    clock::time_point told_from = {};
+    unsigned told = 0, untold = 0;          // since then
+    std::vector<std::string> refused = {};  // changes that could not be undone, and were told
+    clock::time_point binds_from = {};
+    std::chrono::seconds pause = {};
+  };
+
+  void tell(watched& one, const socket_state::change& what, clock::time_point now) const;
+  bool bind_anew(std::size_t at, const std::string& why, clock::time_point now);
+  void replace(int fd, const watched& one) const;
+
+  pool_sockets& sockets_;
+  const socket_state::sharers who_;
+  const socket_options& options_;
+  const pool_log& log_;
+  std::vector<watched> watched_;
+  clock::time_point next_, looked_;
+};
+
+}  // namespace udppump::detail

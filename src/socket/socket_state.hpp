@@ -1,0 +1,72 @@
+#pragma once
+
+#include <linux/filter.h>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "udppump/datagram_socket.hpp"
+
+namespace udppump::detail {
+
+/// What processes that share a socket may change in it for all of them, as it was when this object was made: to find
+/// what one of them did, and to undo it. Of UDP and of Unix datagram sockets; of others nothing is looked at.
+///
+/// Left alone is what each process may want its own way and no pump depends on: O_NONBLOCK, SO_RCVTIMEO, SO_SNDTIMEO.
+class UDPPUMP_EXPORT socket_state {
+ public:
+  /// Who else has the socket. Programs set options as they like; only what makes the socket deaf or mute is theirs to
+  /// leave alone.
+  enum class sharers : std::uint8_t { pumps, programs };
+  struct change {
+    /// Such as "connected to 127.0.0.1:9".
+    std::string what;
+    enum class result : std::uint8_t { undone, refused, needs_new_socket } outcome;
+    /// Why, if it was refused.
+    std::string why = {};
+  };
+
+  explicit socket_state(const datagram_socket& socket);
+
+  const address& local() const noexcept { return local_; }
+  /// Whether a new socket can be bound in its place.
+  bool is_replaceable() const noexcept { return is_known_ && peer_.is_none() && !local_.is_none(); }
+  /// Looks at the socket, and makes it as it was where that is possible. None of it waits or sends anything.
+  std::vector<change> restore(int fd, sharers who) const;
+  /// Options of a socket that is to stand in for it: as those of the pool, but for those that must be set before bind.
+  socket_options for_new_socket(socket_options options) const;
+
+ private:
+  struct filter {
+    bool is_extended = false;  // eBPF, which cannot be read
+    std::vector<sock_filter> program = {};
+    bool operator==(const filter& other) const noexcept;
+  };
+
+  static filter filter_of(int fd);
+  std::optional<change> restore_peer(int fd) const;
+  std::optional<change> look_for_shutdown(int fd) const;
+  std::optional<change> restore_filter(int fd) const;
+  std::optional<change> restore_device(int fd) const;
+  std::optional<change> restore_buffer(int fd, int option, int force, int size) const;
+  void restore_options(int fd, sharers who, std::vector<change>& changes) const;
+  void restore_memberships(int fd, std::vector<change>& changes) const;
+  static bool has_ip_options(int fd) noexcept;
+  long try_to_send(int fd, const address& to) const noexcept;
+
+  bool is_known_ = false;
+  int family_;
+  address local_, peer_;
+  filter filter_;
+  std::string device_;
+  unsigned device_index_ = 0;
+  int receive_buffer_ = 0, send_buffer_ = 0;
+  bool is_v6only_ = false;
+  bool has_ip_options_ = false;
+  std::vector<std::optional<int>> options_;  // as the table has them
+  std::vector<multicast_membership> memberships_;
+};
+
+}  // namespace udppump::detail

@@ -1,0 +1,352 @@
+// What a worker may do to the socket that it shares with the others, so that nobody answers any more; and what the
+// parent does about it.
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "pool/socket_check.hpp"
+#include "support/asking_client.hpp"
+#include "support/fault.hpp"
+#include "support/pool_process.hpp"
+
+#include <netinet/udp.h>
+
+using namespace udppump;
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+namespace {
+
+void connect_to(int fd, const address& peer) { EXPECT_EQ(::connect(fd, peer.data(), peer.size()), 0) << errno; }
+void disconnect(int fd) {
+  const sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
+  EXPECT_EQ(::connect(fd, &nobody, sizeof nobody), 0) << errno;
+}
+void set(int fd, int level, int option, int value) {
+  EXPECT_EQ(::setsockopt(fd, level, option, &value, sizeof value), 0) << errno;
+}
+/// Drops all that arrives.
+void attach_filter(int fd) {
+  sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+  const sock_fprog program{1, &drop};
+  EXPECT_EQ(::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0) << errno;
+}
+/// IPv4's record route, as an option that every answer would have.
+void set_ip_options(int fd) {
+  const unsigned char record_route[] = {7, 7, 4, 0, 0, 0, 0, 0};
+  EXPECT_EQ(::setsockopt(fd, IPPROTO_IP, IP_OPTIONS, record_route, sizeof record_route), 0) << errno;
+}
+const address& discard() {
+  static const address there = address::parse("127.0.0.1:9");
+  return there;
+}
+
+struct attack {
+  const char* what;
+  std::function<void(int)> make;
+  /// What the log tells.
+  const char* told;
+};
+
+std::vector<attack> attacks() {
+  return {
+      {"connect", [](int fd) { connect_to(fd, discard()); }, "was connected to 127.0.0.1:9 by a worker; undone"},
+      {"port 0", [](int fd) { connect_to(fd, discard().with_port(0)); }, "was connected to port 0 of some host"},
+      {"lose the port", [](int fd) { connect_to(fd, discard()), disconnect(fd); },
+       "was taken off its port by a worker; undone"},
+      {"filter", attach_filter, "was given a filter by a worker; undone"},
+      {"locked filter", [](int fd) { attach_filter(fd), set(fd, SOL_SOCKET, SO_LOCK_FILTER, 1); }, "socket-replaced: "},
+      {"shut down", [](int fd) { static_cast<void>(::shutdown(fd, SHUT_RDWR)); }, "was shut down by a worker"},
+      {"deaf", [](int fd) { static_cast<void>(::shutdown(fd, SHUT_RD)); }, "was shut down for receiving by a worker"},
+      {"mute", [](int fd) { static_cast<void>(::shutdown(fd, SHUT_WR)); }, "was shut down for sending by a worker"},
+      {"no room", [](int fd) { set(fd, SOL_SOCKET, SO_RCVBUF, 1); }, "bytes of receive buffer by a worker; undone"},
+      {"device", [](int fd) { EXPECT_EQ(::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0) << errno; },
+       "was bound to device lo by a worker"},
+      {"cork", [](int fd) { set(fd, IPPROTO_UDP, UDP_CORK, 1); }, "was given UDP_CORK = 1 instead of 0"},
+      {"options", set_ip_options, "was given IP_OPTIONS by a worker; undone"},
+      {"no route", [](int fd) { set(fd, SOL_SOCKET, SO_DONTROUTE, 1); }, "was given SO_DONTROUTE = 1 instead of 0"},
+      {"ttl", [](int fd) { set(fd, IPPROTO_IP, IP_TTL, 1); }, "was given IP_TTL = 1 instead of "},
+      {"share", [](int fd) { set(fd, SOL_SOCKET, SO_REUSEPORT, 1); }, "was given SO_REUSEPORT = 1 instead of 0"},
+      {"mtu", [](int fd) { set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE); }, "was given IP_MTU_DISCOVER = 3"},
+  };
+}
+
+/// A pool of echoes, one of whose workers makes the attack that a datagram names, and then dies or serves on.
+pool_process hostile_pool(bool dies) {
+  return pool_process::serving_with({.workers = 2, .restart = {.first_delay = 1ms}}, [dies](datagram& received) {
+    for (const attack& one : attacks()) {
+      if (received.text() != one.what) continue;
+      one.make(received.socket->fd());
+      if (dies) ::_exit(3);
+      return;
+    }
+    received.reply(received.payload);
+  });
+}
+
+bool answers(const address& server) {
+  return eventually([&] {
+    const asking_client client{server};
+    client.send("hello");
+    return client.receive(200ms) == "hello";
+  });
+}
+
+TEST(socket_check, what_a_worker_does_to_the_socket_before_it_dies_is_told_and_the_pool_answers_again) {
+  for (const attack& one : attacks()) {
+    auto pool = hostile_pool(true);
+    const address server = pool.address();
+    ASSERT_TRUE(answers(server));
+    asking_client{server}.send(one.what);
+    EXPECT_TRUE(pool.says(one.told)) << one.what << '\n' << pool.log();
+    EXPECT_TRUE(answers(server)) << one.what << '\n' << pool.log();
+    EXPECT_FALSE(pool.has_said("crash-loop")) << one.what << '\n' << pool.log();
+    EXPECT_EQ(pool.stop(), 0) << one.what << '\n' << pool.log();
+  }
+}
+
+TEST(socket_check, what_a_worker_does_that_serves_on_is_found_while_nobody_dies) {
+  auto pool = hostile_pool(false);
+  const address server = pool.address();
+  asking_client{server}.send("locked filter");
+  EXPECT_TRUE(pool.says("socket-replaced: ")) << pool.log();
+  EXPECT_TRUE(pool.says("reloaded: ")) << pool.log();
+  EXPECT_TRUE(answers(server)) << pool.log();
+  EXPECT_EQ(pool.status().restarts, 0u);
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST(socket_check, of_an_ipv6_socket_that_speaks_ipv4_too_both_are_answered_again) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  auto pool = pool_process::serving_with({.bind = {"[::]:0"}, .workers = 2, .restart = {.first_delay = 1ms}},
+                                         [](datagram& received) {
+                                           if (received.text() == "connect")
+                                             connect_to(received.socket->fd(), address::parse("[::1]:9"));
+                                           if (received.text() == "shut down")
+                                             static_cast<void>(::shutdown(received.socket->fd(), SHUT_RDWR));
+                                           if (received.text() != "hello") ::_exit(3);
+                                           received.reply(received.payload);
+                                         });
+  const address v4 = pool.address();
+  const address v6 = address::parse("[::1]:0").with_port(v4.port());
+  for (const char* what : {"connect", "shut down"}) {
+    asking_client{v4}.send(what);
+    EXPECT_TRUE(pool.says(std::string{what[0] == 'c' ? "connected to [::1]:9" : "shut down"} + " by a worker"))
+        << pool.log();
+    EXPECT_TRUE(answers(v4)) << what << '\n' << pool.log();
+    EXPECT_TRUE(answers(v6)) << what << '\n' << pool.log();
+  }
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST(socket_check, of_a_unix_socket_the_same_holds) {
+  std::string folder = ::testing::TempDir() + "checked-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/socket";
+  auto pool = pool_process::serving_with({.bind = {"unix:" + path}, .workers = 2, .restart = {.first_delay = 1ms}},
+                                         [&path](datagram& received) {
+                                           if (received.text() == "connect")
+                                             connect_to(received.socket->fd(), address::parse("unix:" + path));
+                                           if (received.text() == "filter") attach_filter(received.socket->fd());
+                                           if (received.text() == "shut down")
+                                             static_cast<void>(::shutdown(received.socket->fd(), SHUT_RDWR));
+                                           if (received.text() != "hello") ::_exit(3);
+                                           received.reply(received.payload);
+                                         });
+  ASSERT_TRUE(pool.says("serving: ")) << pool.log();
+  const auto client = bound({}, ("unix:@udppump-checked-" + std::to_string(::getpid())).c_str());
+  const address server = address::parse("unix:" + path);
+  const auto answers_here = [&] {
+    return eventually([&] { return !client.send_to("hello", server) && received(client, 200ms) == "hello"; });
+  };
+  for (const char* what : {"connect", "filter", "shut down"}) {
+    ASSERT_TRUE(answers_here()) << what << '\n' << pool.log();
+    ASSERT_FALSE(client.send_to(what, server));
+    const std::string told = *what == 'c' ? "connected to unix:" : *what == 'f' ? "given a filter" : "shut down by";
+    EXPECT_TRUE(pool.says(told)) << pool.log();
+    EXPECT_TRUE(answers_here()) << what << '\n' << pool.log();
+  }
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+  std::filesystem::remove_all(folder);
+}
+
+TEST(socket_check, a_group_that_a_worker_left_is_joined_again) {
+  const auto group = address::parse("239.255.7.7:0");
+  const auto leave = [&group](datagram& received) {
+    group_req request{};
+    request.gr_interface = ::if_nametoindex("lo");
+    std::memcpy(&request.gr_group, group.data(), group.size());
+    EXPECT_EQ(::setsockopt(received.socket->fd(), IPPROTO_IP, MCAST_LEAVE_GROUP, &request, sizeof request), 0);
+    ::_exit(3);
+  };
+  auto pool = pool_process::serving_with(
+      {.socket = {.join = {{group, "lo"}}}, .workers = 1, .restart = {.first_delay = 1ms}}, leave);
+  asking_client{pool.address()}.send("leave");
+  EXPECT_TRUE(pool.says("was taken out of group 239.255.7.7:0 by a worker; undone")) << pool.log();
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+// --- the parent's part alone, with a clock of the test's -------------------------------------------------------------
+
+class watched_sockets : public testing::Test {
+ protected:
+  watched_sockets() { sockets.open({{"udppump", address::parse("127.0.0.1:0")}}, {}, false, {}, log); }
+
+  using clock = detail::socket_check::clock;
+  detail::socket_check make(detail::socket_state::sharers who = detail::socket_state::sharers::pumps) {
+    return {sockets, who, options, log};
+  }
+  int fd() const { return sockets.all()[0].fd(); }
+  std::size_t lines(const std::string& name) const {
+    return static_cast<std::size_t>(std::count(names.begin(), names.end(), name));
+  }
+
+  std::vector<std::string> names, texts;
+  const detail::pool_log log{[this](const pool_event& event) {
+    names.emplace_back(event.name);
+    texts.push_back(event.text);
+  }};
+  const socket_options options{};
+  detail::pool_sockets sockets{options};
+  const clock::time_point now = clock::now();
+};
+
+TEST_F(watched_sockets, that_nobody_touched_are_left_alone_and_looked_at_every_five_seconds) {
+  std::vector<detail::wanted_address> others;
+  const std::string name = "unix:@udppump-untouched-" + std::to_string(::getpid());
+  for (const char* where : available({"0.0.0.0:0", "[::1]:0", "[::]:0"}))
+    others.push_back({"x", address::parse(where)});
+  others.push_back({"x", address::parse(name)});
+  sockets.open(std::move(others), {}, false, {}, log);
+  auto check = make();
+  const std::size_t open = open_descriptors();
+  for (int looks = 0; looks < 100; ++looks) EXPECT_FALSE(check.look(now));
+  EXPECT_EQ(texts, std::vector<std::string>{});
+  EXPECT_EQ(open_descriptors(), open);
+  EXPECT_EQ(check.next(), now + 5s);
+  for (const datagram_socket& each : sockets.all()) EXPECT_FALSE(readable(each.fd())) << "a look sends nothing";
+}
+
+TEST_F(watched_sockets, are_looked_at_ten_times_a_second_though_workers_die_without_end) {
+  auto check = make();
+  static_cast<void>(check.look(now));
+  check.worker_died(now + 1ms);
+  EXPECT_EQ(check.next(), now + 100ms);
+  check.worker_died(now + 300ms);
+  EXPECT_EQ(check.next(), now + 100ms);
+  static_cast<void>(check.look(now + 300ms));
+  check.worker_died(now + 1s);
+  EXPECT_EQ(check.next(), now + 1s);
+}
+
+TEST_F(watched_sockets, that_are_changed_again_and_again_are_mended_each_time_and_told_of_five_times_a_minute) {
+  auto check = make();
+  for (int times = 0; times < 10; ++times) {
+    connect_to(fd(), discard());
+    EXPECT_FALSE(check.look(now + times * 5s));
+    EXPECT_TRUE(sockets.all()[0].peer().is_none());
+  }
+  EXPECT_EQ(lines("socket-changed"), 5u);
+  connect_to(fd(), discard());
+  static_cast<void>(check.look(now + 61s));
+  ASSERT_EQ(texts.size(), 6u);
+  EXPECT_THAT(texts[5], HasSubstr("undone; 5 changes before this one were not told"));
+}
+
+TEST_F(watched_sockets, that_are_shut_down_again_and_again_are_bound_anew_less_and_less_often) {
+  auto check = make();
+  const address local = sockets.all()[0].local();
+  const int descriptor = fd();
+  std::vector<int> replaced_at;
+  for (int second = 0; second < 60; ++second) {
+    static_cast<void>(::shutdown(fd(), SHUT_RDWR));
+    if (check.look(now + second * 1s)) replaced_at.push_back(second);
+  }
+  EXPECT_EQ(replaced_at, (std::vector<int>{0, 5, 15, 35}));
+  EXPECT_EQ(lines("socket-replaced"), 4u);
+  EXPECT_EQ(sockets.all()[0].local(), local);
+  EXPECT_EQ(fd(), descriptor);
+  EXPECT_NE(::fcntl(fd(), F_GETFD) & FD_CLOEXEC, 0);
+}
+
+TEST_F(watched_sockets, a_new_socket_takes_all_that_arrives_though_the_old_one_is_still_open_and_shares_with_nobody) {
+  auto check = make();
+  const detail::descriptor old{::fcntl(fd(), F_DUPFD_CLOEXEC, 3)};
+  set(old.fd(), SOL_SOCKET, SO_RCVBUF, 8192);
+  attach_filter(old.fd());
+  set(old.fd(), SOL_SOCKET, SO_LOCK_FILTER, 1);
+  ASSERT_TRUE(check.look(now));
+  for (int count = 0; count < 50; ++count) {
+    const auto client = datagram_socket::connect(sockets.all()[0].local());
+    ASSERT_FALSE(client.send("x"));
+    EXPECT_EQ(received(sockets.all()[0]), "x") << count;
+  }
+  int shares = 1;
+  socklen_t size = sizeof shares;
+  ASSERT_EQ(::getsockopt(fd(), SOL_SOCKET, SO_REUSEPORT, &shares, &size), 0);
+  EXPECT_EQ(shares, 0);
+  EXPECT_THROW(static_cast<void>(datagram_socket::bind(sockets.all()[0].local(), {.reuse_port = true})),
+               std::system_error);
+}
+
+TEST_F(watched_sockets, where_a_new_socket_is_refused_the_cause_and_the_cure_are_told) {
+  auto check = make();
+  static_cast<void>(::shutdown(fd(), SHUT_RDWR));
+  {
+    const fault::injection refused{{.call = "bind", .error = EACCES}};
+    EXPECT_FALSE(check.look(now));
+  }
+  ASSERT_EQ(lines("socket-lost"), 1u);
+  EXPECT_THAT(texts[0], HasSubstr("was shut down by a worker, which only a new socket cures; binding one was refused"));
+  EXPECT_THAT(texts[0], HasSubstr("restart the pool"));
+  EXPECT_FALSE(check.look(now + 4s)) << "and not tried again at once";
+  EXPECT_TRUE(check.look(now + 5s));
+}
+
+TEST_F(watched_sockets, that_cannot_be_made_as_they_were_are_told_of_once_with_the_cure) {
+  auto check = make();
+  set(fd(), SOL_SOCKET, SO_RCVBUF, 1);
+  {
+    const fault::injection refused{{.call = "setsockopt", .error = EPERM}};
+    for (int looks = 0; looks < 3; ++looks) EXPECT_FALSE(check.look(now + looks * 5s));
+  }
+  ASSERT_EQ(texts.size(), 1u);
+  EXPECT_THAT(texts[0], HasSubstr("undoing that was refused: raise net.core.rmem_max; restart the pool"));
+  EXPECT_FALSE(check.look(now + 20s));
+  ASSERT_EQ(texts.size(), 2u);
+  EXPECT_THAT(texts[1], HasSubstr("; undone"));
+}
+
+TEST_F(watched_sockets, of_programs_their_own_options_are_theirs_but_not_to_make_others_deaf) {
+  auto check = make(detail::socket_state::sharers::programs);
+  set(fd(), IPPROTO_IP, IP_TTL, 3);
+  set(fd(), IPPROTO_IP, IP_PKTINFO, 1);
+  set(fd(), SOL_SOCKET, SO_RCVBUF, 4 << 20);
+  const timeval second{1, 0};
+  ASSERT_EQ(::setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second), 0);
+  EXPECT_FALSE(check.look(now));
+  EXPECT_EQ(texts, std::vector<std::string>{});
+  connect_to(fd(), discard());
+  EXPECT_FALSE(check.look(now + 5s));
+  EXPECT_EQ(lines("socket-changed"), 1u);
+  set(fd(), IPPROTO_UDP, UDP_CORK, 1);
+  EXPECT_FALSE(check.look(now + 70s));
+  EXPECT_EQ(lines("socket-changed"), 2u);
+}
+
+}  // namespace
