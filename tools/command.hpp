@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace CLI {
@@ -14,6 +15,10 @@ namespace udppump::tools {
 
 /// Exit codes that all subcommands share; the --help of each tells its further ones.
 enum exit_code : int { exit_ok = 0, exit_failed = 1, exit_usage = 2 };
+
+/// The code for what a system call refused: exit_usage if what the command line names is not there, or is no such thing
+/// (a file, a folder, a user, an interface, an address of this machine); else `otherwise`.
+int code_of(const std::error_code& refused, int otherwise) noexcept;
 
 using action = std::function<int()>;
 

@@ -9,6 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+#include <system_error>
+
+#include "command.hpp"
 
 namespace udppump::tools {
 namespace {
@@ -45,6 +48,16 @@ CLI::Option* add_option(CLI::App& app, const std::string& name,
 
 }  // namespace
 
+int code_of(const std::error_code& refused, int otherwise) noexcept {
+  for (const auto usage :
+       {std::errc::invalid_argument, std::errc::no_such_file_or_directory, std::errc::not_a_directory,
+        std::errc::is_a_directory, std::errc::filename_too_long,
+        std::errc::no_such_device, std::errc::address_not_available}) {
+    if (refused == usage) return exit_usage;
+  }
+  return otherwise;
+}
+
 CLI::Option* add_read(CLI::App& app, const std::string& name, std::function<void(const std::string&)> read,
                       const option_text& text) {
   const auto once = [read = std::move(read)](const std::vector<std::string>& given) {
@@ -69,11 +82,11 @@ std::string not_empty(const std::string& text) {
 
 const std::atomic<bool>& interruption() {
   static const bool installed = [] {
-    struct sigaction action {};
-    action.sa_handler = on_interrupt;
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    ::sigaction(SIGINT, &action, nullptr);
-    ::sigaction(SIGTERM, &action, nullptr);
+    struct sigaction handling {};
+    handling.sa_handler = on_interrupt;
+    handling.sa_flags = static_cast<int>(SA_RESETHAND);
+    ::sigaction(SIGINT, &handling, nullptr);
+    ::sigaction(SIGTERM, &handling, nullptr);
     return true;
   }();
   static_cast<void>(installed);

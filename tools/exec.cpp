@@ -1,9 +1,13 @@
+#include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -34,7 +38,7 @@ constexpr int exit_not_found = static_cast<int>(pool_result::not_found);
 
 constexpr char exit_codes[] = R"(Exit codes:
     0  stopped as told, or another process has taken over
-    2  wrong usage: an option, a value, or a name in it that is not known here
+    2  wrong usage: an option or a value, or it names what is not here (a user, a file, an address)
     3  could not listen: port in use, no permission, an unusable descriptor from systemd
     4  workers could not be started or kept alive (a crash loop)
     5  stopped as told, but workers had to be killed
@@ -170,6 +174,10 @@ void add_workers(CLI::App& app, wishes& wanted) {
         if (::access(text.c_str(), F_OK) != 0) {
           throw std::invalid_argument{load::quoted(text) + ": " + std::strerror(errno) + "; name a file that is there"};
         }
+        struct stat about {};
+        if (::stat(text.c_str(), &about) == 0 && S_ISDIR(about.st_mode)) {
+          throw std::invalid_argument{load::quoted(text) + " is a folder; name the files in it"};
+        }
         pool.reload_on_change.emplace_back(text);
       },
       {"FILE", "", "replace the workers when this file is written or replaced; may be given again", group});
@@ -233,15 +241,42 @@ void add_telling(CLI::App& app, wishes& wanted) {
        group});
 }
 
-/// The exit code for what making the pool threw.
-int code_of_set_up(const std::error_code& error) {
-  // A name that means nothing here: a user, a host, an interface, a folder.
-  for (const auto usage : {std::errc::invalid_argument, std::errc::no_such_file_or_directory,
-                           std::errc::not_a_directory, std::errc::filename_too_long, std::errc::no_such_device}) {
-    if (error == usage) return exit_usage;
+std::atomic<worker_pool*> about_to_run{nullptr};  // a signal handler gets at nothing else
+std::atomic<pid_t> parent{0};
+static_assert(std::atomic<worker_pool*>::is_always_lock_free && std::atomic<pid_t>::is_always_lock_free);
+
+extern "C" void on_signal(int signal) {
+  if (::getpid() != parent) {  // a worker that has not executed its program yet
+    ::signal(signal, SIG_DFL);
+    ::raise(signal);
+    return;
   }
-  return exit_no_set_up;
+  worker_pool* const pool = about_to_run;
+  if (pool != nullptr && (signal == SIGTERM || signal == SIGINT)) pool->request_stop();
 }
+
+/// By its own function, unless it is ignored, as nohup has it.
+void handle(std::initializer_list<int> signals) {
+  for (const int signal : signals) {
+    struct sigaction handling {};
+    if (::sigaction(signal, nullptr, &handling) != 0 || handling.sa_handler != SIG_DFL) continue;
+    handling.sa_handler = on_signal;
+    ::sigaction(signal, &handling, nullptr);
+  }
+}
+
+/// While it lives, SIGTERM and SIGINT stop `pool`, also before run() takes them, and after it let this process end as
+/// it would: with its pid file removed.
+class stops_by_signal {
+ public:
+  explicit stops_by_signal(worker_pool& pool) {
+    about_to_run = &pool;
+    handle({SIGTERM, SIGINT});
+  }
+  ~stops_by_signal() { about_to_run = nullptr; }
+  stops_by_signal(const stops_by_signal&) = delete;
+  stops_by_signal& operator=(const stops_by_signal&) = delete;
+};
 
 int run_program(wishes& wanted, const event_log& log) {
   // Before anything is opened or bound.
@@ -262,18 +297,35 @@ int run_program(wishes& wanted, const event_log& log) {
   }
 
   wanted.pool.log = [&log](const pool_event& event) { log.write(event); };
+  // Before there is a pid file, by which somebody may send these: until run() takes them there is nothing to reload.
+  parent = ::getpid();
+  handle({SIGHUP, SIGUSR2});
   std::optional<worker_pool> pool;
   try {
     pool.emplace(wanted.pool);
   } catch (const std::invalid_argument& error) {
     return fail(error, exit_usage);
   } catch (const std::system_error& error) {
-    return fail(error, code_of_set_up(error.code()));
+    return fail(error, code_of(error.code(), exit_no_set_up));
   }
   try {
+    const stops_by_signal stops{*pool};
     return pool->run(*program, wanted.run);
   } catch (const std::system_error& error) {
     return fail(error, exit_no_worker);
+  }
+}
+
+/// An address of a Unix socket goes with no option that is of IP or of interfaces.
+void check_for_unix(const CLI::App& app, const wishes& wanted) {
+  const auto is_unix = [](const std::string& text) { return text.substr(text.find('=') + 1).starts_with("unix:"); };
+  const auto& bind = wanted.pool.bind;
+  const auto found = std::ranges::find_if(bind, is_unix);
+  if (found == bind.end()) return;
+  for (const char* const option : {"--path-mtu", "--join", "--broadcast", "--v6only", "--device", "--reuse-port"}) {
+    if (app.count(option) == 0) continue;
+    throw std::invalid_argument{std::string{option} + ": not with --bind " + *found +
+                                ", which is no address of IP; omit one of the two"};
   }
 }
 
@@ -283,6 +335,7 @@ int run(const CLI::App& app, wishes& wanted) {
                                                         : "put \"--\" before the program, as in -- " + extras[0]};
   }
   if (wanted.program.empty()) throw CLI::ValidationError{"no program given; write it after \"--\""};
+  check_for_unix(app, wanted);
   const event_log log{wanted.form, wanted.quiet ? pool_event::level::warning : pool_event::level::info};
   return run_program(wanted, log);
 }

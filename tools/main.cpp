@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -72,6 +73,8 @@ int main(int argc, char** argv) {
     return exit_usage;
   } catch (const std::invalid_argument& error) {
     return complain(error, exit_usage);
+  } catch (const std::system_error& error) {
+    return complain(error, code_of(error.code(), exit_failed));
   } catch (const std::exception& error) {
     return complain(error, exit_failed);
   }

@@ -81,7 +81,8 @@ void add_work(CLI::App& app, action& chosen) {
   add_service_options(sub, server, "Options");
   sub.footer(
       "Ends at SIGINT and SIGTERM, and then says what each worker served, and if services took longer than asked for.\n"
-      "Exit codes: 0 told to end; 1 could not serve, or a worker ended; 2 the command line is wrong.");
+      "Exit codes: 0 told to end; 1 could not serve, or a worker ended; 2 the command line is wrong, or\n"
+      "the address is not this machine's.");
   sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });
 }
 

@@ -62,6 +62,11 @@ refuse 2 'group "no-such-group" is not known here' "${here_bound[@]}" --group no
 refuse 2 'group "no-such-group" is not known here' "${here_bound[@]}" --groups daemon,no-such-group -- cat
 refuse 2 'say which group' "${here_bound[@]}" --user 4123456 -- cat
 refuse 2 'no-such-file' "${here_bound[@]}" --reload-on-change "$dir/no-such-file" -- cat
+refuse 2 'is a folder; name the files in it' "${here_bound[@]}" --reload-on-change "$dir" -- cat
+refuse 2 'no interface here has that address' "${here_bound[@]}" --bind 192.0.2.1:0 -- cat
+AS=(env UDPPUMP_WAITER=magic)
+refuse 2 'UDPPUMP_WAITER is "magic"; set it to auto, uring, thread or poll' "${here_bound[@]}" -- cat
+AS=()
 refuse 2 'the folder .*/no" does not exist; make it first' "${here_bound[@]}" --pid-file "$dir/no/pid" -- cat
 refuse 2 'the folder .*/no" does not exist; make it first' "${here_bound[@]}" --take-over "$dir/no/socket" -- cat
 refuse 2 'wrong port' --bind 127.0.0.1:99999 -- cat
@@ -81,6 +86,25 @@ refuse 2 'user "0" is root .*or write root' "${here_bound[@]}" --user 0 -- cat
 refuse 2 '--groups: .*has an empty name in it; give' "${here_bound[@]}" --groups daemon,,nogroup -- cat
 refuse 2 '--new-privs' "${here_bound[@]}" --no-new-privs --new-privs -- cat
 
+echo "# addresses that exclude each other are not somebody else's"
+refuse 2 "127.0.0.1:$port is given twice; name it once" "${here_bound[@]}" "${here_bound[@]}" -- cat
+refuse 2 "127.0.0.1:$port is given twice" "${here_bound[@]}" --bind "again=127.0.0.1:$port" -- cat
+refuse 2 "127.0.0.1:$port and 0.0.0.0:$port are both given" --bind "0.0.0.0:$port" "${here_bound[@]}" -- cat
+refuse 2 "0.0.0.0:$port and 127.0.0.1:$port are both given" "${here_bound[@]}" --bind "0.0.0.0:$port" -- cat
+refuse 2 "unix:$dir/twice is given twice" --bind "unix:$dir/twice" --bind "unix:$dir/twice" -- cat
+if [ -e /proc/net/if_inet6 ]; then
+  refuse 2 "0.0.0.0:$port and \[::\]:$port are both given" --bind ":$port" --bind "0.0.0.0:$port" -- cat
+  refuse 2 "127.0.0.1:$port and \[::\]:$port are both given" --bind ":$port" "${here_bound[@]}" -- cat
+fi
+
+echo "# options that a Unix socket has no use for"
+for option in '--path-mtu omit' '--join 239.1.2.3' --broadcast --v6only '--device lo' --reuse-port; do
+  # shellcheck disable=SC2086  # a word or two
+  refuse 2 "${option%% *}: not with --bind (name=)?unix:.*omit one of the two" --bind "unix:$dir/path" $option -- cat
+  # shellcheck disable=SC2086
+  refuse 2 "${option%% *}: not with --bind" "${here_bound[@]}" --bind "name=unix:$dir/path" $option -- cat
+done
+
 echo "# programs that are not there or cannot be executed, before anything is bound"
 refuse 127 '"no-such-program" is in none of the folders of PATH; give its path' "${here_bound[@]}" -- no-such-program
 refuse 127 'no-such-program' "${here_bound[@]}" -- "$dir/no-such-program"
@@ -94,7 +118,6 @@ echo "# ports that cannot be had"
 start serves --bind 127.0.0.1:0 --workers 1 -- "$python" "$examples/worker.py"
 taken=${ports[0]}
 refuse 3 "127.0.0.1:$taken; .*pid [0-9]+.*in use" "${here_bound[@]}" --bind "127.0.0.1:$taken" -- cat
-refuse 3 'no interface here has that address' "${here_bound[@]}" --bind 192.0.2.1:0 -- cat
 refuse 3 'what is there is no socket' "${here_bound[@]}" --take-over "$dir/plain" -- cat
 finish "$pid"
 

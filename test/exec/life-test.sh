@@ -47,6 +47,34 @@ kill -INT "$pid"
 ended "$pid" 0
 [ ! -e "$dir/pid" ] || fail "the pid file is left"
 
+echo "# HUP and USR2 end nothing once the file with its id is made, though it does not serve yet"
+# A pool that has the sockets, and says nothing: this one waits for them.
+cat >"$dir/silent.py" <<'END'
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(sys.argv[1])
+listener.listen()
+print("listens", flush=True)
+connection, _ = listener.accept()
+print("has it", flush=True)
+sys.stdin.read()
+END
+mkfifo "$dir/end"
+"$python" "$dir/silent.py" "$dir/silent" <"$dir/end" >"$dir/silent.log" &
+started+=("$!")
+exec {silent}>"$dir/end"
+await_line silent '^listens$'
+launch early --bind 127.0.0.1:0 --workers 1 --pid-file "$dir/pid" --take-over "$dir/silent" -- "${echo_worker[@]}" {silent}>&-
+await_line silent '^has it$'
+[ -e "$dir/pid" ] || fail "there is no pid file yet"
+kill -HUP "$pid"
+kill -USR2 "$pid"
+taken() { ! grep -qE '^SigPnd:.*[1-9a-f]|^ShdPnd:.*[1-9a-f]' "/proc/$1/status"; }
+await taken "$pid" || fail "the signals are not taken"
+! gone "$pid" || fail "a signal ended it before it served"
+exec {silent}>&-
+ended "$pid" 3
+
 echo "# a program that ignores SIGTERM is killed after the deadline, exit code 5; at once when told twice"
 cat >"$dir/stubborn.py" <<'END'
 import os, signal, time
@@ -186,7 +214,7 @@ pid=$!
 exec {unread}>&-
 started+=("$pid")
 await has_pid "$dir/pid" "$pid" || fail "it does not serve"
-await has_children "$pid" 1 || fail "it has no worker"  # before that, HUP ends it
+await has_children "$pid" 1 || fail "it has no worker"
 for round in 1 2; do
   before=$(children "$pid")
   kill -HUP "$pid"

@@ -78,4 +78,16 @@ for number in (0, 1):
     assert "NOTIFY_SOCKET" not in told["environment"], told
 END
 finish "$pid"
+
+echo "# --path-mtu is in force on the worker's descriptors"
+# The values of IP_MTU_DISCOVER (linux/in.h).
+for choice in dont=0 want=1 always=2 probe=3 interface=4 omit=5; do
+  rm -f "$dir/0.json"
+  start "path_mtu_${choice%=*}" --bind 127.0.0.1:0 --workers 1 --path-mtu "${choice%=*}" -- "$python" "$here/report.py" "$dir"
+  expect "${ports[0]}" who udppump
+  python3 -c 'import json, sys
+told = json.load(open(sys.argv[1]))["path_mtu"]
+assert told == 2 * [int(sys.argv[2])], told' "$dir/0.json" "${choice#*=}" || fail "--path-mtu ${choice%=*} is not in force"
+  finish "$pid"
+done
 echo "all is well"

@@ -30,6 +30,7 @@ told = {
     "ports": [one.getsockname()[1] for one in sockets],
     "port_of_0": descriptor_0.getsockname()[1],
     "receive_buffer": sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2,  # socket(7)
+    "path_mtu": [one.getsockopt(socket.IPPROTO_IP, 10) for one in [descriptor_0, *sockets]],  # IP_MTU_DISCOVER
     "broadcast": sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST),
     "arguments": sys.argv[2:],
     "descriptors": descriptors,

@@ -76,6 +76,8 @@ finds_the_knee() {
     ((${knee:-0} < 300)) || break
     echo "  found ${knee:-none} at attempt $attempt"
   done
+  grep -qE '^note: a step had only [0-9]+ requests, and a 99th percentile needs 1000, .* a longer --duration$' "$dir/load.out" ||
+    fail "it does not say that the steps were too short for a 99th percentile"
   if ((${knee:-0} < 300 || knee > 540)); then fail "the knee is not 500 but ${knee:-none}"; fi
   echo "  found $knee"
   end work
@@ -144,6 +146,8 @@ echo "# a server under test, shared, sharded and as a herd"
 for queue in shared sharded herd; do
   serve work "$tool" work --bind 127.0.0.1:0 --workers 4 --queue "$queue"
   load 0 "$address" --work exponential:1ms --rate 2000 --flows 16 "${short[@]}" "${any_lag[@]}"
+  grep -qE '^note: [0-9]+ requests: fewer than ten of them exceed p99, p99.9, ' "$dir/load.out" ||
+    fail "it does not say which percentiles are chance"
   [ "$(number sent)" -gt 300 ] || fail "it sent $(number sent) requests of 500"
   [ "$(number sent)" = "$(number answered)" ] || fail "$queue: not all were answered"
   grep -q '^service time used: mean ' "$dir/load.out" || fail "the service time used is missing"
@@ -256,23 +260,24 @@ refuse 2 '--size 7' load "$target" --echo --size 7
 refuse 2 '--size: "70000" is no whole number' load "$target" --size 70000
 refuse 2 '.svg or .png' load "$target" --plot "$dir/plot.pdf"
 refuse 2 '--ramp' load "$target" --ramp --plot "$dir/plot.svg"
-refuse 1 "cannot read $dir/none; name a file that is there: No such file" load "$target" --payloads "$dir/none"
+refuse 2 "cannot read $dir/none; name a file that is there: No such file" load "$target" --payloads "$dir/none"
 printf '%s\n' 00 0g >"$dir/bad.hex"
 refuse 2 'bad.hex:2: not hexadecimal' load "$target" --payloads "$dir/bad.hex"
 printf '%s\n' 'example.com A' 'example.com' >"$dir/bad.dns"
 refuse 2 'bad.dns:2: there is no type' load "$target" --dns "$dir/bad.dns"
 refuse 2 'TARGET: address "127.0.0.1": no port' load 127.0.0.1
 refuse '1 2' 'name.invalid' load name.invalid:53  # 1 if the resolver does not answer
-refuse 1 "cannot write $dir/none/report.json; its directory must exist: No such file" load "$target" --json "$dir/none/report.json"
-refuse 1 "cannot write $dir; name a file in it: Is a directory" load "$target" --json "$dir"
-refuse 1 "cannot write $dir/none/plot.svg; its directory must exist: No such file" load "$target" --plot "$dir/none/plot.svg"
-refuse 1 '192.0.2.1' load "$target" --source 192.0.2.1
+refuse 2 "cannot write $dir/none/report.json; its directory must exist: No such file" load "$target" --json "$dir/none/report.json"
+refuse 2 "cannot write $dir; name a file in it: Is a directory" load "$target" --json "$dir"
+refuse 2 "cannot write $dir/none/plot.svg; its directory must exist: No such file" load "$target" --plot "$dir/none/plot.svg"
+refuse 2 '192.0.2.1' load "$target" --source 192.0.2.1
 refuse 1 "$target: nothing listens there; start the server.*Connection refused" load "$target" --duration 60s
 refuse 2 'no port; name the server.s' load 127.0.0.1:0 # port 0
 refuse 2 'the same family' load "$target" --source ::1
 refuse 2 '--source: 127.0.0.1:9 is the target: it would answer itself' load "$target" --source "$target"
 refuse 2 '--source: 127.0.0.2:0 is named twice' load "$target" --source 127.0.0.2 --source 127.0.0.2:0
 refuse 2 'one flow only; omit the port, or take --flows 1' load "$target" --source 127.0.0.1:5999 --flows 2
+refuse 1 "unix:$dir/none" load "unix:$dir/none" # no server there, as above
 refuse 2 '--source: .*wrong port' load "$target" --source 127.0.0.1:x
 refuse 2 '--source: is empty' load "$target" --source ''
 refuse 2 'the short time is longer' load "$target" --work bimodal:2ms,1ms,1%
@@ -282,7 +287,11 @@ refuse 2 '--size 47' load "$target" --work constant:1ms --size 47
 printf '\xef\xbb\xbfexample.com A\n' >"$dir/bom"
 refuse 2 'bom:1: it begins with a byte-order mark; save' load "$target" --dns "$dir/bom"
 refuse 2 'bom:1: it begins with a byte-order mark; save' load "$target" --payloads "$dir/bom"
-refuse 1 "cannot read $dir; name a file in it: Is a directory" load "$target" --dns "$dir"
+for option in --dns --payloads; do
+  refuse 2 "cannot read $dir; name a file in it: Is a directory" load "$target" "$option" "$dir"
+  refuse 2 "cannot read /nonexist; name a file that is there: No such file" load "$target" "$option" /nonexist
+  refuse 2 "cannot read $dir/bad.dns/of; name a file that is there: Not a directory" load "$target" "$option" "$dir/bad.dns/of"
+done
 refuse 2 '/dev/zero:1: the line is too long' load "$target" --payloads /dev/zero
 refuse 2 'there is no query in it' load "$target" --dns /dev/null
 printf '%s\n' 'example.com A' >"$dir/both.dns"
@@ -290,7 +299,7 @@ refuse 2 'would be written over, and is read' load "$target" --dns "$dir/both.dn
 [ "$(cat "$dir/both.dns")" = 'example.com A' ] || fail "what is read was written over"
 if [ "$EUID" != 0 ]; then
   (umask 777 && : >"$dir/mine")
-  refuse 1 "cannot read $dir/mine; name a file that this user may read: Permission" load "$target" --dns "$dir/mine"
+  refuse 2 "cannot read $dir/mine; name a file that this user may read: Permission" load "$target" --dns "$dir/mine"
   refuse 1 "cannot write $dir/mine; name a file that this user may write: Permission" load "$target" --json "$dir/mine"
 fi
 # Options that would have no effect.
@@ -302,7 +311,10 @@ refuse 2 '--queue: "heap" is none of: shared, sharded, herd' work --queue heap
 refuse 2 '--workers' work --workers 0
 refuse 2 '--waiter: "magic" is none of' work --waiter magic
 refuse 2 '--bind: .*127.0.0.1:99999' work --bind 127.0.0.1:99999
-refuse 1 '192.0.2.1:0' work --bind 192.0.2.1:0
+for queue in shared sharded herd; do
+  refuse 2 '192.0.2.1:0.* no interface here has that address' work --bind 192.0.2.1:0 --queue $queue
+done
+refuse 2 '2001:db8::1.* no interface here has that address' work --bind '[2001:db8::1]:0'
 serve work "$tool" work --bind 127.0.0.1:0
 refuse 1 "$address.*in use" work --bind "$address"
 

@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstring>
 #include <stdexcept>
-#include <system_error>
 
 namespace udppump::load {
 namespace {
@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t longest_line = 1 << 20;
 
 [[noreturn]] void fail(int error, const std::string& path, const char* cure) {
-  throw std::system_error{error, std::generic_category(), fmt::format("cannot read {}; {}", path, cure)};
+  throw std::invalid_argument{fmt::format("cannot read {}; {}: {}", path, cure, std::strerror(error))};
 }
 
 }  // namespace
@@ -23,7 +23,9 @@ std::ifstream open_input(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) fail(EISDIR, path, "name a file in it");
   std::ifstream from{path};
-  if (!from) fail(errno, path, errno == ENOENT ? "name a file that is there" : "name a file that this user may read");
+  if (!from)
+    fail(errno, path,
+         errno == ENOENT || errno == ENOTDIR ? "name a file that is there" : "name a file that this user may read");
   return from;
 }
 

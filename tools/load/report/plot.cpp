@@ -43,8 +43,8 @@ int run_gnuplot(std::string_view script) {
   const int error = ::posix_spawnp(&process, name.data(), &actions, nullptr, arguments.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
-    throw std::system_error{error, std::generic_category(),
-                            "gnuplot cannot be run; install it (Debian: gnuplot-nox), or omit --plot"};
+    throw std::runtime_error{fmt::format("gnuplot cannot be run; install it (Debian: gnuplot-nox), or omit --plot: {}",
+                                         std::strerror(error))};
   }
   int status = 0;
   check(repeat([&] { return ::waitpid(process, &status, 0); }), "waitpid");

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <array>
+#include <stdexcept>
 
 #include "load/run/system.hpp"
 
@@ -59,6 +60,9 @@ datagram_socket open_flow(const address& target, const address& source, std::uin
     }
     return socket;
   } catch (const std::system_error& error) {
+    // The server's own path is not there: it does not run, which is no fault of the command line.
+    if (source.is_none() && error.code() == std::errc::no_such_file_or_directory)
+      throw std::runtime_error{error.what()};
     if (!are_ports_used_up(error, source)) throw;
     throw std::system_error{error.code(),
                             fmt::format("flow {} to {}: no port is free; take fewer --flows or more --source "
