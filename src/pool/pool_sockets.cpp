@@ -1,8 +1,12 @@
 #include "pool/pool_sockets.hpp"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
+#include <system_error>
+#include <utility>
 
 #include "pool/passed_socket.hpp"
 #include "socket/socket_error.hpp"
@@ -55,6 +59,14 @@ std::vector<std::optional<std::size_t>> match(const std::vector<wanted_address>&
   return given;
 }
 
+/// Whether two addresses of one port exclude each other: a wildcard has all of its family, and IPv6's has IPv4's too.
+bool collide(const address& one, const address& other, bool v6only) noexcept {
+  const auto is_ip = [](const address& each) { return each.family() == AF_INET || each.family() == AF_INET6; };
+  if (!is_ip(one) || !is_ip(other) || one.port() != other.port()) return false;
+  if (one.unmapped().family() == other.unmapped().family()) return one.is_wildcard() || other.is_wildcard();
+  return !v6only && (one.family() == AF_INET6 ? one : other).is_wildcard();
+}
+
 }  // namespace
 
 /// A name has no colon, as LISTEN_FDNAMES separates by it, and no '[' or '/': these begin addresses.
@@ -101,6 +113,17 @@ void pool_sockets::adopt(passed_socket passed) {
   called_.push_back(std::move(passed.as));
 }
 
+/// Throws if a socket that is here already is what has the address; else another process has it.
+void pool_sockets::check_against_own(const address& where) const {
+  for (const datagram_socket& socket : all_) {
+    const address local = socket.local();
+    if (local == where) throw std::invalid_argument{where.to_string() + " is given twice; name it once"};
+    if (!collide(local, where, options_.v6only == setting::on)) continue;
+    throw std::invalid_argument{where.to_string() + " and " + local.to_string() +
+                                " are both given, and each takes the port of the other; name one of them"};
+  }
+}
+
 /// As adopt(), of a socket that was passed by whom `of_a_pool` says.
 void pool_sockets::take(passed_socket passed, bool of_a_pool) {
   if (of_a_pool) {
@@ -113,16 +136,18 @@ void pool_sockets::take(passed_socket passed, bool of_a_pool) {
   adopt(std::move(passed));
 }
 
-void pool_sockets::bind(const wanted_address& wanted, heir who, const pool_log& log) {
+void pool_sockets::bind(const wanted_address& wanted, heir who) {
   if (const std::string path = path_of(wanted.where); !path.empty()) {
     // In /tmp as well: it harms nobody, whoever may make it, and who has made one there keeps it.
     static_cast<void>(service_path{"socket", path, who, sticky_folder::accepted}.remove_dead_socket());
   }
-  all_.push_back(datagram_socket::bind(wanted.where, options_));
-  called_.push_back({wanted.name});
-  if (const std::string shortfall = all_.back().receive_buffer().shortfall(); !shortfall.empty()) {
-    log.warning("receive-buffer", all_.back().local().to_string() + ": " + shortfall);
+  try {
+    all_.push_back(datagram_socket::bind(wanted.where, options_));
+  } catch (const std::system_error& refused) {
+    if (refused.code() == std::errc::address_in_use) check_against_own(wanted.where);
+    throw;
   }
+  called_.push_back({wanted.name});
 }
 
 void pool_sockets::open(const std::vector<wanted_address>& wanted, std::vector<passed_socket> passed, bool of_a_pool,
@@ -133,7 +158,7 @@ void pool_sockets::open(const std::vector<wanted_address>& wanted, std::vector<p
   }
   for (std::size_t at = 0; at < wanted.size(); ++at) {
     if (!given[at]) {
-      bind(wanted[at], who, log);
+      bind(wanted[at], who);
     } else if (passed_socket& one = passed[*given[at]]; one.socket) {
       one.as.name = wanted[at].name;
       take(std::move(one), of_a_pool);
@@ -144,6 +169,14 @@ void pool_sockets::open(const std::vector<wanted_address>& wanted, std::vector<p
     log.notice("not-wanted", local_address(one.socket.fd()).to_string() + " (" + one.as.name +
                                  "), which the pool before this one serves, is not asked for here: this pool does not "
                                  "serve it");
+  }
+  for (const datagram_socket& socket : all_) {
+    const std::pair<const char*, const buffer_size&> buffers[] = {{"receive-buffer", socket.receive_buffer()},
+                                                                  {"send-buffer", socket.send_buffer()}};
+    for (const auto& [event, size] : buffers) {
+      const std::string shortfall = size.shortfall();
+      if (!shortfall.empty()) log.warning(event, socket.local().to_string() + ": " + shortfall);
+    }
   }
   if (all_.empty()) {
     throw std::invalid_argument{"nothing to listen on: give an address to bind, or start by a socket unit of systemd"};

@@ -49,7 +49,8 @@ class pool_sockets {
 
  private:
   void take(passed_socket passed, bool of_a_pool);
-  void bind(const wanted_address& wanted, heir who, const pool_log& log);
+  void bind(const wanted_address& wanted, heir who);
+  void check_against_own(const address& where) const;
 
   const socket_options& options_;
   std::vector<datagram_socket> all_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "socket/interfaces.hpp"
 #include "sys/failure.hpp"
@@ -48,11 +49,14 @@ void set_both(int fd, int family, ip_option v4, ip_option v6, int value) {
   static_cast<void>(sys::setsockopt(fd, IPPROTO_IP, v4.option, value));
 }
 
+/// What the kernel takes for one at most (net/core/sock.c: __sock_set_rcvbuf).
+constexpr std::size_t largest_buffer = INT32_MAX / 2;
+
 /// Asks for bytes of payload; the kernel keeps its books on top of that, and answers with both (socket(7)).
 buffer_size size_buffer(int fd, std::size_t asked, int plain, int force, const char* limit) {
   buffer_size result{.asked = asked, .granted = 0, .limit = limit};
   if (asked != 0) {
-    const int wanted = static_cast<int>(std::min<std::size_t>(asked, INT32_MAX / 2));
+    const int wanted = static_cast<int>(std::min(asked, largest_buffer));
     static_cast<void>(sys::setsockopt(fd, SOL_SOCKET, plain, wanted));
     int now = 0;
     // The plain option is cut to the sysctl's limit; with CAP_NET_ADMIN the other is not.
@@ -67,6 +71,7 @@ buffer_size size_buffer(int fd, std::size_t asked, int plain, int force, const c
 
 std::string written(std::size_t bytes) {
   if (bytes == 0 || bytes % 1024 != 0) return std::to_string(bytes) + " bytes";
+  if (bytes % (std::size_t{1} << 30) == 0) return std::to_string(bytes >> 30) + " GiB";
   if (bytes % (1024 * 1024) == 0) return std::to_string(bytes / (1024 * 1024)) + " MiB";
   return std::to_string(bytes / 1024) + " KiB";
 }
@@ -136,12 +141,35 @@ void set_path_mtu(int fd, int family, path_mtu_discovery wanted) {
   set_both(fd, family, {IP_MTU_DISCOVER, "IP_MTU_DISCOVER"}, {IPV6_MTU_DISCOVER, "IPV6_MTU_DISCOVER"}, kernels(wanted));
 }
 
+/// Those that ask for something, by name.
+std::string options_of_ip(const socket_options& options) {
+  const std::pair<bool, const char*> all[] = {
+      {options.v6only == setting::on, "v6only"},
+      {options.local_address == setting::on, "local_address"},
+      {options.receive_ecn, "receive_ecn"},
+      {options.icmp_errors, "icmp_errors"},
+      {options.path_mtu != path_mtu_discovery::kernel_default, "path_mtu"},
+      {options.tos.has_value(), "tos"},
+      {options.broadcast, "broadcast"},
+      {!options.join.empty(), "join"},
+  };
+  std::string names;
+  for (const auto& [given, name] : all) {
+    if (given) names += (names.empty() ? "" : ", ") + std::string{name};
+  }
+  return names;
+}
+
 }  // namespace
 
 std::string buffer_size::shortfall() const {
   if (granted >= asked) return {};
-  return std::string{std::strcmp(limit, "net.core.rmem_max") == 0 ? "receive" : "send"} + " buffer: asked " +
-         written(asked) + ", granted " + written(granted) + "; raise " + limit;
+  std::string text{std::strcmp(limit, "net.core.rmem_max") == 0 ? "receive" : "send"};
+  text += " buffer: asked " + written(asked) + ", granted " + written(granted) + "; ";
+  if (granted < largest_buffer) text += std::string{"raise "} + limit;
+  if (granted < largest_buffer && asked > largest_buffer) text += ", and ";
+  if (asked > largest_buffer) text += "ask for less than 1 GiB: the kernel gives no more";
+  return text;
 }
 
 void datagram_socket::set_options(const address& local, const socket_options& options) {
@@ -149,14 +177,9 @@ void datagram_socket::set_options(const address& local, const socket_options& op
   if (options.tos && (*options.tos < 0 || *options.tos > 255)) {
     fail(EINVAL, "socket_options::tos is " + std::to_string(*options.tos) + "; 0 to 255");
   }
-  const bool wants_ip = options.v6only == setting::on || options.local_address == setting::on || options.receive_ecn ||
-                        options.icmp_errors || options.tos || options.path_mtu != path_mtu_discovery::kernel_default ||
-                        options.broadcast || !options.join.empty();
-  if (wants_ip && !is_ip(family_)) {
-    fail(EAFNOSUPPORT,
-         "socket_options: an option for IP on a socket that is not; leave v6only, local_address, "
-         "receive_ecn, icmp_errors, path_mtu, tos, broadcast and join as they are");
-  };
+  if (const std::string given = options_of_ip(options); !given.empty() && !is_ip(family_)) {
+    fail(EAFNOSUPPORT, "socket_options: this socket is not of IP, and these are: " + given + "; leave them out");
+  }
 
   if (options.reuse_port) set(fd(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
   const bool v6only = options.v6only == setting::on;

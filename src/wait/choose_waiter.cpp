@@ -31,14 +31,14 @@ std::optional<waiter_kind> parse_waiter_kind(std::string_view text) noexcept {
 
 namespace detail {
 
-namespace {
-
 waiter_kind asked_by_environment() {
   const char* const text = std::getenv("UDPPUMP_WAITER");
   if (text == nullptr || *text == '\0') return waiter_kind::automatic;
   if (const auto kind = parse_waiter_kind(text)) return *kind;
   fail(EINVAL, "UDPPUMP_WAITER is \"" + std::string{text} + "\"; set it to auto, uring, thread or poll");
 }
+
+namespace {
 
 std::unique_ptr<waiter> make(waiter_kind kind, const std::shared_ptr<wake_signal>& signal) {
   switch (kind) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sys/wake_signal.hpp"
+#include "udppump/export.hpp"
 #include "udppump/waiter.hpp"
 
 namespace udppump::detail {
@@ -71,6 +72,9 @@ struct chosen_waiter {
   std::string fallback = {};     // as waiter_report::fallback
   bool may_be_replaced = false;  // nobody insisted on this kind
 };
+
+/// What UDPPUMP_WAITER says; automatic without it. Throws std::system_error (EINVAL) if it is none of the kinds.
+UDPPUMP_EXPORT waiter_kind asked_by_environment();  // exported for udppump::pool
 
 /// `kind` as the program asked for it; automatic looks at UDPPUMP_WAITER. Throws std::system_error if none can be
 /// had. `signal` is shared with the waiter's own thread.

@@ -643,6 +643,55 @@ TEST(pool, serves_sockets_that_are_open_already_beside_those_it_binds) {
   EXPECT_EQ(again.stop(), 0);
 }
 
+TEST(pool, an_address_that_is_given_twice_is_not_said_to_be_somebody_elses) {
+  const auto port = [] {
+    const datagram_socket free = datagram_socket::bind(address::parse("127.0.0.1:0"));
+    return std::to_string(free.local().port());
+  }();
+  const auto why = [](std::vector<std::string> bind, setting v6only = setting::automatic) -> std::string {
+    try {
+      const worker_pool pool{{.bind = std::move(bind), .socket = {.v6only = v6only}}};
+    } catch (const std::invalid_argument& refused) {
+      return refused.what();
+    }
+    return "accepted";
+  };
+  const std::string here = "127.0.0.1:" + port, everywhere = "0.0.0.0:" + port;
+  EXPECT_EQ(why({here, here}), here + " is given twice; name it once");
+  EXPECT_EQ(why({here, "127.0.0.2:" + port, "other=" + here}), here + " is given twice; name it once");
+  EXPECT_EQ(why({here, everywhere}),
+            everywhere + " and " + here + " are both given, and each takes the port of the other; name one of them");
+  EXPECT_EQ(why({"127.0.0.1:0", "127.0.0.1:0"}), "accepted");  // two ports
+  if (has_ipv6()) {
+    const std::string all = "[::]:" + port;
+    EXPECT_THAT(why({all, everywhere}), HasSubstr(everywhere + " and " + all + " are both given"));
+    EXPECT_THAT(why({here, all}), HasSubstr(all + " and " + here + " are both given"));
+    EXPECT_EQ(why({all, everywhere}, setting::on), "accepted");
+  }
+  const datagram_socket others = datagram_socket::bind(address::parse(everywhere));
+  EXPECT_THROW(worker_pool({.bind = {here}}), std::system_error);  // which names the owner
+}
+
+TEST(pool, buffers_that_are_smaller_than_asked_for_are_logged_of_all_sockets) {
+  constexpr std::size_t much = std::size_t{3} << 30;  // of which no kernel gives all
+  const datagram_socket mine = datagram_socket::bind(address::parse("127.0.0.1:0"));
+  std::vector<std::string> said;
+  const worker_pool pool{
+      {.bind = {"127.0.0.1:0"},
+       .adopt = {mine.fd()},
+       .socket = {.receive_buffer = much, .send_buffer = much},
+       .log = [&](const pool_event& event) { said.push_back(std::string{event.name} + ": " + event.text); }}};
+  std::vector<std::string> expected;
+  for (const datagram_socket& socket : pool.sockets()) {
+    const std::string where = socket.local().to_string();
+    expected.push_back("receive-buffer: " + where + ": " + socket.receive_buffer().shortfall());
+    expected.push_back("send-buffer: " + where + ": " + socket.send_buffer().shortfall());
+  }
+  EXPECT_EQ(expected.size(), 4u);
+  EXPECT_THAT(said, testing::UnorderedElementsAreArray(expected));
+  EXPECT_THAT(said, testing::Each(HasSubstr("asked 3 GiB")));
+}
+
 TEST(pool, names_of_sockets_are_names) {
   for (const char* bad : {"=127.0.0.1:0", "@x=127.0.0.1:0", "+x=127.0.0.1:0", "a\tb=127.0.0.1:0"}) {
     EXPECT_THROW(worker_pool{pool_options{.bind = {bad}}}, std::exception) << bad;
@@ -925,6 +974,13 @@ TEST(pool, options_out_of_range_are_refused_before_anything_is_bound) {
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   const detail::descriptor one{ends[0]}, other{ends[1]};
   EXPECT_THAT(why({.adopt = {ends[0]}}), HasSubstr("is a stream socket; give a datagram socket"));
+  {
+    ::setenv("UDPPUMP_WAITER", "magic", 1);
+    EXPECT_THAT(why({}), HasSubstr("UDPPUMP_WAITER is \"magic\"; set it to auto, uring, thread or poll"));
+    EXPECT_THAT(why({.model = worker_model::threads}), HasSubstr("UDPPUMP_WAITER is \"magic\""));
+    EXPECT_EQ(why({.waiter = waiter_kind::thread}), "accepted");  // then nobody asks for it
+    ::unsetenv("UDPPUMP_WAITER");
+  }
   EXPECT_EQ(why({}), "accepted");
   EXPECT_THROW(worker_pool{pool_options{}}, std::invalid_argument);
 }

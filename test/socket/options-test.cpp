@@ -89,14 +89,14 @@ TEST(options, buffers_beyond_the_limit_are_capped_without_privilege_and_say_what
     ASSERT_EQ(unprivileged.hits(), 1);
     EXPECT_EQ(socket.receive_buffer().granted, receive_limit);
     EXPECT_THAT(socket.receive_buffer().shortfall(),
-                AllOf(StartsWith("receive buffer: asked 1024 MiB, granted "), HasSubstr("raise net.core.rmem_max")));
+                AllOf(StartsWith("receive buffer: asked 1 GiB, granted "), HasSubstr("raise net.core.rmem_max")));
   }
   const fault::injection unprivileged{{.call = "setsockopt", .error = EPERM, .after = 1}};  // SO_SNDBUFFORCE
   const auto socket = bound({.send_buffer = much});
   ASSERT_EQ(unprivileged.hits(), 1);
   EXPECT_EQ(socket.send_buffer().granted, send_limit);
   EXPECT_THAT(socket.send_buffer().shortfall(),
-              AllOf(StartsWith("send buffer: asked 1024 MiB, granted "), HasSubstr("raise net.core.wmem_max")));
+              AllOf(StartsWith("send buffer: asked 1 GiB, granted "), HasSubstr("raise net.core.wmem_max")));
 }
 
 TEST(options, buffers_beyond_the_limit_are_granted_with_privilege) {
@@ -130,6 +130,25 @@ TEST(options, a_shortfall_is_written_in_the_unit_that_fits) {
   EXPECT_EQ((buffer_size{.asked = 1024, .granted = 0}).shortfall(),
             "receive buffer: asked 1 KiB, granted 0 bytes; raise net.core.rmem_max");
   EXPECT_EQ((buffer_size{.asked = 1024, .granted = 1024}).shortfall(), "");
+}
+
+TEST(options, a_buffer_larger_than_any_kernel_gives_has_another_cure_than_the_limit) {
+  constexpr std::size_t gib = 1 << 30, most = gib - 1;  // half of INT_MAX
+  EXPECT_EQ((buffer_size{.asked = 2 * gib, .granted = most}).shortfall(),
+            "receive buffer: asked 2 GiB, granted 1073741823 bytes; ask for less than 1 GiB: the kernel gives no more");
+  EXPECT_EQ((buffer_size{.asked = 3 * gib, .granted = 208 << 10, .limit = "net.core.wmem_max"}).shortfall(),
+            "send buffer: asked 3 GiB, granted 208 KiB; raise net.core.wmem_max, and ask for less than 1 GiB: the "
+            "kernel gives no more");
+  EXPECT_EQ((buffer_size{.asked = most, .granted = most}).shortfall(), "");
+  for (const std::size_t much : {2 * gib, 4 * gib + 1, SIZE_MAX}) {
+    const auto socket = bound({.receive_buffer = much, .send_buffer = much});
+    EXPECT_EQ(socket.receive_buffer().asked, much);
+    EXPECT_EQ(socket.send_buffer().asked, much);
+    EXPECT_LE(socket.receive_buffer().granted, most);
+    EXPECT_GT(socket.receive_buffer().granted, 0u);
+    EXPECT_THAT(socket.receive_buffer().shortfall(), HasSubstr("ask for less than 1 GiB"));
+    EXPECT_THAT(socket.send_buffer().shortfall(), HasSubstr("ask for less than 1 GiB"));
+  }
 }
 
 TEST(options, reuse_port_lets_sockets_share_a_port_and_only_those_that_say_so) {
@@ -305,17 +324,21 @@ TEST(options, join_that_is_refused_is_named_with_the_cure) {
 
 TEST(options, of_ip_are_refused_on_another_socket) {
   const auto elsewhere = address::parse("unix:@udppump-options-test-" + std::to_string(::getpid()));
-  const std::vector<socket_options> wishes{{.v6only = setting::on},
-                                           {.local_address = setting::on},
-                                           {.receive_ecn = true},
-                                           {.icmp_errors = true},
-                                           {.tos = 8},
-                                           {.broadcast = true},
-                                           {.join = {{.group = address::parse("239.255.77.1:0")}}}};
-  for (const auto& wish : wishes) {
+  const std::vector<std::pair<const char*, socket_options>> wishes{
+      {"v6only", {.v6only = setting::on}},
+      {"local_address", {.local_address = setting::on}},
+      {"receive_ecn", {.receive_ecn = true}},
+      {"icmp_errors", {.icmp_errors = true}},
+      {"path_mtu", {.path_mtu = path_mtu_discovery::want}},
+      {"tos", {.tos = 8}},
+      {"broadcast", {.broadcast = true}},
+      {"join", {.join = {{.group = address::parse("239.255.77.1:0")}}}},
+      {"receive_ecn, broadcast", {.receive_ecn = true, .broadcast = true}}};
+  for (const auto& [names, wish] : wishes) {
     const auto refused = refused_bind(elsewhere, wish);
     EXPECT_EQ(refused.code(), std::errc::address_family_not_supported);
-    EXPECT_THAT(refused.what(), StartsWith("socket_options: an option for IP"));
+    EXPECT_THAT(refused.what(), StartsWith(std::string{"socket_options: this socket is not of IP, and these are: "} +
+                                           names + "; leave them out"));
   }
   EXPECT_THAT(refused_bind(elsewhere, {.receive_offload = true}).what(), StartsWith("setsockopt UDP_GRO = 1"));
   EXPECT_NO_THROW(datagram_socket::bind(elsewhere, {.receive_buffer = 65'536, .receive_time = true}));
