@@ -145,6 +145,10 @@ struct pool_options {
   std::vector<resource_limit> limits = {};
 
   /// Called in the parent, on the thread of run(). Without it, events go to stderr as "udppump: TEXT".
+  /// What workers' pumps meet while receiving, and no pump_options::on_error hears, comes here as well: events
+  /// "receive-error", "icmp-error", "control-truncated", "interface" and "pump-ended", of each at most one in ten
+  /// seconds, with how many there were. ICMP errors are told if socket_options::icmp_errors asks for them. Programs
+  /// that a pool runs receive by themselves: what they meet is theirs to tell.
   std::function<void(const pool_event&)> log = {};
 };
 

@@ -58,7 +58,8 @@ struct pump_options {
   /// asked for: a pump does not know whether its handler answers, and a program may send to its own socket. If it
   /// answers everybody, it wants source_filter::against_loops().
   source_filter ignore_from = {};
-  /// Called on the pump's thread. Without it, errors are only counted in stats().
+  /// Called on the pump's thread. Without it, errors are only counted in stats(), and a worker_pool logs those of its
+  /// workers (pool_options::log).
   std::function<void(const receive_error&)> on_error = {};
   /// Called with what a handler (or on_error) throws; the next datagram is then served. Without it, the exception
   /// leaves dispatch() or run(), which may be called again and go on with the next datagram.

@@ -140,6 +140,8 @@ std::size_t board::claim(std::size_t number) {
     one.ignored = one.quarantined = 0;
     for (auto& count : one.times) count.store(0, std::memory_order_relaxed);
     one.last_words[0] = '\0';
+    for (told_errors& each : one.errors) each.count = 0;
+    one.errors_are_new = 0;
     one.started_at = nanoseconds_of(std::chrono::steady_clock::now());
     one.state = page_state::starting;
     return at;

@@ -23,7 +23,8 @@ supervisor::supervisor(const supervised& parts)
                parts.start.keeps_pages() ? socket_state::sharers::pumps : socket_state::sharers::programs,
                options_.socket, parts.log},
       places_(options_.workers, place{.plan = restart_plan{options_.restart}}),
-      crew_{parts.context, parts.start, parts.ready_after} {
+      crew_{parts.context, parts.start, parts.ready_after},
+      errors_{board_.pages(), log_} {
   if (!signal_fd_) fail_with_cure(signal_fd_.fd(), "signalfd");
   if (!options_.reload_on_change.empty()) files_.emplace(options_.reload_on_change);
   if (parts_.start.keeps_pages()) stranded_.emplace(board_, parts_.context.sockets.all());
@@ -45,6 +46,7 @@ int supervisor::run() {
   if (parts_.service.watchdog_interval().count() > 0) watchdog_at_ = clock::now();
   while (!is_stopping() || !crew_.empty()) go_round();
   give_up_offers();
+  errors_.say_the_rest(clock::now());
   log_.notice("stopped", handed_over_ ? "ended; another process serves on" : "stopped");
   return result_;
 }
@@ -61,6 +63,7 @@ void supervisor::go_round() {
   take_requests(woken.news);
   if (woken.signal) take_signals();
   note_serving();
+  errors_.look(crew_, clock::now());
   if (woken.signal || woken.news) reap();
   if (woken.take_over || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
   // Before any worker is started that might inherit what is wrong.
@@ -89,7 +92,7 @@ wake_reasons supervisor::wait() {
 }
 
 supervisor::clock::time_point supervisor::next_event() const {
-  auto next = std::min({watchdog_at_, parts_.takes_over.wakes_at(), crew_.next_deadline()});
+  auto next = std::min({watchdog_at_, parts_.takes_over.wakes_at(), crew_.next_deadline(), errors_.wakes_at()});
   if (is_stopping()) return next;
   next = std::min(next, sockets_.next());
   if (stranded_) next = std::min(next, stranded_->next());
@@ -177,6 +180,7 @@ void supervisor::bury(const crew::dead_member& dead) {
   const auto now = clock::now();
   sockets_.worker_died(now);
   const std::uint64_t served = crew_.page_of(who).handled.load(std::memory_order_relaxed);
+  errors_.look_at_last(who, crew_.page_of(who), now);
   auto [told, fields] = obituary_of(dead, served, now - who.started, parts_.start.keeps_pages());
 
   const bool waits_for_another = parts_.redelivers != nullptr && parts_.redelivers->rescue(who.page);

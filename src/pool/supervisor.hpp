@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pool/crew.hpp"
+#include "pool/error_log.hpp"
 #include "pool/file_watch.hpp"
 #include "pool/launcher.hpp"
 #include "pool/pid_file.hpp"
@@ -105,6 +106,7 @@ class supervisor {
   socket_check sockets_;
   std::vector<place> places_;
   crew crew_;
+  error_log errors_;
   std::optional<running_reload> reload_;
   phase phase_ = phase::starting;
   bool handed_over_ = false;           // another process serves on

@@ -291,7 +291,11 @@ void pump_core::report(receive_error::kind what, std::error_code code, const add
       stats_.errors.push_back({code, 1});
     }
   }
-  if (options_.on_error) call_out([&] { options_.on_error({what, code, peer, detail}); });
+  if (options_.on_error) {
+    call_out([&] { options_.on_error({what, code, peer, detail}); });
+  } else if (link_) {
+    link_->met({what, code, peer, detail});
+  }
 }
 
 pump_stats pump_core::stats() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "socket/receive.hpp"
@@ -55,6 +56,26 @@ void worker_link::serving() noexcept {
   auto starting = page_state::starting;
   page_.state.compare_exchange_strong(starting, page_state::serving, std::memory_order_release);
   notify(share_.tell_parent);
+}
+
+void worker_link::met(const receive_error& error) {
+  told_errors& told = page_.errors[static_cast<std::size_t>(error.what)];
+  std::string text{error.detail};
+  if (text.empty()) text = error.code.message();
+  if (!error.peer.is_none()) text += ", of a datagram to " + error.peer.to_string();
+  text.resize(told_errors::longest);
+  text.back() = '\0';
+  const char* from = text.data();
+  for (shared_count& piece : told.text) {
+    std::uint64_t bytes = 0;
+    std::memcpy(&bytes, from, sizeof bytes);
+    piece.store(bytes, std::memory_order_relaxed);
+    from += sizeof bytes;
+  }
+  told.code.store(error.code.value(), std::memory_order_relaxed);
+  told.count.store(told.count.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  // The parent looks once in a while: until it has, it need not be told again.
+  if (page_.errors_are_new.exchange(1, std::memory_order_acq_rel) == 0) notify(share_.tell_parent);
 }
 
 void worker_link::stopping() noexcept { page_.state.store(page_state::stopping, std::memory_order_release); }

@@ -10,6 +10,7 @@
 #include "pump/quarantine_list.hpp"
 #include "pump/worker_page.hpp"
 #include "udppump/export.hpp"
+#include "udppump/pump_options.hpp"
 
 namespace udppump::detail {
 
@@ -105,6 +106,8 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   void handled(unsigned count, clock::duration together) noexcept;
   /// No handler runs any more.
   void resting() noexcept { page_.handling_since.store(0, std::memory_order_relaxed); }
+  /// An error of receiving that no on_error heard, for the parent's log.
+  void met(const receive_error& error);
   /// Takes no datagram now, whatever waits: all its tickets are out.
   void full(bool is_full) noexcept { page_.full.store(is_full ? 1 : 0, std::memory_order_relaxed); }
 

@@ -27,6 +27,8 @@ enum class page_state : std::uint32_t { free = 0, starting = 1, serving = 2, sto
 /// A bit of worker_page::orders.
 constexpr std::uint32_t order_stop = 1;
 
+constexpr std::size_t error_kinds = 5;  // receive_error::kind
+
 constexpr std::size_t time_buckets = 304;  // up to 18 minutes
 
 /// As handler_times describes them.
@@ -42,6 +44,17 @@ inline std::uint64_t bucket_end(std::size_t bucket) noexcept {
   const auto top = static_cast<unsigned>((bucket - 1) / 8) + 3;
   return (std::uint64_t{9} + (bucket - 1) % 8) << (top - 3);
 }
+
+/// The last of the errors of a kind that a worker met while receiving. The text is in pieces, as it may be written
+/// while it is read; then it is a mixture, and still ends.
+struct told_errors {
+  static constexpr std::size_t longest = 192;
+
+  shared_count count;
+  /// An error code's value, 0 for none.
+  std::atomic<std::int32_t> code;
+  shared_count text[longest / sizeof(std::uint64_t)];
+};
 
 /// What a worker and its pool tell each other, in memory that both processes share, and that whoever wants to look may
 /// read (pool_status). The parent writes the first part, the worker the second. All of it is atomic without a lock, and
@@ -65,6 +78,10 @@ struct alignas(64) worker_page {
   shared_count times[time_buckets];
   /// Why the worker ends, for the parent's log.
   char last_words[240];
+  /// By receive_error::kind, those that no on_error heard. `errors_are_new` is set by the worker with one more, and
+  /// taken back by the parent when it looks.
+  told_errors errors[error_kinds];
+  std::atomic<std::uint32_t> errors_are_new;
 };
 
 /// Datagrams that the worker took out of its sockets.

@@ -1,0 +1,73 @@
+// What workers meet while receiving comes to the log of the pool, at a bounded rate.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/asking_client.hpp"
+#include "support/pool_process.hpp"
+#include "support/serve.hpp"
+
+using namespace udppump;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Sends something to the address that is asked for, and then answers.
+pool_process::serving sends_where_asked(pump_options each = {}) {
+  return [each](worker_pool& pool) {
+    return pool.run([each](worker& self) {
+      const auto handler = [&self](datagram& received) {
+        static_cast<void>(self.sockets()[0].send_to("x", address::parse(std::string{received.text()})));
+        received.reply("sent");
+      };
+      static_cast<void>(self.serve(handler, each));
+    });
+  };
+}
+
+/// One at which nobody listens, so that the kernel answers by ICMP.
+std::string closed_port() { return bound().local().to_string(); }
+
+TEST(worker_errors, icmp_errors_of_many_are_logged_with_their_peer_once_in_a_while) {
+  for (const worker_model model : {worker_model::processes, worker_model::threads}) {
+    const auto begin = std::chrono::steady_clock::now();
+    pool_process pool{{.socket = {.icmp_errors = true}, .workers = 2, .model = model}, sends_where_asked()};
+    const asking_client client{pool.address()};
+    const std::string nobody = closed_port();
+    EXPECT_EQ(client.ask(nobody), "sent");
+    EXPECT_TRUE(pool.says("icmp-error: worker ")) << pool.log();
+    EXPECT_TRUE(pool.says(" had an ICMP error: \"Connection refused, of a datagram to " + nobody + '"')) << pool.log();
+    for (int asked = 0; asked < 100; ++asked) EXPECT_EQ(client.ask(nobody), "sent");
+    EXPECT_EQ(pool.stop(), 0);
+    // The rest comes at the end, in one line.
+    EXPECT_TRUE(pool.has_said(" such errors of all workers")) << pool.log();
+    const auto took = std::chrono::steady_clock::now() - begin;
+    EXPECT_LE(pool.count("icmp-error: "), 2u + static_cast<std::size_t>(took / 10s)) << pool.log();
+    EXPECT_GE(pool.count("icmp-error: "), 2u);
+  }
+}
+
+TEST(worker_errors, those_of_a_worker_that_died_are_logged_too) {
+  pool_process pool{{.socket = {.icmp_errors = true}, .workers = 1}, sends_where_asked()};
+  const asking_client client{pool.address()};
+  const std::string nobody = closed_port();
+  for (int asked = 0; asked < 20; ++asked) EXPECT_EQ(client.ask(nobody), "sent");
+  ::kill(pool.workers().at(0), SIGKILL);
+  EXPECT_TRUE(pool.says("worker-died: "));
+  EXPECT_EQ(pool.stop(), 0);
+  EXPECT_TRUE(pool.has_said(" such errors of all workers")) << pool.log();  // the first line is of one
+  EXPECT_FALSE(pool.has_said("pump-ended: ")) << pool.log();
+}
+
+TEST(worker_errors, what_the_programs_own_on_error_hears_is_its_own) {
+  const shared<std::atomic<int>> heard;
+  const auto listen = [&heard](const receive_error&) { ++*heard; };
+  pool_process pool{{.socket = {.icmp_errors = true}, .workers = 1}, sends_where_asked({.on_error = listen})};
+  const asking_client client{pool.address()};
+  EXPECT_EQ(client.ask(closed_port()), "sent");
+  EXPECT_TRUE(eventually([&] { return *heard == 1; }));
+  EXPECT_EQ(pool.stop(), 0);
+  EXPECT_FALSE(pool.has_said("icmp-error: ")) << pool.log();
+}
+
+}  // namespace
