@@ -49,10 +49,9 @@ CLI::Option* add_option(CLI::App& app, const std::string& name,
 }  // namespace
 
 int code_of(const std::error_code& refused, int otherwise) noexcept {
-  for (const auto usage :
-       {std::errc::invalid_argument, std::errc::no_such_file_or_directory, std::errc::not_a_directory,
-        std::errc::is_a_directory, std::errc::filename_too_long,
-        std::errc::no_such_device, std::errc::address_not_available}) {
+  for (const auto usage : {std::errc::invalid_argument, std::errc::no_such_file_or_directory,
+                           std::errc::not_a_directory, std::errc::is_a_directory, std::errc::filename_too_long,
+                           std::errc::no_such_device, std::errc::address_not_available}) {
     if (refused == usage) return exit_usage;
   }
   return otherwise;

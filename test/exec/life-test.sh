@@ -47,7 +47,7 @@ kill -INT "$pid"
 ended "$pid" 0
 [ ! -e "$dir/pid" ] || fail "the pid file is left"
 
-echo "# HUP and USR2 end nothing once the file with its id is made, though it does not serve yet"
+echo "# HUP and USR2 end nothing, though it does not serve yet"
 # A pool that has the sockets, and says nothing: this one waits for them.
 cat >"$dir/silent.py" <<'END'
 import os, socket, sys
@@ -66,7 +66,6 @@ exec {silent}>"$dir/end"
 await_line silent '^listens$'
 launch early --bind 127.0.0.1:0 --workers 1 --pid-file "$dir/pid" --take-over "$dir/silent" -- "${echo_worker[@]}" {silent}>&-
 await_line silent '^has it$'
-[ -e "$dir/pid" ] || fail "there is no pid file yet"
 kill -HUP "$pid"
 kill -USR2 "$pid"
 taken() { ! grep -qE '^SigPnd:.*[1-9a-f]|^ShdPnd:.*[1-9a-f]' "/proc/$1/status"; }
