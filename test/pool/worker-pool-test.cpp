@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -9,6 +10,8 @@
 #include <fstream>
 #include <random>
 #include <thread>
+#include <udppump/descriptor.hpp>
+#include <vector>
 
 #include "support/asking_client.hpp"
 #include "support/pool_process.hpp"
@@ -558,6 +561,26 @@ TEST(pool, no_worker_that_became_another_user_outlives_a_parent_that_is_killed) 
     EXPECT_EQ(pool.join(), 128 + SIGKILL);
     for (const pid_t one : workers) EXPECT_TRUE(eventually([one] { return is_gone(one); }));
   }
+}
+
+/// The program's sockets are put where descriptors were that were closed in the worker, and so perhaps where its
+/// lifeline would be.
+TEST(pool, no_program_that_became_another_user_outlives_a_parent_whose_own_descriptors_are_the_lowest) {
+  if (::geteuid() != 0) GTEST_SKIP() << "requires root, to become another user";
+  std::vector<detail::descriptor> lowest;
+  do lowest.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  while (lowest.back().fd() < 20);
+  auto pool = pool_process{{.bind = {"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"}, .workers = 1},
+                           [&](worker_pool& made) {
+                             lowest.clear();  // free for what the parent opens now
+                             return made.run(worker_program{{"setpriv", "--reuid=65534", "sleep", "600"}});
+                           }};
+  static_cast<void>(pool.address());
+  const pid_t worker = pool.workers().at(0);
+  ASSERT_TRUE(eventually([worker] { return has_user(worker, 65534); })) << pool.log();
+  pool.signal(SIGKILL);
+  EXPECT_EQ(pool.join(), 128 + SIGKILL);
+  EXPECT_TRUE(eventually([worker] { return is_gone(worker); }));
 }
 
 TEST(pool, a_worker_told_to_end_by_its_own_id_finishes_and_is_replaced) {
