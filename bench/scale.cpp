@@ -144,6 +144,7 @@ std::vector<contender> all_contenders(std::size_t descriptor_limit) {
   add<libevent_loop>(all, "libevent", shared);
   add<libuv_loop>(all, "libuv", alone);  // it needs a duplicate of each descriptor here
   for (const auto waiter : available_waiters()) {
+    if (!serves_event_loops(waiter)) continue;
     const auto name = udppump::to_string(waiter);
     add<udppump_on_libevent>(all, fmt::format("udppump-{}", name), alone, waiter);
     // poll(2) looks at every socket for each wake-up: 10,000 would take minutes.

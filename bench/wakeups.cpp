@@ -103,6 +103,7 @@ std::vector<contender> all_contenders() {
   for (const auto waiter : waiters) {
     const auto name = udppump::to_string(waiter);
     all.push_back(with<udppump_run>(fmt::format("udppump-run-{}", name), waiter));
+    if (!serves_event_loops(waiter)) continue;
     all.push_back(with<udppump_on_libevent>(fmt::format("udppump-libevent-{}", name), waiter));
   }
   return all;

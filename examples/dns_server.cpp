@@ -130,7 +130,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 1024).description(""))
       ->type_name("N")
       ->capture_default_str();
-  app.add_option("--waiter", chosen.waiter, "How an idle worker waits: auto, uring, thread or poll")
+  app.add_option("--waiter", chosen.waiter, "How an idle worker waits: auto, epoll, uring, thread or poll")
       ->check(CLI::IsMember({"auto", "uring", "thread", "poll"}).description(""))
       ->type_name("KIND")
       ->capture_default_str();

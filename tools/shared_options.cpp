@@ -36,9 +36,9 @@ void add_service_options(CLI::App& app, load::work_options& server, const std::s
   add_parsed(app, "--waiter", server.waiter,
              [](const std::string& text) {
                if (const auto kind = parse_waiter_kind(text)) return *kind;
-               throw std::invalid_argument{'"' + text + "\" is none of: auto, uring, thread, poll"};
+               throw std::invalid_argument{'"' + text + "\" is none of: auto, epoll, uring, thread, poll"};
              },
-             {"NAME", "auto", "how pumps wait: auto, uring, thread or poll", group});
+             {"NAME", "auto", "how pumps wait: auto, epoll, uring, thread or poll", group});
 }
 
 void add_realtime_option(CLI::App& app, realtime& priority, const std::string& group) {

@@ -109,6 +109,7 @@ std::vector<drainer> all_drainers() {
     all.push_back(with<uring_multishot_loop>("uring-multishot"));
   }
   for (const auto waiter : waiters) {
+    if (!serves_event_loops(waiter)) continue;
     all.push_back(with<udppump_dispatch>(fmt::format("udppump-dispatch-{}", udppump::to_string(waiter)), waiter));
   }
   all.push_back(with<udppump_run>("udppump-run", waiter_kind::automatic));

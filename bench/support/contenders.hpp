@@ -45,13 +45,17 @@ void select(std::vector<Contender>& contenders, const options& chosen) {
 /// The waiters that this machine has; says which it has not, and why.
 inline std::vector<udppump::waiter_kind> available_waiters() {
   std::vector<udppump::waiter_kind> available;
-  for (const auto kind : {udppump::waiter_kind::uring, udppump::waiter_kind::thread, udppump::waiter_kind::poll}) {
+  for (const auto kind : {udppump::waiter_kind::epoll, udppump::waiter_kind::uring, udppump::waiter_kind::thread,
+                          udppump::waiter_kind::poll}) {
     const auto reason = why_unavailable(kind);
     if (!reason) available.push_back(kind);
     if (reason) print_left_out(fmt::format("waiter {}", udppump::to_string(kind)), *reason);
   }
   return available;
 }
+
+/// Whether dispatch() waits with it, or only run().
+inline bool serves_event_loops(udppump::waiter_kind kind) { return kind != udppump::waiter_kind::epoll; }
 
 /// The exit code of body(argc, argv), which may throw.
 template <class Body>

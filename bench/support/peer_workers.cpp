@@ -50,6 +50,7 @@ std::vector<peer> all_peers() {
   }
   for (const auto waiter : waiters) {
     all.push_back({fmt::format("udppump-run-{}", udppump::to_string(waiter)), "udppump"});
+    if (!serves_event_loops(waiter)) continue;
     all.push_back({fmt::format("udppump-libevent-{}", udppump::to_string(waiter)), "udppump"});
   }
   return all;

@@ -13,7 +13,7 @@ enum class errc {
   made_before_fork = 1,
   /// dispatch() or run() was called on another thread than the first time.
   wrong_thread,
-  /// dispatch() or run() was called from inside a handler of the same pump or group.
+  /// run() was called from inside a handler of the same pump or group.
   reentrant,
 };
 

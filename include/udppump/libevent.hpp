@@ -39,14 +39,24 @@ class libevent_watch {
   /// Throws std::system_error or std::bad_alloc if libevent refuses.
   template <dispatchable Source>
   libevent_watch(event_base* base, Source& source, options chosen)
-      : base_{base}, source_{&source}, dispatch_{[](void* target) -> std::error_code {
-          return static_cast<Source*>(target)->dispatch();
+      : base_{base},
+        source_{&source},
+        dispatch_{[](void* target) -> std::error_code { return static_cast<Source*>(target)->dispatch(); }},
+        edge_triggered_{[](void* target, bool is) {
+          if constexpr (requires(Source & told) { told.edge_triggered(true); }) {
+            static_cast<Source*>(target)->edge_triggered(is);
+          }
         }} {
-    event_ = event_new(base, source.wake_fd(), EV_READ | EV_PERSIST, &libevent_watch::on_readable, this);
+    const short edge = (event_base_get_features(base) & EV_FEATURE_ET) != 0 ? EV_ET : 0;
+    event_ = event_new(base, source.wake_fd(), static_cast<short>(EV_READ | EV_PERSIST | edge),
+                       &libevent_watch::on_readable, this);
     if (event_ == nullptr) throw std::bad_alloc{};
     const bool refused =
         (chosen.priority >= 0 && event_priority_set(event_, chosen.priority) != 0) || event_add(event_, nullptr) != 0;
-    if (!refused) return;
+    if (!refused) {
+      edge_triggered_(source_, edge != 0);
+      return;
+    }
     event_free(event_);
     throw std::system_error{std::make_error_code(std::errc::invalid_argument),
                             "libevent_watch: event_priority_set or event_add refused; is the priority below that of "
@@ -58,6 +68,7 @@ class libevent_watch {
   ~libevent_watch() {
     if (destroyed_ != nullptr) *destroyed_ = true;
     event_free(event_);
+    edge_triggered_(source_, false);
   }
   libevent_watch(const libevent_watch&) = delete;
   libevent_watch& operator=(const libevent_watch&) = delete;
@@ -95,6 +106,7 @@ class libevent_watch {
   event_base* base_;
   void* source_;
   std::error_code (*dispatch_)(void*);
+  void (*edge_triggered_)(void*, bool);
   event* event_ = nullptr;
   bool* destroyed_ = nullptr;
   std::error_code error_;

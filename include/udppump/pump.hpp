@@ -30,7 +30,7 @@ struct member;
 /// thread ends, the pump is off its socket. Fork: sockets are made before a fork, pumps after it; see after_fork(). A
 /// child that inherits a pump and lives on without exec() should destroy it: while the child has the ring, a parent
 /// that is killed stays in the kernel's wait queue. Inside the handler everything is allowed, stop() and the pump's
-/// destructor included, but dispatch() and run().
+/// destructor included, but run().
 class UDPPUMP_EXPORT pump {
  public:
   /// `socket` must outlive the pump and stay what and where it is: not moved, not assigned to, not in a vector that
@@ -48,9 +48,14 @@ class UDPPUMP_EXPORT pump {
 
   /// Readable when dispatch() has something to do, from the start on. Do not read from it. The same until after_fork().
   int wake_fd() const noexcept;
+  /// Tells whether every loop that watches wake_fd() does so edge-triggered (EPOLLET, libevent's EV_ET): then
+  /// dispatch() leaves it readable, which saves a system call a time. Before that, and by default: no. On the pump's
+  /// thread.
+  void edge_triggered(bool is) noexcept;
   /// Serves what is there, within the budget, then waits for more in the background. Never blocks, but for the handler.
   /// Returns an empty code while the pump is in service or stopped, and otherwise why it cannot be: take wake_fd() off
-  /// the loop then. Throws only what the handler throws.
+  /// the loop then. Throws only what the handler throws. Inside the handler, if that runs the program's loop, it does
+  /// nothing but make wake_fd() quiet: what has come is served when the handler returns.
   [[nodiscard]] std::error_code dispatch();
   /// Serves until stop() or request_stop(), for programs without a loop of their own. Returns empty after a stop, or
   /// why the pump cannot go on. Throws only what the handler throws.

@@ -75,6 +75,8 @@ class UDPPUMP_EXPORT pump_group {
 
   /// As pump::wake_fd(), for all pumps of the group.
   int wake_fd() const noexcept;
+  /// As pump::edge_triggered().
+  void edge_triggered(bool is) noexcept;
   /// As pump::dispatch(). A pump that fails leaves the group by itself and tells its on_error; the code returned is
   /// about the group as a whole.
   [[nodiscard]] std::error_code dispatch();

@@ -10,26 +10,30 @@ namespace udppump {
 
 /// How an idle pump waits for its socket.
 enum class waiter_kind {
-  /// What the environment variable UDPPUMP_WAITER says ("uring", "thread" or "poll"), else the first of these that
-  /// works here. Written "auto".
+  /// What the environment variable UDPPUMP_WAITER says (one of the names below), else the first of these that works
+  /// here: epoll for run(); uring, thread, poll for event loops. Written "auto".
   automatic,
-  /// A one-shot exclusive poll on an io_uring: no thread, one wake-up per datagram, first come first served. Linux 6.1,
-  /// not inside containers that forbid io_uring.
+  /// The thread that is in run() sleeps in an epoll of its own, exclusively: no other thread, one wake-up per datagram.
+  /// A worker that is awake or stopped is passed over. Of several idle workers the same few get most. Linux 4.5. An
+  /// event loop cannot be woken so; there, `thread` is what this means.
+  epoll,
+  /// A one-shot exclusive poll on an io_uring: no thread, one wake-up per datagram, and of several idle workers the one
+  /// that has waited longest gets it. Linux 6.1, not inside containers that forbid io_uring.
   uring,
   /// A thread that waits in an epoll of its own, exclusively, and never receives. Linux 4.5.
   thread,
   /// A thread that waits in poll(2) and never receives. Needs nothing else. Not exclusive: each datagram wakes every
-  /// idle
-  /// process.
+  /// idle process.
   poll,
 };
 
-/// "auto", "uring", "thread" or "poll".
+/// "auto", "epoll", "uring", "thread" or "poll".
 UDPPUMP_EXPORT std::string_view to_string(waiter_kind kind) noexcept;
 /// Reads what to_string() writes; nothing if it is none of these.
 UDPPUMP_EXPORT std::optional<waiter_kind> parse_waiter_kind(std::string_view text) noexcept;
 
-/// What a pump waits with, and why.
+/// What a pump waits with, and why. Settled by the first dispatch() or run(): an event loop and run() may be served by
+/// different waiters.
 struct waiter_report {
   /// Never automatic.
   waiter_kind kind;

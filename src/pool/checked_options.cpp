@@ -26,7 +26,7 @@ pool_options checked(pool_options options) {
   if (options.workers > most_workers) {
     refuse("workers: " + std::to_string(options.workers) + " is too many; at most " + std::to_string(most_workers));
   }
-  if (options.waiter == waiter_kind::automatic) static_cast<void>(asked_by_environment());
+  static_cast<void>(asked_waiter(options.waiter));  // throws
   const bool threads = options.model == worker_model::threads;
   if (threads && options.reexecute) refuse("reexecute requires processes, and model is threads; omit one of them");
   if (options.keep_open && (threads || options.reexecute)) {

@@ -16,10 +16,12 @@ class entry_guard {
   /// Empty, or why dispatch() and run() cannot be entered now.
   std::error_code refusal() const noexcept {
     if (mark_.in_child()) return errc::made_before_fork;
-    if (inside_) return errc::reentrant;
     if (is_elsewhere()) return errc::wrong_thread;
+    if (inside_) return errc::reentrant;
     return {};
   }
+  /// Whether the calling thread is inside already, so in a handler.
+  bool is_nested() const noexcept { return inside_ && !mark_.in_child() && !is_elsewhere(); }
   /// Whether another thread owns the group, or the one that did has ended.
   bool is_elsewhere() const noexcept { return owner_ && *owner_ != std::this_thread::get_id(); }
   /// Makes the calling thread the owner; whether it was not before.

@@ -17,7 +17,7 @@ class category final : public std::error_category {
       case errc::wrong_thread:
         return "the pump belongs to the thread that first called dispatch() or run(); call it there";
       case errc::reentrant:
-        return "dispatch() or run() was called inside a handler; return from the handler first";
+        return "run() was called inside a handler; return from the handler first";
     }
     return "unknown condition " + std::to_string(condition);
   }

@@ -30,19 +30,14 @@ group_core::group_core(waiter_kind kind, std::chrono::nanoseconds budget_time, b
                        std::shared_ptr<wake_signal> signal, std::shared_ptr<worker_link> link)
     : signal_{std::move(signal)},
       errands_{std::move(link)},
-      asked_{kind},
-      chosen_{choose_waiter(kind, signal_)},
+      asked_{asked_waiter(kind)},
+      chosen_{choose_waiter(
+          asked_, errands_.link() || asked_ == waiter_kind::epoll ? sleeper::wait : sleeper::event_loop, signal_)},
       budget_time_{std::min<std::chrono::nanoseconds>(budget_time, longest_budget)},
       single_{single} {}
 
 group_core::~group_core() {
   if (guard_.mark().in_child()) chosen_.waiter->abandon();
-}
-
-void group_core::leave_readable() noexcept {
-  if (left_readable_) return;
-  left_readable_ = true;
-  signal_->notify();
 }
 
 std::error_code group_core::refusal() {
@@ -68,12 +63,17 @@ std::error_code group_core::enter(Loop loop) {
   try {
     return loop();
   } catch (...) {
-    leave_readable();
+    signal_->notify();
     throw;
   }
 }
 
 std::error_code group_core::dispatch() {
+  if (guard_.is_nested()) {
+    signal_->clear();  // or the handler's loop would spin; whoever called the handler looks at everything afterwards
+    hushed_ = true;
+    return {};
+  }
   return enter([this] { return dispatch_once(); });
 }
 std::error_code group_core::run() {
@@ -83,6 +83,19 @@ std::error_code group_core::run() {
 void group_core::sleep_in(sleeper who) {
   if (sleeper_ == who) return;
   sleeper_ = who;
+  if (!chosen_.suits(who)) {
+    try {
+      auto chosen = choose_waiter(asked_, who, signal_);
+      pumps_.for_each([this](member& one) {
+        if (!one.armed) return;
+        disarm(one);
+        pumps_.make_ready(one);
+      });
+      chosen_ = std::move(chosen);
+    } catch (const std::system_error& refused) {
+      return fail_all(refused.code());
+    }
+  }
   if (const auto failed = chosen_.waiter->serve(who)) replace_waiter(failed);
 }
 
@@ -99,12 +112,12 @@ std::error_code group_core::dispatch_once() {
       if (clock::now() >= until) break;
       continue;
     }
+    if (edge_triggered_) return error_;  // what comes from here on is a new edge
     signal_->clear();
-    left_readable_ = false;
     if (!has_news()) return error_;
     if (gather(gathering::what_is_there)) return error_;
   }
-  if (pumps_.has_ready() || has_news()) leave_readable();
+  if (pumps_.has_ready() || has_news()) signal_->notify();  // also if it is readable: a new edge
   return error_;
 }
 
@@ -114,7 +127,7 @@ std::error_code group_core::run_until_stopped() {
     if (pumps_.size() == 0) return error_ ? error_ : last_failure_;
     if (gather(pumps_.has_ready() ? gathering::what_is_there : gathering::what_comes)) return error_;
     if (!serve(clock::now() + budget_time_)) return errc::made_before_fork;
-    left_readable_ = false;  // wait() may clear it
+    if (std::exchange(hushed_, false)) signal_->notify();
   }
 }
 
@@ -190,23 +203,34 @@ bool group_core::has_news() const noexcept {
          stop_one_requested_.load(std::memory_order_acquire) || errands_.has_news() || pumps_.has_full_with_room();
 }
 
-/// The kernel gave a ring but refuses to work with it: a sandbox that was closed later, for example. If nobody insisted
-/// on the ring, the thread takes over and nothing is lost, since every socket is looked at again.
+/// The kernel gave a ring or an epoll but refuses to work with it: a sandbox that was closed later, for example. If
+/// nobody insisted on it, another takes over and nothing is lost, since every socket is looked at again.
 void group_core::replace_waiter(std::error_code why) {
-  if (chosen_.may_be_replaced && chosen_.waiter->kind() == waiter_kind::uring) {
-    chosen_.may_be_replaced = false;
+  const auto refused_kind = chosen_.waiter->kind();
+  const bool ring = refused_kind == waiter_kind::uring;
+  if (!chosen_.may_be_replaced || (!ring && refused_kind != waiter_kind::epoll)) return fail_all(why);
+  for (const auto next : {waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
+    if (next == refused_kind) continue;
     try {
-      chosen_.waiter = choose_waiter(waiter_kind::thread, signal_).waiter;
-      chosen_.fallback += "io_uring_enter: " + why.message() + "; using thread";
-      static_cast<void>(chosen_.waiter->serve(sleeper_));
+      auto chosen = choose_waiter(next, sleeper_, signal_);
+      chosen.may_be_replaced = true;
+      chosen.chosen_for = chosen_.chosen_for;
+      chosen.fallback = chosen_.fallback + (ring ? "io_uring_enter: " : "epoll_wait: ") + why.message() + "; using " +
+                        std::string{to_string(next)};
+      chosen_ = std::move(chosen);
       pumps_.for_each([this](member& one) {
         if (std::exchange(one.armed, false)) pumps_.make_ready(one);
       });
+      if (const auto failed = chosen_.waiter->serve(sleeper_)) replace_waiter(failed);
       return;
     } catch (const std::system_error& refused) {
       why = refused.code();
     }
   }
+  fail_all(why);
+}
+
+void group_core::fail_all(std::error_code why) {
   error_ = why;
   pumps_.for_each([this, why](member& one) { fail(one, why); });
 }
@@ -239,7 +263,7 @@ void group_core::request_stop(member& one) noexcept {
 void group_core::after_fork() {
   if (!guard_.mark().in_child()) return;
   auto signal = std::make_shared<wake_signal>();
-  auto chosen = choose_waiter(asked_, signal);
+  auto chosen = choose_waiter(asked_, sleeper_ == sleeper::nobody_yet ? chosen_.chosen_for : sleeper_, signal);
   pumps_.for_each([](member& one) {
     if (one.watch) one.watch->after_fork();
   });
@@ -252,8 +276,7 @@ void group_core::after_fork() {
   if (error_ == errc::made_before_fork) error_.clear();
   pumps_.for_each([this](member& one) { one.pump.after_fork(signal_); });
   pumps_.start_again();
-  left_readable_ = false;
-  leave_readable();
+  signal_->notify();
 }
 
 }  // namespace udppump::detail

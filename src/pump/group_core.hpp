@@ -42,6 +42,7 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
   /// Removes all.
   void stop() noexcept;
 
+  void edge_triggered(bool is) noexcept { edge_triggered_ = is; }
   std::error_code dispatch();
   std::error_code run();
   /// Any thread, signal handlers.
@@ -96,11 +97,11 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
 
   /// Waiting itself failed: another waiter if that is allowed, else the end of all pumps.
   void replace_waiter(std::error_code why);
+  void fail_all(std::error_code why);
   void fail(member& one, std::error_code why);
   /// If that is refused, the pump reports it at its first turn.
   void watch_interfaces_of(const std::shared_ptr<member>& one);
   void grow_buffer(std::size_t size);
-  void leave_readable() noexcept;
 
   entry_guard guard_;
   std::shared_ptr<wake_signal> signal_;
@@ -117,7 +118,8 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
   std::shared_ptr<std::byte[]> buffer_;  // never touched before it is received into: costs no memory until then
   std::size_t buffer_size_ = 0;
   scratch scratch_;
-  bool left_readable_ = false;    // wake_signal is notified and nobody has cleared it
+  bool hushed_ = false;  // a dispatch() inside a handler cleared the wake_signal
+  bool edge_triggered_ = false;
   std::error_code error_;         // why the group as a whole is out of service
   std::error_code last_failure_;  // of a pump
   std::atomic<bool> stop_all_requested_{false}, stop_one_requested_{false};

@@ -28,7 +28,7 @@ std::shared_ptr<member> group_core::add(datagram_socket& socket, handler on_data
   grow_buffer(one->pump.receive_size());
   pumps_.add(one);
   if (interface_watch::is_needed_by(socket)) watch_interfaces_of(one);
-  leave_readable();
+  signal_->notify();
   return one;
 }
 

@@ -10,7 +10,7 @@ bool group_core::serve(clock::time_point until) {
     const auto buffer = buffer_;  // a handler may add a pump that needs a larger one
     turn_end end;
     try {
-      end = one->pump.turn({buffer.get(), buffer_size_}, scratch_);
+      end = one->pump.turn({buffer.get(), buffer_size_}, scratch_, !one->leaving && chosen_.waiter->looks_when_armed());
     } catch (...) {
       if (!one->listed) settle(*one, one->pump.resume());
       throw;
@@ -78,8 +78,13 @@ void group_core::arm(member& one) {
 }
 
 void group_core::disarm(member& one) noexcept {
-  if (!std::exchange(one.armed, false)) return;
-  if (!guard_.mark().in_child()) chosen_.waiter->disarm(one.armed_as, one.pump.socket().fd());
+  const bool armed = std::exchange(one.armed, false);
+  if (one.armed_as.turn == 0 || guard_.mark().in_child()) return;
+  if (armed) {
+    chosen_.waiter->disarm(one.armed_as, one.pump.socket().fd());
+  } else {
+    chosen_.waiter->forget(one.armed_as.slot);
+  }
 }
 
 void group_core::pause(member& one, std::chrono::nanoseconds time) {

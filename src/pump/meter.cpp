@@ -3,6 +3,7 @@
 namespace udppump::detail {
 
 void meter::turn::read() noexcept {
+  if (unread_ == 0) return;
   const auto now = clock::now();
   const auto handled = now - read_at_ - sums_.receive_cost_ * unread_;
   sums_.handler_time_ += std::max(clock::duration{0}, handled);

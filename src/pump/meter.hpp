@@ -43,7 +43,7 @@ class meter::turn {
   turn(meter& sums, clock::time_point now, const std::shared_ptr<worker_link>& link) noexcept
       : sums_{sums}, link_{link}, read_at_{now} {}
   ~turn() {
-    if (unread_ != 0) read();
+    read();
     if (link_) link_->resting();
   }
   turn(const turn&) = delete;
@@ -56,7 +56,7 @@ class meter::turn {
   }
   /// What follows is not the handler's time.
   void leave_out() noexcept {
-    if (unread_ != 0) read();
+    read();
     left_out_ = true;
   }
   void go_on() noexcept {
@@ -67,12 +67,12 @@ class meter::turn {
     read();
     return true;
   }
+  /// Nothing to measure since the last reading: does nothing.
+  void read() noexcept;
   /// The last reading of the clock.
   clock::time_point read_at() const noexcept { return read_at_; }
 
  private:
-  void read() noexcept;
-
   meter& sums_;
   const std::shared_ptr<worker_link>& link_;
   clock::time_point read_at_;

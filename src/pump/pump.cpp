@@ -17,6 +17,8 @@ pump::~pump() { stop(); }
 datagram_socket& pump::socket() const noexcept { return member_->pump.socket(); }
 int pump::wake_fd() const noexcept { return group_->signal()->fd(); }
 
+void pump::edge_triggered(bool is) noexcept { group_->edge_triggered(is); }
+
 std::error_code pump::dispatch() {
   const auto group = group_;  // a handler may destroy this pump
   return group->dispatch();

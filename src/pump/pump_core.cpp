@@ -56,7 +56,7 @@ void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
   }
 }
 
-turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common) {
+turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool arming_looks) {
   common.shown.socket = &socket_;
   common.shown.flight_ = &flight_;
   if (look_at_errors_) {
@@ -68,6 +68,7 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common) {
 
   const auto start = clock::now();
   meter::turn measured{meter_, start, link_};
+  spacing_.turn_begins(start);
   kept_ = link_ && link_->keeps_datagrams() ? &link_->own() : nullptr;
   const std::size_t room_size = receive_size();
   for (std::size_t taken = 0; taken < options_.budget_datagrams; ++taken) {
@@ -75,7 +76,12 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common) {
     const std::span room{kept_ != nullptr ? kept_->payload() : buffer.data(), room_size};
     const long failed = receive(room, common);
     if (failed < 0) {
-      if (failed != -EAGAIN) measured.leave_out();
+      if (failed == -EAGAIN) {
+        measured.read();
+        spacing_.found_empty(taken, measured.read_at());
+      } else {
+        measured.leave_out();
+      }
       const turn_end end = on_failed_receive(failed);
       if (end != turn_end::more) return end;
       measured.go_on();
@@ -94,6 +100,11 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common) {
     deliver(room, common);
     if (kept_ != nullptr) link_->finished(*kept_);
     if (standing_ != standing::in_service) return resume();
+    if (arming_looks && taken == 0 && spacing_.expects_none() && !is_spare()) {
+      measured.read();
+      spacing_.left(measured.read_at());
+      return turn_end::emptied;
+    }
     if (measured.read_if_due() && measured.read_at() - start >= options_.budget_time) break;
   }
   ++stats_.budget_yields;
@@ -254,8 +265,12 @@ turn_end pump_core::on_failed_receive(long error) {
   return resume();
 }
 
+bool pump_core::is_spare() noexcept {
+  return meter_.brief() && options_.stand_by.count() != 0 && stand_by_.another_leads();
+}
+
 turn_end pump_core::emptied() noexcept {
-  if (!meter_.brief() || options_.stand_by.count() == 0 || !stand_by_.another_leads()) return turn_end::emptied;
+  if (!is_spare()) return turn_end::emptied;
   ++stats_.stood_by;
   return turn_end::spare;
 }

@@ -9,6 +9,7 @@
 #include "pump/flight.hpp"
 #include "pump/meter.hpp"
 #include "pump/source_check.hpp"
+#include "pump/spacing.hpp"
 #include "pump/stand_by.hpp"
 #include "pump/worker_link.hpp"
 #include "socket/interface_watch.hpp"
@@ -53,9 +54,10 @@ class pump_core {
   pump_core(datagram_socket& socket, handler on_datagram, pump_options options, std::shared_ptr<wake_signal> signal,
             const fork_mark& home, std::shared_ptr<worker_link> link = nullptr);
 
-  /// Receives into `buffer` and `common`, and calls the handler, until something ends the turn.
+  /// Receives into `buffer` and `common`, and calls the handler, until something ends the turn. If datagrams come one
+  /// at a time and `arming_looks` (waiter::looks_when_armed()), it leaves to the waiter to find the queue empty.
   /// Throws what the handler throws; the turn may be resumed then.
-  turn_end turn(std::span<std::byte> buffer, scratch& common);
+  turn_end turn(std::span<std::byte> buffer, scratch& common, bool arming_looks);
 
   /// A datagram whose worker died is handled here: a turn of its own.
   turn_end turn_with(kept_datagram& kept, scratch& common);
@@ -117,7 +119,8 @@ class pump_core {
   void call_out(Call call);
   void leave_to_parent() noexcept;
   turn_end on_failed_receive(long error);
-  /// Whether to arm, now that the queue is empty.
+  /// Whether to stand by, if the queue is empty, instead of arming.
+  bool is_spare() noexcept;
   turn_end emptied() noexcept;
   void drain_error_queue();
   void report(receive_error::kind what, std::error_code code, const address& peer = {}, std::string_view detail = {});
@@ -141,6 +144,7 @@ class pump_core {
   unsigned refused_ = 0;         // failed receives in a row
   unsigned empty_in_a_row_ = 0;  // wake-ups that found nothing
   stand_by stand_by_;
+  spacing spacing_;
   std::uint32_t drops_seen_ = 0;
 };
 

@@ -42,6 +42,8 @@ grouped_pump pump_group::add(datagram_socket& socket, handler on_datagram, pump_
 
 int pump_group::wake_fd() const noexcept { return core_->signal()->fd(); }
 
+void pump_group::edge_triggered(bool is) noexcept { core_->edge_triggered(is); }
+
 std::error_code pump_group::dispatch() {
   const auto group = core_;  // a handler may destroy this group
   return group->dispatch();

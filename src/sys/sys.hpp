@@ -135,5 +135,9 @@ inline int epoll_ctl(int set, int operation, int fd, epoll_event* event) noexcep
 inline int epoll_wait(int set, epoll_event* events, int capacity, int timeout_ms) noexcept {
   return repeat([&] { return ::epoll_wait(set, events, capacity, timeout_ms); });
 }
+/// Not repeated after a signal: for whoever waits with a deadline.
+inline int epoll_wait_once(int set, epoll_event* events, int capacity, int timeout_ms) noexcept {
+  return once([&] { return ::epoll_wait(set, events, capacity, timeout_ms); });
+}
 
 }  // namespace udppump::sys

@@ -12,6 +12,8 @@ std::string_view to_string(waiter_kind kind) noexcept {
   switch (kind) {
     case waiter_kind::automatic:
       return "auto";
+    case waiter_kind::epoll:
+      return "epoll";
     case waiter_kind::uring:
       return "uring";
     case waiter_kind::thread:
@@ -23,7 +25,8 @@ std::string_view to_string(waiter_kind kind) noexcept {
 }
 
 std::optional<waiter_kind> parse_waiter_kind(std::string_view text) noexcept {
-  for (const auto kind : {waiter_kind::automatic, waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
+  for (const auto kind :
+       {waiter_kind::automatic, waiter_kind::epoll, waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
     if (text == to_string(kind)) return kind;
   }
   return {};
@@ -31,17 +34,20 @@ std::optional<waiter_kind> parse_waiter_kind(std::string_view text) noexcept {
 
 namespace detail {
 
-waiter_kind asked_by_environment() {
+waiter_kind asked_waiter(waiter_kind kind) {
+  if (kind != waiter_kind::automatic) return kind;
   const char* const text = std::getenv("UDPPUMP_WAITER");
   if (text == nullptr || *text == '\0') return waiter_kind::automatic;
-  if (const auto kind = parse_waiter_kind(text)) return *kind;
-  fail(EINVAL, "UDPPUMP_WAITER is \"" + std::string{text} + "\"; set it to auto, uring, thread or poll");
+  if (const auto named = parse_waiter_kind(text)) return *named;
+  fail(EINVAL, "UDPPUMP_WAITER is \"" + std::string{text} + "\"; set it to auto, epoll, uring, thread or poll");
 }
 
 namespace {
 
 std::unique_ptr<waiter> make(waiter_kind kind, const std::shared_ptr<wake_signal>& signal) {
   switch (kind) {
+    case waiter_kind::epoll:
+      return make_epoll_waiter(signal);
     case waiter_kind::uring:
 #if defined(UDPPUMP_HAS_URING)
       return make_uring_waiter(signal);
@@ -49,7 +55,7 @@ std::unique_ptr<waiter> make(waiter_kind kind, const std::shared_ptr<wake_signal
       fail(ENOSYS, "the uring waiter was left out when udppump was built; build with liburing, or take thread or poll");
 #endif
     case waiter_kind::thread:
-      return make_epoll_waiter(signal);
+      return make_epoll_thread_waiter(signal);
     default:
       return make_poll_waiter(signal);
   }
@@ -57,12 +63,16 @@ std::unique_ptr<waiter> make(waiter_kind kind, const std::shared_ptr<wake_signal
 
 }  // namespace
 
-chosen_waiter choose_waiter(waiter_kind kind, const std::shared_ptr<wake_signal>& signal) {
-  if (kind == waiter_kind::automatic) kind = asked_by_environment();
+chosen_waiter choose_waiter(waiter_kind kind, sleeper who, const std::shared_ptr<wake_signal>& signal) {
+  if (kind == waiter_kind::epoll) {
+    const auto meant = who == sleeper::wait ? waiter_kind::epoll : waiter_kind::thread;
+    return {.waiter = make(meant, signal), .chosen_for = who};
+  }
   if (kind != waiter_kind::automatic) return {.waiter = make(kind, signal)};
 
-  chosen_waiter result{.may_be_replaced = true};
-  for (const auto next : {waiter_kind::uring, waiter_kind::thread}) {
+  chosen_waiter result{.may_be_replaced = true, .chosen_for = who};
+  for (const auto next : {waiter_kind::epoll, waiter_kind::uring, waiter_kind::thread}) {
+    if (next == waiter_kind::epoll && who != sleeper::wait) continue;
     try {
       result.waiter = make(next, signal);
     } catch (const std::system_error& refused) {

@@ -65,7 +65,7 @@ class epoll_set final : public wait_set {
 
 }  // namespace
 
-std::unique_ptr<waiter> make_epoll_waiter(const std::shared_ptr<wake_signal>& signal) {
+std::unique_ptr<waiter> make_epoll_thread_waiter(const std::shared_ptr<wake_signal>& signal) {
   return make_thread_waiter(std::make_unique<epoll_set>(), signal);
 }
 

@@ -153,6 +153,8 @@ class uring_waiter final : public waiter {
     return outstanding_ == 1 && kept_.empty() && io_uring_sq_ready(&ring_) == 0 && pending();
   }
 
+  bool looks_when_armed() const noexcept override { return true; }
+
   void abandon() noexcept override { abandoned_ = true; }
 
  private:

@@ -35,8 +35,8 @@ struct firing {
 /// What sleeps while no datagram is there: an event loop that watches the wake_signal, or wait().
 enum class sleeper : std::uint8_t { nobody_yet, event_loop, wait };
 
-/// Waits for sockets, once each: an armed socket fires at most once, and after that is in no wait queue of the kernel
-/// until it is armed again. So a busy worker takes no wake-up away from an idle one.
+/// Waits for sockets, once each: an armed socket fires at most once, and after that takes no wake-up away from an idle
+/// worker until it is armed again.
 ///
 /// Notifies the wake_signal when something fired; collect() returns it. All calls on one thread.
 class waiter {
@@ -48,6 +48,9 @@ class waiter {
   virtual std::error_code arm(arming which, int fd) noexcept = 0;
   /// When it returns, `which` is in no wait queue any more. It may still be reported by collect() if it fired before.
   virtual void disarm(arming which, int fd) noexcept = 0;
+  /// A socket that has fired is not armed soon again, or leaves: nothing of it may be left here. The waiter may keep
+  /// one until then, if that takes no wake-up away from others.
+  virtual void forget(std::uint32_t slot) noexcept { static_cast<void>(slot); }
   /// Makes the wake_signal readable, or wait() return, when `delay` is over. Ignored while an earlier delay runs.
   virtual void wake_after(std::chrono::nanoseconds delay) noexcept = 0;
 
@@ -62,6 +65,8 @@ class waiter {
   virtual bool pending() const noexcept = 0;
   /// Whether the only socket armed here has fired, without collecting it; false if that is not certain.
   virtual bool only_one_fired() const noexcept { return false; }
+  /// Whether arming a socket that has something already costs no more than a receive that finds nothing.
+  virtual bool looks_when_armed() const noexcept { return false; }
 
   /// In the child of a fork: forget the thread, ring or lock that stayed with the parent.
   virtual void abandon() noexcept = 0;
@@ -71,18 +76,23 @@ struct chosen_waiter {
   std::unique_ptr<detail::waiter> waiter = {};
   std::string fallback = {};     // as waiter_report::fallback
   bool may_be_replaced = false;  // nobody insisted on this kind
+  /// Another is chosen for another sleeper; nobody_yet: this one is for all.
+  sleeper chosen_for = sleeper::nobody_yet;
+
+  bool suits(sleeper who) const noexcept { return chosen_for == sleeper::nobody_yet || chosen_for == who; }
 };
 
-/// What UDPPUMP_WAITER says; automatic without it. Throws std::system_error (EINVAL) if it is none of the kinds.
-UDPPUMP_EXPORT waiter_kind asked_by_environment();  // exported for udppump::pool
-
-/// `kind` as the program asked for it; automatic looks at UDPPUMP_WAITER. Throws std::system_error if none can be
-/// had. `signal` is shared with the waiter's own thread.
-chosen_waiter choose_waiter(waiter_kind kind, const std::shared_ptr<wake_signal>& signal);
+/// What UDPPUMP_WAITER says where the program asks for `automatic`. Throws std::system_error (EINVAL) if it names none
+/// of the kinds.
+UDPPUMP_EXPORT waiter_kind asked_waiter(waiter_kind kind);  // exported for udppump::pool
+/// For `who`, as asked_waiter() gave `kind`. Throws std::system_error if none can be had. `signal` is shared with the
+/// waiter's own thread.
+chosen_waiter choose_waiter(waiter_kind kind, sleeper who, const std::shared_ptr<wake_signal>& signal);
 
 /// The kinds one by one; each throws std::system_error with cause and cure.
 std::unique_ptr<waiter> make_uring_waiter(const std::shared_ptr<wake_signal>& signal);
 std::unique_ptr<waiter> make_epoll_waiter(const std::shared_ptr<wake_signal>& signal);
+std::unique_ptr<waiter> make_epoll_thread_waiter(const std::shared_ptr<wake_signal>& signal);
 std::unique_ptr<waiter> make_poll_waiter(const std::shared_ptr<wake_signal>& signal);
 
 }  // namespace udppump::detail

@@ -77,7 +77,7 @@ TEST_P(pump_when, every_call_is_interrupted_by_signals_nothing_is_lost) {
     }
     const bool rings = name.starts_with("io_uring");
     const bool used = rings                  ? GetParam() == waiter_kind::uring
-                      : name == "epoll_wait" ? GetParam() == waiter_kind::thread
+                      : name == "epoll_wait" ? in_loop(GetParam()) == waiter_kind::thread
                                              : true;  // poll: by serve_until() at least
     EXPECT_EQ(interrupted.hits() > 0, used) << call;
   }
@@ -234,7 +234,7 @@ TEST_P(pump_when, a_reply_is_refused_the_handler_is_told_and_it_is_counted) {
 }
 
 TEST_P(pump_when, the_socket_cannot_be_waited_for_it_ends_with_the_reason) {
-  if (GetParam() != waiter_kind::thread) GTEST_SKIP() << "arming is a system call of its own with epoll only";
+  if (in_loop(GetParam()) != waiter_kind::thread) GTEST_SKIP() << "arming is a system call of its own with epoll only";
   pump pump{socket, [](datagram&) {}, {}, GetParam()};
   const fault::injection refused{{.call = "epoll_ctl", .error = EPERM, .fd = socket.fd()}};
   EXPECT_EQ(pump.dispatch(), std::errc::operation_not_permitted);
@@ -242,7 +242,7 @@ TEST_P(pump_when, the_socket_cannot_be_waited_for_it_ends_with_the_reason) {
 }
 
 TEST_P(pump_when, there_is_no_memory_to_wait_it_tries_again_without_a_spin) {
-  if (GetParam() != waiter_kind::thread) GTEST_SKIP() << "arming is a system call of its own with epoll only";
+  if (in_loop(GetParam()) != waiter_kind::thread) GTEST_SKIP() << "arming is a system call of its own with epoll only";
   int received = 0;
   pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
   const fault::injection refused{{.call = "epoll_ctl", .error = ENOMEM, .times = 3, .fd = socket.fd()}};
@@ -313,7 +313,7 @@ TEST_P(pump_when, the_ring_has_no_memory_for_a_while_it_goes_on) {
 }
 
 TEST_P(pump_when, even_waiting_is_refused_it_does_not_spin) {
-  const char* const call = GetParam() == waiter_kind::thread ? "epoll_wait" : "poll";
+  const char* const call = in_loop(GetParam()) == waiter_kind::thread ? "epoll_wait" : "poll";
   if (GetParam() == waiter_kind::uring) GTEST_SKIP() << "has no thread";
   pump pump{socket, [](datagram&) {}, {}, GetParam()};
   ASSERT_FALSE(pump.dispatch());

@@ -227,6 +227,7 @@ TEST_P(interface_under, is_watched_as_long_as_its_pump_lives_and_by_nobody_else)
   laid->here.inside([&] {
     auto plain = bound({}, "0.0.0.0:0"), tied = bound({.device = "near"}, "0.0.0.0:0");
     pump_group group{{.waiter = GetParam()}};
+    EXPECT_FALSE(group.dispatch());  // settles the waiter
     const auto before = open_descriptors();
     {
       const grouped_pump one = group.add(plain, [](datagram&) {});

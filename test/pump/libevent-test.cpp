@@ -90,6 +90,18 @@ TEST_P(libevent_under, watch_and_pump_may_be_destroyed_in_the_handler) {
   EXPECT_EQ(::received(socket, 0ms), "x");
 }
 
+TEST_P(libevent_under, whoever_watches_after_it_by_level_hears_no_more_than_there_is) {
+  int received = 0;
+  pump pump{socket, [&](datagram&) { ++received; }, {}, GetParam()};
+  {
+    const libevent_watch watch{base, pump};
+    send("x");
+    ASSERT_TRUE(loop_until([&] { return received == 1; }));
+  }
+  settle(pump);
+  EXPECT_FALSE(readable(pump.wake_fd())) << "left readable, as for a loop that hears of edges";
+}
+
 TEST_P(libevent_under, timers_and_other_sockets_get_their_turn_under_a_flood) {
   int received = 0, ticks = 0;
   pump pump{socket,

@@ -1,8 +1,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <functional>
@@ -48,7 +51,7 @@ TEST_P(pump_under, a_datagram_comes_with_its_sender_and_payload) {
   EXPECT_EQ(text, "hello");
   EXPECT_EQ(from, client.local().to_string());
   EXPECT_EQ(&pump.socket(), &socket);
-  EXPECT_EQ(pump.waiter().kind, GetParam());
+  EXPECT_EQ(pump.waiter().kind, in_loop(GetParam()));
   EXPECT_EQ(pump.waiter().fallback, "");
 }
 
@@ -382,13 +385,168 @@ TEST_P(pump_under, a_second_thread_is_refused) {
   EXPECT_FALSE(pump.dispatch());
 }
 
-TEST_P(pump_under, dispatch_inside_the_handler_is_refused) {
-  std::error_code dispatched, ran;
-  pump pump{socket, [&](datagram&) { dispatched = pump.dispatch(), ran = pump.run(); }, {}, GetParam()};
+TEST_P(pump_under, run_inside_the_handler_is_refused) {
+  std::error_code ran;
+  pump pump{socket, [&](datagram&) { ran = pump.run(); }, {}, GetParam()};
   send("hello");
   ASSERT_TRUE(serve_until(pump, [&] { return pump.stats().received == 1; }));
-  EXPECT_EQ(dispatched, errc::reentrant);
   EXPECT_EQ(ran, errc::reentrant);
+}
+
+TEST_P(pump_under, a_handler_may_run_its_programs_loop_which_then_sleeps) {
+  int inside = 0, most_inside = 0, dispatched = 0;
+  std::error_code failed;
+  std::string taken;
+  const auto loop_for = [&](pump& served, std::chrono::milliseconds time) {
+    const auto until = std::chrono::steady_clock::now() + time;
+    while (std::chrono::steady_clock::now() < until) {
+      if (!readable(served.wake_fd(), 5ms)) continue;
+      ++dispatched;
+      if (const auto why = served.dispatch()) failed = why;
+    }
+  };
+  pump pump{socket,
+            [&](datagram& received) {
+              most_inside = std::max(most_inside, ++inside);
+              taken += received.text();
+              if (taken == "a") {
+                send("b");  // comes while the loop below runs
+                loop_for(pump, 100ms);
+              }
+              --inside;
+            },
+            {},
+            GetParam()};
+  send("a");
+  ASSERT_TRUE(serve_until(pump, [&] { return taken == "ab"; }));
+  EXPECT_EQ(most_inside, 1);
+  EXPECT_FALSE(failed);
+  EXPECT_LE(dispatched, 3) << "the loop in the handler spins";
+}
+
+TEST_P(pump_under, a_stop_that_a_handlers_loop_hears_of_ends_run) {
+  pump pump{socket,
+            [&](datagram&) {
+              pump.request_stop();
+              EXPECT_TRUE(readable(pump.wake_fd(), patience));
+              EXPECT_FALSE(pump.dispatch());
+              EXPECT_FALSE(readable(pump.wake_fd()));
+            },
+            {},
+            GetParam()};
+  send("a");
+  EXPECT_FALSE(pump.run());
+}
+
+TEST_P(pump_under, spaced_datagrams_are_taken_without_asking_for_a_second) {
+  if (GetParam() != waiter_kind::epoll && GetParam() != waiter_kind::uring) {
+    GTEST_SKIP() << "arming tells only by way of a thread";
+  }
+  constexpr int warm_up = 20, datagrams = 40;
+  constexpr int burst = 200;
+  std::atomic<int> handled{0};
+  std::atomic<bool> held{false};
+  pump pump{socket,
+            [&](datagram&) {
+              ++handled;
+              while (held) std::this_thread::sleep_for(1ms);
+            },
+            {.stand_by = 0ms},
+            GetParam()};
+  std::jthread serving{[&] { EXPECT_FALSE(pump.run()); }};
+  const auto send_spaced = [&](int count) {
+    for (int sent = 0; sent < count; ++sent) {
+      const int before = handled;
+      send("x");
+      ASSERT_TRUE(eventually([&] { return handled > before; }));
+      std::this_thread::sleep_for(1ms);  // it sleeps by then, mostly
+    }
+  };
+  send_spaced(warm_up);
+  {
+    const fault::injection receives{{.call = "recvfrom", .error = EIO, .times = 0, .fd = socket.fd()}};
+    send_spaced(datagrams);
+    EXPECT_GE(receives.seen(), datagrams);
+    EXPECT_LE(receives.seen(), datagrams * 3 / 2) << "it asks once more each time";
+  }
+  // What comes at once is still taken at once.
+  held = true;
+  handled = 0;
+  send_numbers(burst);
+  const char* const call = GetParam() == waiter_kind::epoll ? "epoll_wait" : "io_uring_submit_and_wait";
+  const fault::injection waits{{.call = call, .error = EIO, .times = 0}};
+  held = false;
+  EXPECT_TRUE(eventually([&] { return handled == burst; }));
+  EXPECT_LE(waits.seen(), burst / 2) << "it waits before each";
+  pump.request_stop();
+}
+
+/// A loop that hears of edges only.
+class edge_loop {
+ public:
+  explicit edge_loop(int watched) {
+    epoll_event event{.events = EPOLLIN | EPOLLET, .data = {}};
+    EXPECT_EQ(::epoll_ctl(set_, EPOLL_CTL_ADD, watched, &event), 0);
+  }
+  ~edge_loop() { ::close(set_); }
+  edge_loop(const edge_loop&) = delete;
+  edge_loop& operator=(const edge_loop&) = delete;
+
+  template <class Condition>
+  bool serve_until(pump& served, Condition holds) const {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (!holds()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      epoll_event event{};
+      if (::epoll_wait(set_, &event, 1, 20) == 1 && served.dispatch()) return holds();
+    }
+    return true;
+  }
+
+ private:
+  int set_ = ::epoll_create1(EPOLL_CLOEXEC);
+};
+
+TEST_P(pump_under, an_edge_triggered_loop_hears_of_all_that_a_budget_left) {
+  for (const bool told : {false, true}) {
+    int received = 0;
+    pump pump{socket, [&](datagram&) { ++received; }, {.budget_datagrams = 1}, GetParam()};
+    pump.edge_triggered(told);
+    const edge_loop loop{pump.wake_fd()};
+    for (int round = 1; round <= 3; ++round) {
+      for (int sent = 0; sent < 20; ++sent) send("x");
+      ASSERT_TRUE(loop.serve_until(pump, [&] { return received == 20 * round; })) << received;
+    }
+    pump.request_stop();
+    EXPECT_TRUE(loop.serve_until(pump, [&] { return pump.stopped(); }));
+  }
+}
+
+TEST_P(pump_under, an_edge_triggered_loop_hears_of_tickets_that_come_back_and_of_exceptions) {
+  std::vector<ticket> tickets;
+  int thrown = 0;
+  pump pump{socket,
+            [&](datagram& received) {
+              if (received.text() == "throw") {
+                ++thrown;
+                throw std::runtime_error{"by the handler"};
+              }
+              tickets.push_back(received.hold());
+            },
+            {.max_in_flight = 2},
+            GetParam()};
+  pump.edge_triggered(true);
+  const edge_loop loop{pump.wake_fd()};
+  for (int sent = 0; sent < 4; ++sent) send("x");
+  ASSERT_TRUE(loop.serve_until(pump, [&] { return tickets.size() == 2; }));
+  tickets.clear();
+  ASSERT_TRUE(loop.serve_until(pump, [&] { return tickets.size() == 2; }));
+  tickets.clear();
+  send("throw");
+  send("x");
+  EXPECT_THROW(loop.serve_until(pump, [&] { return false; }), std::runtime_error);
+  EXPECT_TRUE(loop.serve_until(pump, [&] { return tickets.size() == 1; }));
+  EXPECT_EQ(thrown, 1);
 }
 
 TEST_P(pump_under, run_and_an_event_loop_may_take_turns) {
@@ -903,7 +1061,7 @@ TEST_P(pump_under, a_pump_whose_thread_has_ended_serves_on_no_other) {
 }
 
 TEST_P(pump_under, a_socket_closed_while_the_pump_waits_ends_it_at_the_next_wake_up) {
-  if (GetParam() == waiter_kind::thread) GTEST_SKIP() << "epoll forgets a closed descriptor, and never tells";
+  if (in_loop(GetParam()) == waiter_kind::thread) GTEST_SKIP() << "epoll forgets a closed descriptor, and never tells";
   int fatal = 0;
   pump pump{socket,
             [](datagram&) { ADD_FAILURE() << "closed"; },

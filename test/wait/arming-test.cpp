@@ -1,6 +1,9 @@
 // The waiters by themselves, without a pump that would make up for what they lose.
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -29,7 +32,7 @@ using detail::wake_signal;
 
 namespace {
 
-/// A waiter and its wake_signal. What an event loop does, in one call.
+/// A waiter and its wake_signal. What an event loop does, in one call, or run() if the waiter is for that alone.
 struct made_waiter {
   std::shared_ptr<wake_signal> signal = std::make_shared<wake_signal>();
   std::unique_ptr<detail::waiter> waiter;
@@ -37,6 +40,12 @@ struct made_waiter {
   /// The armings that fire next, and those with them; none if nothing fires in time.
   std::vector<arming> next() const {
     std::vector<firing> fired;
+    if (waiter->kind() == waiter_kind::epoll) {
+      const auto until = std::chrono::steady_clock::now() + patience;
+      waiter->wake_after(patience);
+      while (fired.empty() && std::chrono::steady_clock::now() < until) EXPECT_FALSE(waiter->wait(fired));
+      return which(fired);
+    }
     while (fired.empty() && readable(signal->fd(), patience)) {
       signal->clear();
       EXPECT_FALSE(waiter->collect(fired));
@@ -62,8 +71,10 @@ struct made_waiter {
 class waiter_under : public every_waiter {
  protected:
   made_waiter made(sleeper who = sleeper::event_loop) const {
+    if (GetParam() == waiter_kind::epoll) who = sleeper::wait;
     made_waiter one;
-    one.waiter = detail::choose_waiter(GetParam(), one.signal).waiter;
+    one.waiter = detail::choose_waiter(GetParam(), who, one.signal).waiter;
+    EXPECT_EQ(one.waiter->kind(), GetParam());
     EXPECT_FALSE(one.waiter->serve(who));
     return one;
   }
@@ -155,6 +166,13 @@ TEST_P(waiter_under, every_alarm_is_heard_in_its_time) {
     const auto began = std::chrono::steady_clock::now();
     one.waiter->wake_after(delay);
     static_cast<void>(one.collected());
+    if (GetParam() == waiter_kind::epoll) {
+      // May return early: closing a ring interrupts whatever its thread sleeps in.
+      std::vector<firing> fired;
+      while (std::chrono::steady_clock::now() - began < delay) EXPECT_FALSE(one.waiter->wait(fired));
+      EXPECT_TRUE(fired.empty());
+      continue;
+    }
     ASSERT_TRUE(readable(one.signal->fd(), patience)) << delay.count() << " ms";
     EXPECT_GE(std::chrono::steady_clock::now() - began, delay);
     EXPECT_EQ(one.collected(), std::vector<arming>{});
@@ -163,7 +181,7 @@ TEST_P(waiter_under, every_alarm_is_heard_in_its_time) {
 }
 
 TEST_P(waiter_under, after_an_alarm_the_thread_sleeps_again) {
-  if (GetParam() == waiter_kind::uring) GTEST_SKIP() << "has no thread";
+  if (GetParam() == waiter_kind::uring || GetParam() == waiter_kind::epoll) GTEST_SKIP() << "has no thread";
   const auto one = made();
   one.waiter->wake_after(1ms);
   ASSERT_TRUE(readable(one.signal->fd(), patience));
@@ -179,7 +197,11 @@ TEST_P(waiter_under, an_alarm_that_goes_off_while_a_socket_is_disarmed_ends_the_
   one.arm(first, quiet);
   one.waiter->wake_after(1ms);
   static_cast<void>(one.collected());
-  ASSERT_TRUE(eventually([&] { return one.waiter->pending() || readable(one.signal->fd()); }));
+  if (GetParam() == waiter_kind::epoll) {
+    std::this_thread::sleep_for(2ms);  // it has a deadline, and nothing that goes off
+  } else {
+    ASSERT_TRUE(eventually([&] { return one.waiter->pending() || readable(one.signal->fd()); }));
+  }
   one.waiter->disarm(first, quiet.fd());
   std::vector<firing> fired;
   EXPECT_FALSE(one.waiter->wait(fired));
@@ -195,6 +217,90 @@ TEST_P(waiter_under, a_notification_ends_a_wait_and_is_cleared) {
     EXPECT_TRUE(fired.empty());
     EXPECT_FALSE(readable(one.signal->fd()));
   }
+}
+
+class own_epoll : public waiter_under {};
+INSTANTIATE_TEST_SUITE_P(under, own_epoll, testing::Values(waiter_kind::epoll), waiter_name);
+
+TEST_P(own_epoll, arms_a_socket_again_without_a_system_call) {
+  const auto one = made();
+  const auto socket = bound();
+  one.arm(first, socket);
+  const fault::injection counter{{.call = "epoll_ctl", .error = EIO, .times = 0}};
+  for (std::uint32_t turn = 1; turn <= 3; ++turn) {
+    const arming again{.slot = 0, .turn = turn};
+    EXPECT_FALSE(one.waiter->arm(again, socket.fd()));
+    send(socket);
+    EXPECT_EQ(one.next(), std::vector{again});
+    EXPECT_EQ(received(socket), "x");
+  }
+  EXPECT_EQ(counter.seen(), 0);
+}
+
+TEST_P(own_epoll, says_nothing_of_a_socket_that_is_not_armed_again) {
+  const auto one = made();
+  const auto rests = bound();
+  const auto armed = bound();
+  one.arm(first, rests);
+  one.arm(second, armed);
+  send(rests);
+  EXPECT_EQ(one.next(), std::vector{first});
+  EXPECT_FALSE(one.waiter->pending()) << "it is readable, but was told";
+  EXPECT_EQ(one.collected(), std::vector<arming>{});
+  one.waiter->forget(first.slot);
+  send(armed);
+  EXPECT_EQ(one.next(), std::vector{second});
+}
+
+TEST_P(own_epoll, looks_at_a_socket_that_is_armed_again_and_still_has_something) {
+  const auto one = made();
+  const auto socket = bound();
+  const arming again{.slot = first.slot, .turn = first.turn + 1};
+  one.arm(first, socket);
+  send(socket);
+  send(socket);
+  EXPECT_EQ(one.next(), std::vector{first});
+  EXPECT_EQ(received(socket), "x");
+  EXPECT_FALSE(one.waiter->arm(again, socket.fd()));
+  EXPECT_EQ(one.next(), std::vector{again});
+}
+
+TEST_P(own_epoll, sleeps_on_after_a_descriptor_was_closed_that_another_process_has_too) {
+  const auto one = made();
+  const auto other = bound();
+  one.arm(second, other);
+  auto lost = bound();
+  const int copy = ::dup(lost.fd());  // as a forked worker has it
+  one.arm(first, lost);
+  const int closed = lost.release();
+  ::close(closed);
+  one.waiter->disarm(first, closed);
+  const fault::injection counter{{.call = "epoll_wait", .error = EIO, .times = 0}};
+  socklen_t size = sizeof(sockaddr_in);
+  sockaddr_in bound_to{};
+  ASSERT_EQ(::getsockname(copy, reinterpret_cast<sockaddr*>(&bound_to), &size), 0);
+  ASSERT_GE(::sendto(other.fd(), "x", 1, 0, reinterpret_cast<sockaddr*>(&bound_to), size), 0);
+  one.waiter->wake_after(50ms);
+  std::vector<firing> fired;
+  EXPECT_FALSE(one.waiter->wait(fired));
+  EXPECT_TRUE(fired.empty());
+  EXPECT_LE(counter.seen(), 2) << "it reports without end what nobody asked for";
+  send(other);
+  EXPECT_EQ(one.next(), std::vector{second});
+  ::close(copy);
+}
+
+TEST_P(own_epoll, passes_a_wake_up_on_while_its_worker_does_not_sleep) {
+  const auto socket = bound();
+  const made_waiter busy = made(), idle = made();
+  busy.arm(first, socket);  // first in the kernel's queue
+  idle.arm(first, socket);
+  std::jthread sender{[&] {
+    std::this_thread::sleep_for(20ms);  // `idle` sleeps by then, or finds it when it looks
+    send(socket);
+  }};
+  EXPECT_EQ(idle.next(), std::vector{first});
+  EXPECT_EQ(received(socket), "x");
 }
 
 class ring : public waiter_under {};

@@ -50,8 +50,13 @@ class environment {
   }();
 };
 
-/// Makes a pump with `kind`, has it serve one datagram in a loop and one in run(), and tells what it waited with.
-waiter_report serve_with(waiter_kind kind) {
+/// What a pump waited with in an event loop, and what in run().
+struct reports {
+  waiter_report loop, run;
+};
+
+/// Makes a pump with `kind`, has it serve one datagram in a loop and one in run().
+reports serve_with(waiter_kind kind) {
   datagram_socket socket = bound();
   int received = 0;
   pump pump{socket,
@@ -63,10 +68,11 @@ waiter_report serve_with(waiter_kind kind) {
   settle(pump);
   EXPECT_FALSE(socket.send_to("one", socket.local()));
   EXPECT_TRUE(serve_until(pump, [&] { return received == 1; }));
+  auto in_loop = pump.waiter();
   EXPECT_FALSE(socket.send_to("two", socket.local()));
   EXPECT_FALSE(pump.run());
   EXPECT_EQ(received, 2);
-  return pump.waiter();
+  return {std::move(in_loop), pump.waiter()};
 }
 
 std::string message_of(waiter_kind kind) {
@@ -84,29 +90,92 @@ TEST(waiter, the_environment_chooses_where_the_program_does_not) {
   for (const auto kind : {waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
     if (!has(kind)) continue;
     const environment set{std::string{to_string(kind)}.c_str()};
-    EXPECT_EQ(serve_with(waiter_kind::automatic).kind, kind);
-    EXPECT_EQ(serve_with(waiter_kind::poll).kind, waiter_kind::poll) << "an option goes before the environment";
+    const auto served = serve_with(waiter_kind::automatic);
+    EXPECT_EQ(served.loop.kind, kind);
+    EXPECT_EQ(served.run.kind, kind);
+    EXPECT_EQ(serve_with(waiter_kind::poll).run.kind, waiter_kind::poll) << "an option goes before the environment";
   }
   const environment set{"auto"};
-  EXPECT_EQ(serve_with(waiter_kind::automatic).fallback.empty(), has(waiter_kind::uring) || !has(waiter_kind::thread));
+  EXPECT_EQ(serve_with(waiter_kind::automatic).loop.fallback.empty(),
+            has(waiter_kind::uring) || !has(waiter_kind::thread));
+}
+
+TEST(waiter, run_sleeps_in_an_epoll_of_its_own_and_an_event_loop_never_does) {
+  if (!has(waiter_kind::epoll)) GTEST_SKIP() << message_of(waiter_kind::epoll);
+  const environment unset{nullptr};
+  const auto chosen = serve_with(waiter_kind::automatic);
+  EXPECT_EQ(chosen.run.kind, waiter_kind::epoll);
+  EXPECT_EQ(chosen.run.fallback, "");
+  EXPECT_NE(chosen.loop.kind, waiter_kind::epoll);
+  const auto asked = serve_with(waiter_kind::epoll);
+  EXPECT_EQ(asked.run.kind, waiter_kind::epoll);
+  EXPECT_EQ(asked.loop.kind, waiter_kind::thread);
+  const environment set{"epoll"};
+  EXPECT_EQ(serve_with(waiter_kind::automatic).loop.kind, waiter_kind::thread);
+}
+
+TEST(waiter, who_goes_from_a_loop_to_run_changes_the_waiter_and_loses_nothing) {
+  const environment unset{nullptr};
+  datagram_socket socket = bound();
+  for (int round = 0; round < 3; ++round) {
+    int received = 0;
+    pump_group group;
+    const auto one = group.add(socket, [&](datagram&) { ++received; });
+    for (int turn = 1; turn <= 3; ++turn) {
+      EXPECT_FALSE(socket.send_to("in the loop", socket.local()));
+      ASSERT_TRUE(serve_until(group, [&] { return received == turn; }));
+    }
+    EXPECT_FALSE(socket.send_to("in run()", socket.local()));
+    group.request_stop();
+    EXPECT_FALSE(group.run());
+    EXPECT_EQ(received, 4) << "its last turn";
+  }
+}
+
+TEST(waiter, without_epoll_a_ring_serves_run) {
+  if (!has(waiter_kind::uring)) GTEST_SKIP() << message_of(waiter_kind::uring);
+  const environment unset{nullptr};
+  const fault::injection no_epoll{{.call = "epoll_create1", .error = EMFILE}};
+  const auto served = serve_with(waiter_kind::automatic);
+  EXPECT_EQ(served.run.kind, waiter_kind::uring);
+  EXPECT_THAT(served.run.fallback, HasSubstr("ulimit -n"));
+  EXPECT_THAT(served.run.fallback, HasSubstr("using uring"));
+}
+
+TEST(waiter, an_epoll_that_refuses_to_work_later_is_replaced_and_nothing_is_lost) {
+  if (!has(waiter_kind::epoll)) GTEST_SKIP() << message_of(waiter_kind::epoll);
+  const environment unset{nullptr};
+  datagram_socket socket = bound();
+  pump_group group;
+  const auto one = group.add(socket, [&](datagram&) { group.request_stop(); });
+  const fault::injection refused{{.call = "epoll_wait", .error = EPERM}};
+  std::jthread sender{[&] {
+    while (refused.hits() == 0) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    EXPECT_FALSE(socket.send_to("hello", socket.local()));
+  }};
+  EXPECT_FALSE(group.run());
+  EXPECT_NE(group.waiter().kind, waiter_kind::epoll);
+  EXPECT_THAT(group.waiter().fallback, HasSubstr("epoll_wait: "));
 }
 
 TEST(waiter, an_unknown_name_in_the_environment_is_refused_with_the_names_there_are) {
   const environment set{"io_uring"};
   EXPECT_THAT(message_of(waiter_kind::automatic), HasSubstr("UDPPUMP_WAITER is \"io_uring\""));
-  EXPECT_THAT(message_of(waiter_kind::automatic), HasSubstr("auto, uring, thread or poll"));
+  EXPECT_THAT(message_of(waiter_kind::automatic), HasSubstr("auto, epoll, uring, thread or poll"));
   EXPECT_EQ(message_of(waiter_kind::poll), "");
 }
 
 TEST(waiter, kinds_have_names) {
   EXPECT_EQ(to_string(waiter_kind::automatic), "auto");
+  EXPECT_EQ(to_string(waiter_kind::epoll), "epoll");
   EXPECT_EQ(to_string(waiter_kind::uring), "uring");
   EXPECT_EQ(to_string(waiter_kind::thread), "thread");
   EXPECT_EQ(to_string(waiter_kind::poll), "poll");
-  for (const auto kind : {waiter_kind::automatic, waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
+  for (const auto kind :
+       {waiter_kind::automatic, waiter_kind::epoll, waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
     EXPECT_EQ(parse_waiter_kind(to_string(kind)), kind);
   }
-  for (const char* unknown : {"", "automatic", "Auto", "uring ", "epoll"}) EXPECT_FALSE(parse_waiter_kind(unknown));
+  for (const char* unknown : {"", "automatic", "Auto", "uring ", "kqueue"}) EXPECT_FALSE(parse_waiter_kind(unknown));
 }
 
 struct refusal {
@@ -126,7 +195,7 @@ TEST_P(refused_ring, falls_back_to_the_thread_and_says_so) {
   if (!has(waiter_kind::uring)) GTEST_SKIP() << message_of(waiter_kind::uring);
   const environment unset{nullptr};
   const fault::injection refused{{.call = "io_uring_queue_init_params", .error = GetParam().error}};
-  const waiter_report report = serve_with(waiter_kind::automatic);
+  const waiter_report report = serve_with(waiter_kind::automatic).loop;
   EXPECT_GE(refused.hits(), 1);
   EXPECT_EQ(report.kind, waiter_kind::thread);
   EXPECT_THAT(report.fallback, HasSubstr(GetParam().cure));
@@ -140,7 +209,7 @@ TEST(waiter, a_ring_that_cannot_be_kept_from_children_is_not_used) {
   const std::size_t before = open_descriptors();
   {
     const fault::injection refused{{.call = "io_uring_ring_dontfork", .error = ENOMEM}};
-    EXPECT_EQ(serve_with(waiter_kind::automatic).kind, waiter_kind::thread);
+    EXPECT_EQ(serve_with(waiter_kind::automatic).loop.kind, waiter_kind::thread);
   }
   EXPECT_EQ(open_descriptors(), before);
 }
@@ -149,7 +218,7 @@ TEST(waiter, without_eventfd_a_pipe_wakes_the_loop) {
   const environment unset{nullptr};
   for (const int error : {ENOSYS, EPERM}) {
     const fault::injection refused{{.call = "eventfd", .error = error}};
-    const waiter_report report = serve_with(waiter_kind::automatic);
+    const waiter_report report = serve_with(waiter_kind::automatic).loop;
     EXPECT_NE(report.kind, waiter_kind::uring);
     serve_with(waiter_kind::poll);
   }
@@ -160,7 +229,7 @@ TEST(waiter, without_epoll_poll_takes_over) {
   const environment unset{nullptr};
   const fault::injection no_ring{{.call = "io_uring_queue_init_params", .error = ENOSYS}};
   const fault::injection no_epoll{{.call = "epoll_create1", .error = ENOSYS}};
-  const waiter_report report = serve_with(waiter_kind::automatic);
+  const waiter_report report = serve_with(waiter_kind::automatic).loop;
   EXPECT_EQ(report.kind, waiter_kind::poll);
   EXPECT_THAT(report.fallback, HasSubstr("epoll_create1"));
 }
@@ -203,7 +272,8 @@ TEST(waiter, nothing_that_fails_to_be_made_is_left_open) {
   for (const char* call : {"eventfd", "pipe2", "epoll_create1", "epoll_ctl", "io_uring_queue_init_params"}) {
     for (int after = 0; after < 3; ++after) {
       const fault::injection refused{{.call = call, .error = EMFILE, .after = after}};
-      for (const auto kind : {waiter_kind::automatic, waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
+      for (const auto kind :
+           {waiter_kind::automatic, waiter_kind::epoll, waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
         static_cast<void>(message_of(kind));
       }
     }

@@ -2,13 +2,16 @@
 #include <fmt/format.h>
 
 #include "peers/udppump_loops.hpp"
+#include "support/contenders.hpp"
 #include "support/peer_program.hpp"
 
 int main(int argc, char** argv) {
   using namespace bench;
   std::vector<serving> ways;
-  for (const auto waiter : {udppump::waiter_kind::uring, udppump::waiter_kind::thread, udppump::waiter_kind::poll}) {
+  for (const auto waiter : {udppump::waiter_kind::epoll, udppump::waiter_kind::uring, udppump::waiter_kind::thread,
+                            udppump::waiter_kind::poll}) {
     ways.push_back(serves_by<udppump_run>(fmt::format("udppump-run-{}", udppump::to_string(waiter)), waiter));
+    if (!serves_event_loops(waiter)) continue;
     ways.push_back(
         serves_by<udppump_on_libevent>(fmt::format("udppump-libevent-{}", udppump::to_string(waiter)), waiter));
   }
