@@ -65,7 +65,7 @@ refuse 2 'no-such-file' "${here_bound[@]}" --reload-on-change "$dir/no-such-file
 refuse 2 'is a folder; name the files in it' "${here_bound[@]}" --reload-on-change "$dir" -- cat
 refuse 2 'no interface here has that address' "${here_bound[@]}" --bind 192.0.2.1:0 -- cat
 AS=(env UDPPUMP_WAITER=magic)
-refuse 2 'UDPPUMP_WAITER is "magic"; set it to auto, uring, thread or poll' "${here_bound[@]}" -- cat
+refuse 2 'UDPPUMP_WAITER is "magic"; set it to auto, epoll, uring, thread or poll' "${here_bound[@]}" -- cat
 AS=()
 refuse 2 'the folder .*/no" does not exist; make it first' "${here_bound[@]}" --pid-file "$dir/no/pid" -- cat
 refuse 2 'the folder .*/no" does not exist; make it first' "${here_bound[@]}" --take-over "$dir/no/socket" -- cat

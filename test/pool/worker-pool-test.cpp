@@ -999,7 +999,7 @@ TEST(pool, options_out_of_range_are_refused_before_anything_is_bound) {
   EXPECT_THAT(why({.adopt = {ends[0]}}), HasSubstr("is a stream socket; give a datagram socket"));
   {
     ::setenv("UDPPUMP_WAITER", "magic", 1);
-    EXPECT_THAT(why({}), HasSubstr("UDPPUMP_WAITER is \"magic\"; set it to auto, uring, thread or poll"));
+    EXPECT_THAT(why({}), HasSubstr("UDPPUMP_WAITER is \"magic\"; set it to auto, epoll, uring, thread or poll"));
     EXPECT_THAT(why({.model = worker_model::threads}), HasSubstr("UDPPUMP_WAITER is \"magic\""));
     EXPECT_EQ(why({.waiter = waiter_kind::thread}), "accepted");  // then nobody asks for it
     ::unsetenv("UDPPUMP_WAITER");

@@ -329,7 +329,7 @@ TEST(options, of_ip_are_refused_on_another_socket) {
       {"local_address", {.local_address = setting::on}},
       {"receive_ecn", {.receive_ecn = true}},
       {"icmp_errors", {.icmp_errors = true}},
-      {"path_mtu", {.path_mtu = path_mtu_discovery::want}},
+      {"path_mtu", {.path_mtu = udppump::path_mtu_discovery::want}},
       {"tos", {.tos = 8}},
       {"broadcast", {.broadcast = true}},
       {"join", {.join = {{.group = address::parse("239.255.77.1:0")}}}},
