@@ -26,10 +26,12 @@ constexpr std::size_t most_parts = 1024;  // UIO_MAXIOV
 bool is_ip(int family) noexcept { return family == AF_INET || family == AF_INET6; }
 
 /// The kernel keeps an ICMP error at the socket and fails the next call with it, whomever that is for (udp(7);
-/// SO_ERROR): asking again gets this datagram's own answer. Without a destination the error is the connected peer's,
-/// and sending once more would only hide it.
-bool is_worth_repeating(long error, const msghdr& message) noexcept {
-  return message.msg_name != nullptr && detail::is_from_icmp(error);
+/// SO_ERROR): asking again gets this datagram's own answer. Another worker that reads the socket's error queue
+/// meanwhile puts the next error there (sock_dequeue_err_skb(), net/core/skbuff.c), so once more may not be enough.
+/// Without a destination the error is the connected peer's, and sending once more would only hide it.
+bool is_worth_repeating(long error, const msghdr& message, int repeated) noexcept {
+  constexpr int most = 4;
+  return message.msg_name != nullptr && detail::is_from_icmp(error) && repeated < (error == -EMSGSIZE ? 1 : most);
 }
 
 ssize_t send_once(int fd, const msghdr& message) noexcept {
@@ -41,23 +43,24 @@ ssize_t send_once(int fd, const msghdr& message) noexcept {
 }
 
 ssize_t send_message(int fd, const msghdr& message) noexcept {
-  const ssize_t sent = send_once(fd, message);
-  if (sent >= 0 || !is_worth_repeating(sent, message)) return sent;
-  return send_once(fd, message);
+  for (int repeated = 0;; ++repeated) {
+    const ssize_t sent = send_once(fd, message);
+    if (sent >= 0 || !is_worth_repeating(sent, message, repeated)) return sent;
+  }
 }
 
 /// One datagram per element; a short count is followed by a call for the rest, so that an error is the error of the
 /// first that was not sent (sendmmsg(2)).
 long send_messages(int fd, mmsghdr* messages, std::size_t count) noexcept {
-  bool again = true;
+  int repeated = 0;
   for (std::size_t sent = 0; sent < count;) {
     const int done =
         sys::sendmmsg(fd, messages + sent, static_cast<unsigned>(count - sent), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (done > 0) {
       sent += static_cast<std::size_t>(done);
-      again = true;
-    } else if (done < 0 && again && is_worth_repeating(done, messages[sent].msg_hdr)) {
-      again = false;
+      repeated = 0;
+    } else if (done < 0 && is_worth_repeating(done, messages[sent].msg_hdr, repeated)) {
+      ++repeated;
     } else {
       return done < 0 ? done : -EAGAIN;
     }

@@ -47,7 +47,7 @@ for forged in 999 0 nonsense ''; do
   code=0
   UDPPUMP_TAKE_OVER=$forged timeout 60 "$tool" exec --bind 127.0.0.1:0 -- cat >"$dir/take-over.log" 2>&1 || code=$?
   [ "$code" = 3 ] || fail "UDPPUMP_TAKE_OVER=$forged: exit code $code, not 3"
-  grep -q 'UDPPUMP_TAKE_OVER names no open descriptor; it is for SIGUSR2 only: unset it' "$dir/take-over.log" ||
+  grep -q 'UDPPUMP_TAKE_OVER names no open connection; it is for SIGUSR2 only: unset it' "$dir/take-over.log" ||
     fail "UDPPUMP_TAKE_OVER=$forged is not named"
 done
 echo "all is well"

@@ -8,7 +8,6 @@
 
 #include "support/asking_client.hpp"
 #include "support/fault.hpp"
-#include "support/asking_client.hpp"
 #include "support/pool_process.hpp"
 #include "support/sockets.hpp"
 

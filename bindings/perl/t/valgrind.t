@@ -51,11 +51,25 @@ my $code = $pool->run(sub {
 exit($code == 0 && $deaths ? 0 : 1);
 TEXT
 
+# A pool's parent sends from address 0 on purpose: the error tells what state the socket is in, and nothing leaves.
+my $known = File::Temp->new;
+print $known <<'END';
+{
+   sends-from-address-0
+   Memcheck:Param
+   socketcall.sendto(msg)
+   ...
+   fun:*socket_state*try_to_send*
+   ...
+}
+END
+close $known;
+
 local $ENV{PERL5LIB} = join ':', grep { !ref } @INC;
 for my $case ([pump => $program], [pool => $pool]) {
     my ($name, $text) = @$case;
     my $folder = File::Temp->newdir;
-    my $code = system 'valgrind', '-q', '--error-exitcode=9', "--log-file=$folder/log.%p", $^X, '-e', $text;
+    my $code = system 'valgrind', '-q', "--suppressions=$known", '--error-exitcode=9', "--log-file=$folder/log.%p", $^X, '-e', $text;
     # What valgrind itself does not know is no error.
     my $said = join q(), map { open my $log, q(<), $_ or die $!; grep { !/^--\d+-- Warning: unhandled/ } <$log> } glob "$folder/log.*";
     is $code >> 8, 0, "$name: it does what it should";
