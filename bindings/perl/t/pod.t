@@ -58,9 +58,16 @@ subtest 'Event::Lib::UDPPump::Pool' => sub {
     my ($pid, $out) = start(synopsis_of('Event::Lib::UDPPump::Pool'), $folder);
     my $client = client_of($folder);
     is ask($client, $_), "hello, $_", "answered: $_" for 'world', 1 .. 10;
+    my $log = '';
+    {
+        local $SIG{ALRM} = sub { die "not all workers serve: $log" };
+        alarm 60;
+        while ($log !~ /10 workers serve/) { $log .= <$out> // last }    # some answer before all serve
+        alarm 0;
+    }
     kill TERM => $pid;
     is ended($pid), 0;
-    my $log = do { local $/; <$out> };
+    $log .= do { local $/; <$out> };
     like $log, qr/10 workers serve 127\.0\.0\.1:/;
 };
 
