@@ -54,7 +54,7 @@ _udppump_value() {
   case $option in
     --queue) mapfile -t COMPREPLY < <(compgen -W 'shared sharded herd' -- "$word") ;;
     --service) mapfile -t COMPREPLY < <(compgen -W 'sleep spin' -- "$word") ;;
-    --waiter) mapfile -t COMPREPLY < <(compgen -W 'auto uring thread poll' -- "$word") ;;
+    --waiter) mapfile -t COMPREPLY < <(compgen -W 'auto epoll uring thread poll' -- "$word") ;;
     --realtime) mapfile -t COMPREPLY < <(compgen -W 'on off auto' -- "$word") ;;
     --encoding) mapfile -t COMPREPLY < <(compgen -W 'hex base64' -- "$word") ;;
     --json | --plot | --payloads | --dns)

@@ -74,7 +74,7 @@ inline udppump::pool_options pool_options_of(pTHX_ HV* given, pool_object& objec
   read(aTHX_ given, "workers", options.workers);
   if (SV* const waiter = option(aTHX_ given, "waiter")) {
     const auto kind = udppump::parse_waiter_kind(text_of(aTHX_ waiter));
-    if (!kind) throw std::invalid_argument{"waiter: \"" + text_of(aTHX_ waiter) + "\" is none of auto, uring, thread, poll"};
+    if (!kind) throw std::invalid_argument{"waiter: \"" + text_of(aTHX_ waiter) + "\" is none of auto, epoll, uring, thread, poll"};
     options.waiter = *kind;
   }
   read(aTHX_ given, "user", options.become.user);

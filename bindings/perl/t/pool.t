@@ -545,7 +545,7 @@ subtest 'bad arguments croak at the caller\'s line' => sub {
         [sub { $new->(@bind, restart => {delay => 1}) }, qr/^new: there is no option "delay"; there are: crash_limit, /],
         [sub { $new->(@bind, redeliver => {most => 'x'}) }, qr/^new: most is a whole number from 0/],
         [sub { $new->(@bind, log => 'file') }, qr/^new: log is a code reference/],
-        [sub { $new->(@bind, waiter => 'patience') }, qr/^new: waiter: "patience" is none of auto, uring, thread, poll/],
+        [sub { $new->(@bind, waiter => 'patience') }, qr/^new: waiter: "patience" is none of auto, epoll, uring, thread, poll/],
         [sub { $new->(@bind, nice => 99) }, qr/^new: nice: 99 is not between/],
         [sub { $pool->serve('name') }, qr/^serve: the first argument is no code reference/],
         [sub { $pool->run }, qr/^run: the argument is no code reference/],

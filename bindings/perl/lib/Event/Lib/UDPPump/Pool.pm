@@ -249,7 +249,7 @@ C<poison_file> are to be in a folder that no other user may write to.
 
 =item receive_buffer, waiter, pin, nice
 
-SO_RCVBUF in bytes; C<uring>, C<thread>, C<poll> or C<auto>; each worker on a core of its own; their nice level.
+SO_RCVBUF in bytes; C<epoll>, C<uring>, C<thread>, C<poll> or C<auto>; each worker on a core of its own; their nice level.
 
 =back
 
