@@ -131,7 +131,7 @@ int main(int argc, char** argv) {
       ->type_name("N")
       ->capture_default_str();
   app.add_option("--waiter", chosen.waiter, "How an idle worker waits: auto, epoll, uring, thread or poll")
-      ->check(CLI::IsMember({"auto", "uring", "thread", "poll"}).description(""))
+      ->check(CLI::IsMember({"auto", "epoll", "uring", "thread", "poll"}).description(""))
       ->type_name("KIND")
       ->capture_default_str();
   try {
