@@ -18,7 +18,7 @@ src/sys/folder_trust.cpp ifstream - reads /proc
 src/socket/datagram_socket.cpp bind - never follows a link at the end; a pool has looked at the folders before
 src/socket/interface_watch.cpp bind - of netlink
 src/socket/socket_state.cpp bind - of IP, to the port that the socket had: a Unix socket never loses its name
-src/socket/port_owner.cpp ifstream - reads /proc
+src/socket/address_owner.cpp ifstream - reads /proc
 src/pool/pool_sockets.cpp set_owner - of a socket itself, by its descriptor: what a path names stays as it is
 src/pool/own_command.cpp ifstream - reads /proc
 src/pool/usable_cores.cpp ifstream - reads /proc and /sys

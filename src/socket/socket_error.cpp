@@ -5,7 +5,7 @@
 
 #include "address/raw_address.hpp"
 #include "address/unix_name.hpp"
-#include "socket/port_owner.hpp"
+#include "socket/address_owner.hpp"
 #include "sys/failure.hpp"
 
 namespace udppump::detail {
@@ -24,13 +24,18 @@ std::string cure_of_taken(const address& local) {
   if (const std::string path = path_of(local); !path.empty() && is_no_socket(path)) {
     return "what is there is no socket: remove it or choose another path";
   }
-  if (local.is_unix()) return "another process serves it, or has left it and it cannot be removed";
-  if (local.port() == 0) return "no port is free: widen net.ipv4.ip_local_port_range";
-  const port_owner owner = owner_of_port(local);
-  if (owner.process.empty() && owner.bound_to.is_none()) {
-    return "another process has the port: see `ss -lunp 'sport = :" + std::to_string(local.port()) + "'`";
+  if (!local.is_unix() && local.port() == 0) return "no port is free: widen net.ipv4.ip_local_port_range";
+  const address_owner owner = owner_of(local);
+  if (local.is_unix()) {
+    if (!owner.process.empty()) return owner.process + " serves it: stop it, or choose another";
+    if (owner.bound_to.is_none()) return "a process that has ended left it, and it cannot be removed: remove it";
+    return "a process that cannot be seen from here serves it: `ss -xap` as root names it; stop it, or choose another";
   }
-  const std::string who = owner.process.empty() ? "another process" : owner.process;
+  if (owner.process.empty()) {
+    return "a process that cannot be seen from here has the port: `ss -uanp 'sport = :" + std::to_string(local.port()) +
+           "'` as root names it; stop it, or choose another";
+  }
+  const std::string& who = owner.process;
   // Such as systemd-resolved on 127.0.0.53:53, which a wildcard collides with and an address beside it does not.
   if (local.is_wildcard() && !owner.bound_to.is_none() && !owner.bound_to.is_wildcard()) {
     return who + " has the port on " + owner.bound_to.to_string() +
@@ -96,7 +101,8 @@ std::string path_of(const address& a) {
 
 bool is_no_socket(const std::string& path) {
   std::error_code unknown;
-  return std::filesystem::symlink_status(path, unknown).type() != std::filesystem::file_type::socket;
+  const auto status = std::filesystem::symlink_status(path, unknown);
+  return std::filesystem::exists(status) && !std::filesystem::is_socket(status);
 }
 
 void fail_to_make(long error, const address& for_whom) {

@@ -172,6 +172,8 @@ def check_run(fault, run, names, scripts):
         if not any(re.search(rf"_script_test\({re.escape(one)}\b|\b{re.escape(one)}\b", scripts) for one in stems):
             raise Wrong(f"{fault.where}: {fault.name}: no test \"{run.name}\" in test/CMakeLists.txt")
         return
+    if not run.name.endswith("-test") or not (SOURCE / "test" / run.name.removesuffix("-test")).is_dir():
+        raise Wrong(f"{fault.where}: {fault.name}: no folder of test has the program \"{run.name}\"")
     for one in run.tests.partition("-")[0].split(":"):
         plain = re.sub(r"^[\w*]+/|/[\w*]+$", "", one)  # without the names of parameters
         if not any(fnmatch.fnmatchcase(name, plain) for name in names):

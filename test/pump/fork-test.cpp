@@ -1,6 +1,8 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #include <atomic>
 #include <memory>
@@ -13,6 +15,7 @@
 
 #include "support/process.hpp"
 #include "support/serve.hpp"
+#include "support/socket_setup.hpp"
 #include "support/waiters.hpp"
 
 using namespace udppump;
@@ -263,6 +266,27 @@ TEST_P(forked_under, what_waits_when_a_worker_ends_is_served_by_the_next) {  // 
   }};
   EXPECT_EQ(second.join(), 0);
   EXPECT_EQ(*served, 40);
+}
+
+TEST_P(forked_under, the_next_gets_the_port_of_one_that_was_killed_while_it_waited) {
+  const folder place;
+  for (const auto& local : {bound().local(), place.socket("server")}) {
+    for (int round = 0; round < 5; ++round) {
+      const shared<std::atomic<bool>> armed;
+      const child_process killed{[&] {
+        auto own = datagram_socket::bind(local);
+        pump pump{own, [](datagram&) {}, {}, GetParam()};
+        settle(pump);
+        *armed = true;
+        return pump.run().value();
+      }};
+      ASSERT_TRUE(eventually([&armed] { return armed->load(); }));
+      ASSERT_EQ(::kill(killed.pid(), SIGKILL), 0);
+      siginfo_t ended{};
+      ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(killed.pid()), &ended, WEXITED | WNOWAIT), 0);
+      EXPECT_EQ(datagram_socket::bind(local).local(), local);
+    }
+  }
 }
 
 TEST_P(forked_under, options_of_the_shared_socket_stay_what_they_were) {

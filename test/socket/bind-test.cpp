@@ -140,7 +140,7 @@ TEST(bind, refuses_a_unix_path_that_another_socket_serves) {
   const auto server = datagram_socket::bind(here);
   const auto refused = refused_bind(here);
   EXPECT_EQ(refused.code(), std::errc::address_in_use);
-  EXPECT_THAT(refused.what(), AllOf(StartsWith("bind " + here.to_string()), HasSubstr("another process serves it")));
+  EXPECT_THAT(refused.what(), AllOf(StartsWith("bind " + here.to_string()), HasSubstr(") serves it: stop it")));
   EXPECT_FALSE(datagram_socket::connect(here).send("still there"));
   EXPECT_EQ(received(server), "still there");
 
@@ -175,7 +175,7 @@ TEST(bind, to_an_abstract_name_exchanges_and_refuses_a_second) {
   EXPECT_EQ(server.local(), here);
   EXPECT_FALSE(datagram_socket::connect(here).send("hello"));
   EXPECT_EQ(received(server), "hello");
-  EXPECT_THAT(refused_bind(here).what(), HasSubstr(here.to_string() + "; another process serves it"));
+  EXPECT_THAT(refused_bind(here).what(), HasSubstr(here.to_string() + "; socket-test (pid "));
 }
 
 TEST(bind, to_no_address_or_an_unknown_family_is_refused) {
@@ -231,6 +231,70 @@ TEST(bind, says_what_to_do_about_each_refusal) {
 TEST(bind, says_so_where_no_port_is_free) {
   const fault::injection exhausted{{.call = "bind", .error = EADDRINUSE}};
   EXPECT_THAT(refused_bind(address::parse("127.0.0.1:0")).what(), HasSubstr("net.ipv4.ip_local_port_range"));
+}
+
+/// A socket that no process has any more: it is in a message that nobody has taken (unix(7), SCM_RIGHTS).
+class socket_in_a_message {
+ public:
+  explicit socket_in_a_message(const datagram_socket& sent) {
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends_.data()), 0);
+    char byte = 0;
+    iovec data{&byte, 1};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr& rights = *CMSG_FIRSTHDR(&message);
+    rights.cmsg_level = SOL_SOCKET;
+    rights.cmsg_type = SCM_RIGHTS;
+    rights.cmsg_len = CMSG_LEN(sizeof(int));
+    const int fd = sent.fd();
+    std::memcpy(CMSG_DATA(&rights), &fd, sizeof fd);
+    EXPECT_EQ(::sendmsg(ends_[0], &message, 0), 1);
+  }
+  socket_in_a_message(const socket_in_a_message&) = delete;
+  socket_in_a_message& operator=(const socket_in_a_message&) = delete;
+  ~socket_in_a_message() {
+    for (const int end : ends_) ::close(end);
+  }
+
+ private:
+  std::array<int, 2> ends_{};
+};
+
+TEST(bind, tries_again_what_is_taken_by_nobody) {
+  const folder place;
+  for (const auto& local : {bound().local(), place.socket("server"),
+                            address::parse("unix:@udppump-nobodys-" + std::to_string(::getpid()))}) {
+    const fault::injection taken{{.call = "bind", .error = EADDRINUSE, .times = 20}};
+    EXPECT_EQ(datagram_socket::bind(local).local(), local);
+  }
+}
+
+TEST(bind, says_that_nobody_can_be_seen_who_has_the_address) {
+  const folder place;
+  for (const auto& wanted : {address::parse("127.0.0.1:0"), place.socket("server"),
+                             address::parse("unix:@udppump-unseen-" + std::to_string(::getpid()))}) {
+    auto held = std::make_optional(datagram_socket::bind(wanted));
+    const auto local = held->local();
+    const socket_in_a_message holder{*held};
+    held.reset();
+    EXPECT_THAT(refused_bind(local).what(),
+                AllOf(StartsWith("bind " + local.to_string()), HasSubstr("cannot be seen from here"),
+                      HasSubstr(local.is_unix() ? "ss -xap" : "ss -uanp")));
+  }
+}
+
+TEST(bind, says_who_serves_a_unix_address) {
+  const folder place;
+  for (const auto& local :
+       {place.socket("a server"), address::parse("unix:@udppump-served-" + std::to_string(::getpid()))}) {
+    const auto held = datagram_socket::bind(local);
+    EXPECT_THAT(refused_bind(local).what(),
+                HasSubstr("(pid " + std::to_string(::getpid()) + ") serves it: stop it, or choose another"));
+  }
 }
 
 TEST(bind, says_so_where_no_descriptor_is_left) {

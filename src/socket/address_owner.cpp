@@ -1,4 +1,4 @@
-#include "socket/port_owner.hpp"
+#include "socket/address_owner.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "address/raw_address.hpp"
+#include "address/unix_name.hpp"
 
 namespace udppump::detail {
 
@@ -63,9 +64,43 @@ std::vector<bound_socket> sockets_on(std::uint16_t port) {
   return found;
 }
 
+/// A Unix socket's name as /proc/net/unix has it: an abstract one with '@' for each zero.
+std::string listed_name(const address& local) {
+  const unix_name name = unix_name_of(local);
+  if (name.kind != unix_kind::abstract) return std::string{name.bytes};
+  std::string listed = '@' + std::string{name.bytes};
+  std::replace(listed.begin(), listed.end(), '\0', '@');
+  return listed;
+}
+
+/// Unix sockets bound to `local`: /proc/net/unix has "num refcount protocol flags type state inode name".
+std::vector<bound_socket> sockets_named(const address& local) {
+  const std::string name = listed_name(local);
+  std::vector<bound_socket> found;
+  std::ifstream lines{"/proc/self/net/unix"};
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    std::istringstream words{line};
+    std::string inode;
+    for (int skipped = 0; skipped < 7; ++skipped) words >> inode;
+    std::string bound;
+    std::getline(words >> std::ws, bound);
+    if (bound == name) found.push_back({std::string{"socket:["}.append(inode).append("]"), local});
+  }
+  return found;
+}
+
 /// Whether a socket bound to `other` is in the way of binding `local`, on the same port.
 bool collides(const address& local, const address& other) noexcept {
   return local.is_wildcard() || other.is_wildcard() || local.unmapped().with_port(0) == other.with_port(0);
+}
+
+std::vector<bound_socket> sockets_in_the_way(const address& local) {
+  if (local.is_unix()) return sockets_named(local);
+  auto found = sockets_on(local.port());
+  std::erase_if(found, [&local](const bound_socket& each) { return !collides(local, each.local); });
+  return found;
 }
 
 /// Which of the sockets a process has; the end for none.
@@ -83,9 +118,8 @@ auto held_by(const fs::path& process, const std::vector<bound_socket>& sockets) 
 
 }  // namespace
 
-port_owner owner_of_port(const address& local) {
-  auto sockets = sockets_on(local.port());
-  std::erase_if(sockets, [&local](const bound_socket& each) { return !collides(local, each.local); });
+address_owner owner_of(const address& local) {
+  const auto sockets = sockets_in_the_way(local);
   if (sockets.empty()) return {};
   std::error_code refused;
   for (fs::directory_iterator at{"/proc", refused}, end; !refused && at != end; at.increment(refused)) {
