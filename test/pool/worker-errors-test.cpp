@@ -51,6 +51,8 @@ TEST(worker_errors, those_of_a_worker_that_died_are_logged_too) {
   pool_process pool{{.socket = {.icmp_errors = true}, .workers = 1}, sends_where_asked()};
   const asking_client client{pool.address()};
   const std::string nobody = closed_port();
+  EXPECT_EQ(client.ask(nobody), "sent");
+  EXPECT_TRUE(pool.says("icmp-error: ")) << pool.log();
   for (int asked = 0; asked < 20; ++asked) EXPECT_EQ(client.ask(nobody), "sent");
   ::kill(pool.workers().at(0), SIGKILL);
   EXPECT_TRUE(pool.says("worker-died: "));
