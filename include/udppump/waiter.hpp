@@ -37,9 +37,9 @@ UDPPUMP_EXPORT std::optional<waiter_kind> parse_waiter_kind(std::string_view tex
 struct waiter_report {
   /// Never automatic.
   waiter_kind kind;
-  /// Empty if this was the first choice or was asked for (`epoll` means `thread` for an event loop); else what was
-  /// tried before and how it failed, for example "io_uring_setup: forbidden here (...): Operation not permitted; using
-  /// thread".
+  /// Empty if this was the first choice or was asked for; else what was asked for or tried before and why it is not
+  /// this, for example "io_uring_setup: forbidden here (...): Operation not permitted; using thread". If `epoll` was
+  /// asked for, and an event loop sleeps, it says so.
   std::string fallback;
 };
 

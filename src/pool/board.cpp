@@ -55,7 +55,7 @@ board::board(std::size_t pages, std::size_t payload_limit)
   const std::size_t size = geometry_.size();
   if (const int made = sys::truncate(memory_.fd(), size); made < 0) {
     fail(made, "shared memory of " + std::to_string(size) +
-                   " bytes for the workers: ask for fewer workers, or a lower redeliver.largest");
+                   " bytes for the workers: ask for fewer workers, or, with redelivery, for smaller datagrams");
   }
   // A worker that cut it off would end the parent by SIGBUS.
   if (const int sealed = sys::seal_size(memory_.fd()); sealed < 0) {
@@ -97,8 +97,9 @@ board::~board() {
 void board::map(std::size_t size) {
   const auto [at, error] = sys::map_file(memory_.fd(), size, PROT_READ | PROT_WRITE);
   if (at == nullptr) {
-    fail(error, "mmap of " + std::to_string(size) +
-                    " bytes shared with the workers: ask for fewer workers, or a lower redeliver.largest");
+    fail(error,
+         "mmap of " + std::to_string(size) +
+             " bytes shared with the workers: ask for fewer workers, or, with redelivery, for smaller datagrams");
   }
   header_ = static_cast<board_header*>(at);
   size_ = size;
@@ -146,7 +147,8 @@ std::size_t board::claim(std::size_t number) {
     one.state = page_state::starting;
     return at;
   }
-  fail(EAGAIN, "no page for another worker, since workers that were told to stop have not ended; lower stop_timeout");
+  fail(EAGAIN,
+       "no page for another worker, since workers that were told to stop have not ended; lower the stop timeout");
 }
 
 void board::release(std::size_t at) noexcept {

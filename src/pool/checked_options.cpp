@@ -14,7 +14,7 @@ constexpr std::size_t most_workers = 4096;
 constexpr std::chrono::hours longest_time{24 * 365};
 
 std::chrono::milliseconds bounded(std::chrono::milliseconds time) {
-  if (time.count() < 0) throw std::invalid_argument{"a time of the pool's options is negative; at least 0"};
+  if (time.count() < 0) throw std::invalid_argument{"a time is negative; give 0 or more"};
   return std::min<std::chrono::milliseconds>(time, longest_time);
 }
 
@@ -24,7 +24,8 @@ pool_options checked(pool_options options) {
   const auto refuse = [](const std::string& why) { throw std::invalid_argument{why}; };
   if (options.workers == 0) options.workers = usable_cores();
   if (options.workers > most_workers) {
-    refuse("workers: " + std::to_string(options.workers) + " is too many; at most " + std::to_string(most_workers));
+    refuse("workers: " + std::to_string(options.workers) + " is too many; give " + std::to_string(most_workers) +
+           " at most");
   }
   static_cast<void>(asked_waiter(options.waiter));  // throws
   const bool threads = options.model == worker_model::threads;
@@ -38,7 +39,8 @@ pool_options checked(pool_options options) {
            " exclude each other: a new process would open the sockets once more; give their addresses in bind");
   }
   if (options.redeliver && (options.redeliver->largest == 0 || options.redeliver->largest > 1 << 20)) {
-    refuse("redeliver.largest: " + std::to_string(options.redeliver->largest) + " is not between 1 and 1048576 bytes");
+    refuse("redeliver.largest: " + std::to_string(options.redeliver->largest) +
+           " is not between 1 and 1048576 bytes; give a number that is");
   }
   if (options.redeliver && options.socket.receive_offload) {
     refuse(
@@ -51,13 +53,13 @@ pool_options checked(pool_options options) {
         "neither");
   }
   if (options.quarantine && (options.quarantine->deaths == 0 || options.quarantine->time.count() <= 0)) {
-    refuse("quarantine: deaths and time must be above 0");
+    refuse("quarantine: deaths or time is not above 0; give 1 at least");
   }
   if (options.quarantine) options.quarantine->time = bounded(options.quarantine->time);
   if (options.nice && (*options.nice < -20 || *options.nice > 19)) {
-    refuse("nice: " + std::to_string(*options.nice) + " is not between -20 and 19");
+    refuse("nice: " + std::to_string(*options.nice) + " is not between -20 and 19; give a level that is");
   }
-  if (options.restart.crash_limit == 0) refuse("restart.crash_limit is 0; at least 1");
+  if (options.restart.crash_limit == 0) refuse("restart.crash_limit is 0; give 1 at least");
   for (auto* const time : {&options.stop_timeout, &options.start_timeout, &options.restart.healthy_after,
                            &options.restart.first_delay, &options.restart.longest_delay}) {
     *time = bounded(*time);

@@ -109,7 +109,8 @@ void identity::bind_thread() const {
 void identity::take_environment() const {
   for (const auto& [name, value] : environment_) {
     const int changed = value.empty() ? ::unsetenv(name) : ::setenv(name, value.c_str(), 1);
-    if (changed != 0) fail(ENOMEM, std::string{"setting "} + name + " for the user that the pool becomes");
+    if (changed != 0)
+      fail(ENOMEM, std::string{"setting "} + name + " for the user that the pool becomes; free some memory");
   }
 }
 

@@ -86,7 +86,7 @@ passed_socket pool_sockets::duplicate_of(int fd) {
   const std::string what = "adopt: descriptor " + std::to_string(fd);
   int type = 0;
   const int asked = sys::getsockopt(fd, SOL_SOCKET, SO_TYPE, type);
-  if (asked < 0) fail(asked, what + " is no open socket");
+  if (asked < 0) fail(asked, what + " is no open socket; give one that is");
   if (type != SOCK_DGRAM && type != SOCK_RAW) fail(EPROTOTYPE, what + " is a stream socket; give a datagram socket");
   const int duplicate = sys::duplicate(fd, 3);
   if (duplicate < 0) fail_with_cure(duplicate, what);

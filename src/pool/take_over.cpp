@@ -314,7 +314,8 @@ void take_over::reap() {
   if (pid == 0) return;
   executed_ = 0;
   if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == status_not_executable) {
-    log_.error("take-over-failed", own_.path + " cannot be executed");
+    log_.error("take-over-failed",
+               own_.path + " cannot be executed; is it still there, and executable? Mend that, and try again");
   }
 }
 

@@ -30,7 +30,7 @@ class worker_process : public running_worker {
   int parents_own() const noexcept override { return lifeline_.fd(); }
   bool kill() noexcept override;
   std::string_view cannot_be_killed_as() const noexcept override {
-    return "has become another user, as set-user-ID programs do unless no_new_privileges is set";
+    return "has become another user, as set-user-ID programs do unless they may gain no privileges";
   }
   void abandon() noexcept override { is_left_ = true; }
 

@@ -1,6 +1,7 @@
 #include "pool/worker_setup.hpp"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sys/failure.hpp"
@@ -20,10 +21,25 @@ std::vector<int> usable_core_ids() {
   return ids;
 }
 
+/// "resource limit nofile": by the names of prlimit(1), which are those of setrlimit(2) in lower case.
+std::string called(int resource) {
+  constexpr std::pair<int, const char*> names[] = {
+      {RLIMIT_AS, "as"},           {RLIMIT_CORE, "core"},         {RLIMIT_CPU, "cpu"},
+      {RLIMIT_DATA, "data"},       {RLIMIT_FSIZE, "fsize"},       {RLIMIT_LOCKS, "locks"},
+      {RLIMIT_MEMLOCK, "memlock"}, {RLIMIT_MSGQUEUE, "msgqueue"}, {RLIMIT_NICE, "nice"},
+      {RLIMIT_NOFILE, "nofile"},   {RLIMIT_NPROC, "nproc"},       {RLIMIT_RSS, "rss"},
+      {RLIMIT_RTPRIO, "rtprio"},   {RLIMIT_RTTIME, "rttime"},     {RLIMIT_SIGPENDING, "sigpending"},
+      {RLIMIT_STACK, "stack"}};
+  for (const auto& [number, name] : names) {
+    if (number == resource) return std::string{"resource limit "} + name;
+  }
+  return "resource limit " + std::to_string(resource);
+}
+
 rlimit current_limit(int resource) {
   rlimit now{};
   if (const int told = sys::current_limit(resource, now); told < 0) {
-    fail(told, "getrlimit: resource " + std::to_string(resource) + " is none of RLIMIT_... (setrlimit(2))");
+    fail(told, "getrlimit: resource " + std::to_string(resource) + " is none of RLIMIT_...; setrlimit(2) lists them");
   }
   return now;
 }
@@ -45,8 +61,7 @@ void reserve_for_workers(const pool_options& options) {
     if (wanted.hard <= now.rlim_max && !threads) continue;
     now.rlim_max = wanted.hard;
     if (const int set = sys::limit(wanted.resource, now); set < 0) {
-      fail(set, "resource limit " + std::to_string(wanted.resource) +
-                    ": raising the hard limit requires root or CAP_SYS_RESOURCE");
+      fail(set, called(wanted.resource) + ": raising the hard limit requires root or CAP_SYS_RESOURCE");
     }
   }
 }
@@ -55,18 +70,19 @@ void set_up_worker(const pool_options& options, std::size_t number, bool thread)
   if (options.nice) set_nice(*options.nice);
   if (options.pin) {
     const auto cores = usable_core_ids();
-    if (cores.empty()) fail(EINVAL, "pin: the cores this process may use are not known; omit pin");
+    if (cores.empty()) fail(EINVAL, "pinning: the cores this process may use are not known; do not pin");
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET(cores[number % cores.size()], &one);
-    if (const int set = sys::set_cores(one); set < 0) fail(set, "pin: sched_setaffinity; omit pin");
+    if (const int set = sys::set_cores(one); set < 0)
+      fail(set, "pinning: sched_setaffinity; allow it (a seccomp profile may forbid it), or do not pin");
   }
   if (thread) return;  // limits are the whole process's
   for (const resource_limit& wanted : options.limits) {
     const int set = sys::limit(wanted.resource, {wanted.soft, wanted.hard});
     if (set < 0) {
-      fail(set, "resource limit " + std::to_string(wanted.resource) +
-                    ": the soft limit must not exceed the hard one, nor the hard one what is granted");
+      fail(set,
+           called(wanted.resource) + ": the soft limit must not exceed the hard one, nor the hard one what is granted");
     }
   }
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "pump/thread_end.hpp"
+#include "sys/failure.hpp"
 #include "wait/wait_set.hpp"
 
 namespace udppump::detail {
@@ -215,8 +216,8 @@ void group_core::replace_waiter(std::error_code why) {
       auto chosen = choose_waiter(next, sleeper_, signal_);
       chosen.may_be_replaced = true;
       chosen.chosen_for = chosen_.chosen_for;
-      chosen.fallback = chosen_.fallback + (ring ? "io_uring_enter: " : "epoll_wait: ") + why.message() + "; using " +
-                        std::string{to_string(next)};
+      chosen.fallback = chosen_.fallback + (ring ? "io_uring_enter; " : "epoll_wait; ") + cure_of(why.value()) + ": " +
+                        why.message() + "; using " + std::string{to_string(next)};
       chosen_ = std::move(chosen);
       pumps_.for_each([this](member& one) {
         if (std::exchange(one.armed, false)) pumps_.make_ready(one);

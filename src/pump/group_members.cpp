@@ -15,7 +15,8 @@ std::shared_ptr<member> group_core::add(datagram_socket& socket, handler on_data
     detail::fail(EBADF, "pump: the socket was moved from or released; give the object that has the descriptor now");
   if (const auto& link = errands_.link(); link && link->keeps_datagrams()) {
     if (socket.control().segments) {
-      throw std::invalid_argument{"pump: receive_offload takes many datagrams at once; redeliver can keep one"};
+      throw std::invalid_argument{
+          "pump: receive_offload takes many datagrams at once, and redeliver can keep one; omit one of the two"};
     }
     options.receive_limit = std::min(options.receive_limit, link->payload_limit());
   }

@@ -28,7 +28,7 @@ pump_stats grouped_pump::stats() const { return member_ ? member_->pump.stats() 
 std::size_t grouped_pump::in_flight() const noexcept { return member_ ? member_->pump.in_flight() : 0; }
 
 pump_group::pump_group(pump_group_options options) {
-  if (options.budget_time.count() <= 0) throw std::invalid_argument{"pump_group_options::budget_time must be above 0"};
+  if (options.budget_time.count() <= 0) throw std::invalid_argument{"budget_time is not above 0; give 1 ns at least"};
   core_ = std::make_shared<detail::group_core>(options.waiter, options.budget_time, false);
 }
 

@@ -16,14 +16,14 @@ constexpr std::size_t largest_receive_limit = std::size_t{1} << 30;
 
 void check(const pump_options& options) {
   if (options.receive_limit == 0 || options.receive_limit > largest_receive_limit) {
-    throw std::invalid_argument{"pump_options::receive_limit is " + std::to_string(options.receive_limit) +
-                                "; 1 to 1 GiB"};
+    throw std::invalid_argument{"receive_limit is " + std::to_string(options.receive_limit) + "; give 1 to 1 GiB"};
   }
-  if (options.budget_datagrams == 0) throw std::invalid_argument{"pump_options::budget_datagrams is 0; at least 1"};
-  if (options.budget_time.count() <= 0) throw std::invalid_argument{"pump_options::budget_time must be above 0"};
-  if (options.stand_by.count() < 0) throw std::invalid_argument{"pump_options::stand_by must not be negative"};
+  if (options.budget_datagrams == 0) throw std::invalid_argument{"budget_datagrams is 0; give 1 at least"};
+  if (options.budget_time.count() <= 0) throw std::invalid_argument{"budget_time is not above 0; give 1 ns at least"};
+  if (options.stand_by.count() < 0) throw std::invalid_argument{"stand_by is negative; give 0 to turn it off, or more"};
   if (options.stand_by > longest_stand_by) {
-    throw std::invalid_argument{"pump_options::stand_by is more than a second: for so long a datagram might wait"};
+    throw std::invalid_argument{
+        "stand_by is more than a second, for which a datagram might wait; give a second at most"};
   }
 }
 

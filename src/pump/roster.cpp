@@ -7,7 +7,8 @@ namespace udppump::detail {
 
 void roster::add(std::shared_ptr<member> joining) {
   if (!sockets_.insert(&joining->pump.socket()).second) {
-    throw std::invalid_argument{"pump: the group has a pump on this socket already"};
+    throw std::invalid_argument{
+        "pump: the group has a pump on this socket already; use that one, or make another group"};
   }
   if (free_slots_.empty()) {
     slots_.push_back(nullptr);

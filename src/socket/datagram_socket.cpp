@@ -90,7 +90,7 @@ datagram_socket datagram_socket::adopt(int fd, const socket_options& options) {
   const int asked = sys::getsockopt(fd, SOL_SOCKET, SO_TYPE, type);
   if (asked < 0) fail_with_cure(asked, what);
   if (type != SOCK_DGRAM && type != SOCK_RAW) {
-    fail(EPROTOTYPE, what + ": not a datagram socket; streams are not served");
+    fail(EPROTOTYPE, what + ": no datagram socket, and streams are not served; give a datagram socket");
   }
   address local;
   const int named = detail::local_name(fd, local);

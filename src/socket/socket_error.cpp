@@ -51,8 +51,7 @@ std::string cure_of_bind(long error, const address& local) {
     case EACCES:
       if (local.is_unix()) return "no permission for that directory: choose another, or change its owner or mode";
       return "a low port requires root, the capability CAP_NET_BIND_SERVICE (setcap cap_net_bind_service+ep PROGRAM), "
-             "a "
-             "lower sysctl net.ipv4.ip_unprivileged_port_start, or a socket unit of systemd";
+             "a lower sysctl net.ipv4.ip_unprivileged_port_start, or a socket unit of systemd";
     case ENOENT:
       if (local.is_unix()) return "the directory does not exist: make it first";
       break;
@@ -75,7 +74,10 @@ std::string cure_of_connect(long error, const address& peer, bool may_broadcast)
   switch (-error) {
     case EACCES:
       if (peer.is_unix()) return "no permission for that path: see the modes of it and its directories";
-      if (peer.is_ipv4() && !may_broadcast) return "to broadcast, set socket_options::broadcast";
+      if (peer.is_ipv4() && !may_broadcast)
+        return "it is a broadcast address: allow broadcast, if there is such an option here, or give the address of "
+               "one "
+               "host";
       break;
     case ECONNREFUSED:
     case ENOENT:

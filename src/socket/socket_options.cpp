@@ -76,9 +76,9 @@ std::string written(std::size_t bytes) {
   return std::to_string(bytes / 1024) + " KiB";
 }
 
-unsigned interface_index(const std::string& name) {
+unsigned interface_index(const std::string& name, const std::string& what) {
   const unsigned index = sys::interface_index(name.c_str());
-  if (index == 0) fail(ENODEV, "multicast_membership: no interface \"" + name + "\" (ip link lists them)");
+  if (index == 0) fail(ENODEV, what + ": no interface \"" + name + "\"; name one that `ip link` shows");
   return index;
 }
 
@@ -91,12 +91,12 @@ multicast_membership join(int fd, const multicast_membership& wanted) {
   }
   unsigned index = made.group.scope_id();
   if (!made.interface.empty()) {
-    index = interface_index(made.interface);
+    index = interface_index(made.interface, what);
   } else if (index != 0) {
     made.interface = detail::name_of_interface(index);
   }
   const int done = detail::join_group(fd, made.group, index);
-  if (done == -ENODEV) fail(done, what + ": no route or interface for it; name one in multicast_membership::interface");
+  if (done == -ENODEV) fail(done, what + ": no route says by which interface; name the interface of the group");
   if (done == -ENOBUFS) {
     fail(done, what +
                    "; the socket is in as many groups as may be: raise net.ipv4.igmp_max_memberships, or "
@@ -144,14 +144,14 @@ void set_path_mtu(int fd, int family, path_mtu_discovery wanted) {
 /// Those that ask for something, by name.
 std::string options_of_ip(const socket_options& options) {
   const std::pair<bool, const char*> all[] = {
-      {options.v6only == setting::on, "v6only"},
-      {options.local_address == setting::on, "local_address"},
-      {options.receive_ecn, "receive_ecn"},
-      {options.icmp_errors, "icmp_errors"},
-      {options.path_mtu != path_mtu_discovery::kernel_default, "path_mtu"},
-      {options.tos.has_value(), "tos"},
+      {options.v6only == setting::on, "IPv6 only"},
+      {options.local_address == setting::on, "local address"},
+      {options.receive_ecn, "ECN"},
+      {options.icmp_errors, "ICMP errors"},
+      {options.path_mtu != path_mtu_discovery::kernel_default, "path MTU discovery"},
+      {options.tos.has_value(), "type of service"},
       {options.broadcast, "broadcast"},
-      {!options.join.empty(), "join"},
+      {!options.join.empty(), "multicast groups"},
   };
   std::string names;
   for (const auto& [given, name] : all) {
@@ -175,10 +175,10 @@ std::string buffer_size::shortfall() const {
 void datagram_socket::set_options(const address& local, const socket_options& options) {
   const bool v6 = family_ == AF_INET6;
   if (options.tos && (*options.tos < 0 || *options.tos > 255)) {
-    fail(EINVAL, "socket_options::tos is " + std::to_string(*options.tos) + "; 0 to 255");
+    fail(EINVAL, "type of service " + std::to_string(*options.tos) + ": give 0 to 255");
   }
   if (const std::string given = options_of_ip(options); !given.empty() && !is_ip(family_)) {
-    fail(EAFNOSUPPORT, "socket_options: this socket is not of IP, and these are: " + given + "; leave them out");
+    fail(EAFNOSUPPORT, "this socket is not of IP, and these options are: " + given + "; omit them");
   }
 
   if (options.reuse_port) set(fd(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
@@ -189,7 +189,7 @@ void datagram_socket::set_options(const address& local, const socket_options& op
     if (done < 0) fail_with_cure(done, "setsockopt IPV6_V6ONLY");
   }
   if (!options.device.empty()) {
-    const std::string what = "SO_BINDTODEVICE \"" + options.device + '"';
+    const std::string what = "binding to the interface \"" + options.device + '"';
     const int done = detail::bind_to_device(fd(), options.device);
     if (done == -EPERM) fail(done, what + ": needs CAP_NET_RAW (setcap cap_net_raw+ep PROGRAM)");
     if (done < 0) fail_with_cure(done, what);

@@ -13,7 +13,7 @@ inline std::error_code code_of(long error) noexcept {
 }
 
 /// What helps against an errno whatever call it came from, such as "raise the limit ..."; for one that has no cure of
-/// its own, how to find out more.
+/// its own, what to do to find it.
 UDPPUMP_EXPORT std::string cure_of(long error);  // exported for udppump::pool
 
 /// What set-up throws: "WHAT: reason". For texts that say the cure, or need none.

@@ -58,7 +58,8 @@ void service_path::find_folder(const std::string& path, sticky_folder rule) {
   std::string at = "/";  // where we are, for errors
   descriptor folder{sys::open("/", O_PATH | O_DIRECTORY)};
   struct stat about {};
-  if (!folder || sys::status(folder.fd(), about) < 0) refuse(EACCES, "the folder \"/\" cannot be opened");
+  if (!folder || sys::status(folder.fd(), about) < 0)
+    refuse(EACCES, "the folder \"/\" cannot be opened; allow it: a security module may forbid it");
   for (int links = 0; !ahead.empty();) {
     const std::string name = std::move(ahead.front());
     ahead.pop_front();
@@ -89,7 +90,8 @@ void service_path::find_folder(const std::string& path, sticky_folder rule) {
       if (!leads_to.starts_with('/')) continue;
       at = "/";
       next = descriptor{sys::open("/", O_PATH | O_DIRECTORY)};
-      if (!next || sys::status(next.fd(), about_next) < 0) refuse(EACCES, "the folder \"/\" cannot be opened");
+      if (!next || sys::status(next.fd(), about_next) < 0)
+        refuse(EACCES, "the folder \"/\" cannot be opened; allow it: a security module may forbid it");
     } else if (!S_ISDIR(about_next.st_mode)) {
       refuse(ENOTDIR, '"' + there + "\" is no folder; choose another path");
     } else {
@@ -125,7 +127,8 @@ service_path::opened service_path::open(int flags, mode_t mode) const {
                            ", and this process may not open it; "
                            "remove it, or choose another path");
       }
-      if (!file && file.fd() != -ENOENT && file.fd() != -ELOOP && file.fd() != -ENXIO) refuse(-file.fd(), "opening it");
+      if (!file && file.fd() != -ENOENT && file.fd() != -ELOOP && file.fd() != -ENXIO)
+        refuse(-file.fd(), "it cannot be opened; " + cure_of(file.fd()));
       if (!file || !leads_to(file)) continue;  // another is there now, or none
       check(file);
       return {std::move(file), false};
@@ -148,7 +151,8 @@ service_path::opened service_path::open(int flags, mode_t mode) const {
 
 void service_path::check(const descriptor& file) const {
   struct stat about {};
-  if (const int failed = sys::status(file.fd(), about); failed < 0) refuse(-failed, "fstat");
+  if (const int failed = sys::status(file.fd(), about); failed < 0)
+    refuse(-failed, "it cannot be looked at; " + cure_of(failed));
   if (!S_ISREG(about.st_mode)) refuse(EEXIST, "it is no regular file; remove it, or choose another path");
   if (about.st_nlink > 1) refuse(EMLINK, "it has another name (a hard link); remove it, or choose another path");
   if (const std::string why = folder_trust{heir_.user}.why_not_file(about); !why.empty()) refuse(EPERM, "it " + why);

@@ -52,7 +52,7 @@ std::unique_ptr<waiter> make(waiter_kind kind, const std::shared_ptr<wake_signal
 #if defined(UDPPUMP_HAS_URING)
       return make_uring_waiter(signal);
 #else
-      fail(ENOSYS, "the uring waiter was left out when udppump was built; build with liburing, or take thread or poll");
+      fail(ENOSYS, "io_uring: udppump was built without it; build it with liburing, or " + std::string{without_ring});
 #endif
     case waiter_kind::thread:
       return make_epoll_thread_waiter(signal);
@@ -65,8 +65,10 @@ std::unique_ptr<waiter> make(waiter_kind kind, const std::shared_ptr<wake_signal
 
 chosen_waiter choose_waiter(waiter_kind kind, sleeper who, const std::shared_ptr<wake_signal>& signal) {
   if (kind == waiter_kind::epoll) {
-    const auto meant = who == sleeper::wait ? waiter_kind::epoll : waiter_kind::thread;
-    return {.waiter = make(meant, signal), .chosen_for = who};
+    if (who == sleeper::wait) return {.waiter = make(kind, signal), .chosen_for = who};
+    return {.waiter = make(waiter_kind::thread, signal),
+            .fallback = "epoll: only run() can sleep in it, and here an event loop sleeps; using thread",
+            .chosen_for = who};
   }
   if (kind != waiter_kind::automatic) return {.waiter = make(kind, signal)};
 

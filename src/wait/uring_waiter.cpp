@@ -24,22 +24,23 @@ constexpr unsigned completions = 128;
 
 constexpr int patience = 1000;  // tries before a refusal that should pass counts as lasting
 
-const char* cure_of(int error) {
+std::string refusal_of_ring(int error) {
+  const std::string call = "io_uring_setup: ", other = without_ring;
   switch (error) {
     case -EPERM:
-      return "io_uring_setup: forbidden here (kernel.io_uring_disabled, or a container's seccomp profile); "
-             "allow it, or choose the waiter thread or poll";
+      return call + "forbidden here (kernel.io_uring_disabled, or a container's seccomp profile); allow it, or " +
+             other;
     case -ENOSYS:
-      return "io_uring_setup: this kernel has no io_uring; choose the waiter thread or poll";
+      return call + "this kernel has no io_uring; " + other;
     case -EINVAL:
-      return "io_uring_setup: needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN); choose the waiter thread or poll";
+      return call + "needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN); " + other;
     case -ENOMEM:
-      return "io_uring_setup: no memory for the ring; raise the limit on locked memory (ulimit -l)";
+      return call + "no memory for the ring; raise the limit on locked memory (ulimit -l), or " + other;
     case -EMFILE:
     case -ENFILE:
-      return "io_uring_setup: raise the descriptor limit (ulimit -n)";
+      return call + "no descriptor for the ring; raise the limit of open files (ulimit -n), or " + other;
     default:
-      return "io_uring_setup: take the waiter thread or poll";
+      return call + "refused; " + other;
   }
 }
 
@@ -54,13 +55,16 @@ const char* cure_of(int error) {
 class uring_waiter final : public waiter {
  public:
   explicit uring_waiter(std::shared_ptr<wake_signal> signal) : signal_{std::move(signal)} {
-    if (!signal_->is_eventfd()) fail(ENOSYS, "eventfd: refused here, and a ring cannot signal anything else");
+    if (!signal_->is_eventfd()) {
+      fail(ENOSYS, "eventfd: refused here, and a ring can signal nothing else; allow eventfd2 (a seccomp profile may " +
+                       std::string{"forbid it), or "} + without_ring);
+    }
     io_uring_params params{};
     params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
                    IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE;
     params.cq_entries = completions;
     const int made = io_uring_queue_init_params(submissions, &ring_, &params);
-    if (made < 0) fail(made, cure_of(made));
+    if (made < 0) fail(made, refusal_of_ring(made));
     const int kept = io_uring_ring_dontfork(&ring_);
     if (kept < 0) {
       io_uring_queue_exit(&ring_);

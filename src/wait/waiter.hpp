@@ -89,6 +89,9 @@ UDPPUMP_EXPORT waiter_kind asked_waiter(waiter_kind kind);  // exported for udpp
 /// waiter's own thread.
 chosen_waiter choose_waiter(waiter_kind kind, sleeper who, const std::shared_ptr<wake_signal>& signal);
 
+/// What a refused ring says helps.
+inline constexpr char without_ring[] = "choose the waiter epoll, thread or poll";
+
 /// The kinds one by one; each throws std::system_error with cause and cure.
 std::unique_ptr<waiter> make_uring_waiter(const std::shared_ptr<wake_signal>& signal);
 std::unique_ptr<waiter> make_epoll_waiter(const std::shared_ptr<wake_signal>& signal);

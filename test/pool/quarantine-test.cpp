@@ -106,9 +106,9 @@ TEST(quarantine, is_refused_where_the_datagram_is_not_known_or_the_rule_makes_no
     return "accepted";
   };
   EXPECT_THAT(why({.quarantine = sender_quarantine{}}), HasSubstr("quarantine requires redeliver"));
-  EXPECT_THAT(why(with_quarantine({.deaths = 0})), HasSubstr("must be above 0"));
-  EXPECT_THAT(why(with_quarantine({.time = 0ms})), HasSubstr("must be above 0"));
-  EXPECT_THAT(why(with_quarantine({.time = -1ms})), HasSubstr("must be above 0"));
+  EXPECT_THAT(why(with_quarantine({.deaths = 0})), HasSubstr("is not above 0; give 1 at least"));
+  EXPECT_THAT(why(with_quarantine({.time = 0ms})), HasSubstr("is not above 0; give 1 at least"));
+  EXPECT_THAT(why(with_quarantine({.time = -1ms})), HasSubstr("is not above 0; give 1 at least"));
   EXPECT_EQ(why(with_quarantine({})), "accepted");
 }
 

@@ -13,6 +13,7 @@
 #include "support/fault.hpp"
 #include "support/socket_setup.hpp"
 #include "support/sockets.hpp"
+#include "sys/failure.hpp"
 
 namespace {
 
@@ -79,12 +80,28 @@ INSTANTIATE_TEST_SUITE_P(connect, refused,
                                          refused_call{"connect", EADDRNOTAVAIL, "ip address"},
                                          refused_call{"connect", EPERM, "seccomp"},
                                          refused_call{"connect", ENOBUFS, "memory limit"}));
-INSTANTIATE_TEST_SUITE_P(
-    setsockopt, refused,
-    testing::Values(refused_call{"setsockopt", ENOPROTOOPT, "leave the option out", "SO_REUSEPORT"},
-                    refused_call{"setsockopt", EPERM, "seccomp", "SO_REUSEPORT"},
-                    refused_call{"setsockopt", ENOBUFS, "memory limit", "SO_REUSEPORT"},
-                    refused_call{"setsockopt", EINVAL, "does not take this value", "SO_REUSEPORT"}));
+INSTANTIATE_TEST_SUITE_P(setsockopt, refused,
+                         testing::Values(refused_call{"setsockopt", ENOPROTOOPT, "omit the option", "SO_REUSEPORT"},
+                                         refused_call{"setsockopt", EPERM, "seccomp", "SO_REUSEPORT"},
+                                         refused_call{"setsockopt", ENOBUFS, "memory limit", "SO_REUSEPORT"},
+                                         refused_call{"setsockopt", EINVAL, "give another, or omit the option",
+                                                      "SO_REUSEPORT"}));
+
+/// A cure says what to do: it has a verb that commands, or a command of the shell.
+TEST(refused, every_error_of_the_kernel_has_a_cure_whatever_call_it_came_from) {
+  const testing::Matcher<std::string> says_what_to_do =
+      testing::ContainsRegex("\\b(raise|omit|take|give|name|try|make|choose|stop|see|allow)\\b");
+  int with_one_of_their_own = 0;
+  const std::string unexpected = udppump::detail::cure_of(ENOTRECOVERABLE);
+  for (int error = 1; error < 134; ++error) {
+    const std::string cure = udppump::detail::cure_of(error);
+    EXPECT_THAT(cure, says_what_to_do) << std::strerror(error);
+    EXPECT_EQ(cure, udppump::detail::cure_of(-error)) << std::strerror(error);
+    if (cure != unexpected) ++with_one_of_their_own;
+  }
+  EXPECT_GE(with_one_of_their_own, 25);
+  EXPECT_THAT(unexpected, HasSubstr("strace -f"));
+}
 
 TEST(refused, a_waiter_that_cannot_be_had_says_what_helps) {
   using udppump::waiter_kind;
@@ -140,7 +157,7 @@ TEST(refused, the_holder_of_another_address_is_not_blamed) {
 TEST(refused, options_for_ip_on_another_socket_say_which_to_leave) {
   folder place;
   EXPECT_THAT(refused_bind(place.socket("x"), {.path_mtu = udppump::path_mtu_discovery::omit}).what(),
-              HasSubstr("path_mtu"));
+              HasSubstr("path MTU discovery"));
 }
 
 TEST(refused, unix_addresses_have_cures_of_their_own) {

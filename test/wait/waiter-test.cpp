@@ -19,7 +19,10 @@
 #include "support/waiters.hpp"
 
 using namespace udppump;
+using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 namespace {
 
@@ -109,9 +112,13 @@ TEST(waiter, run_sleeps_in_an_epoll_of_its_own_and_an_event_loop_never_does) {
   EXPECT_NE(chosen.loop.kind, waiter_kind::epoll);
   const auto asked = serve_with(waiter_kind::epoll);
   EXPECT_EQ(asked.run.kind, waiter_kind::epoll);
+  EXPECT_EQ(asked.run.fallback, "");
   EXPECT_EQ(asked.loop.kind, waiter_kind::thread);
+  EXPECT_THAT(asked.loop.fallback, AllOf(StartsWith("epoll: "), HasSubstr("event loop"), EndsWith("; using thread")));
   const environment set{"epoll"};
-  EXPECT_EQ(serve_with(waiter_kind::automatic).loop.kind, waiter_kind::thread);
+  const auto by_environment = serve_with(waiter_kind::automatic);
+  EXPECT_EQ(by_environment.loop.kind, waiter_kind::thread);
+  EXPECT_EQ(by_environment.loop.fallback, asked.loop.fallback);
 }
 
 TEST(waiter, who_goes_from_a_loop_to_run_changes_the_waiter_and_loses_nothing) {
@@ -155,7 +162,7 @@ TEST(waiter, an_epoll_that_refuses_to_work_later_is_replaced_and_nothing_is_lost
   }};
   EXPECT_FALSE(group.run());
   EXPECT_NE(group.waiter().kind, waiter_kind::epoll);
-  EXPECT_THAT(group.waiter().fallback, HasSubstr("epoll_wait: "));
+  EXPECT_THAT(group.waiter().fallback, AllOf(HasSubstr("epoll_wait; not permitted to this user"), HasSubstr("using ")));
 }
 
 TEST(waiter, an_unknown_name_in_the_environment_is_refused_with_the_names_there_are) {
@@ -189,7 +196,8 @@ class refused_ring : public testing::TestWithParam<refusal> {};
 INSTANTIATE_TEST_SUITE_P(with, refused_ring,
                          testing::Values(refusal{EPERM, "kernel.io_uring_disabled"}, refusal{ENOSYS, "no io_uring"},
                                          refusal{EINVAL, "Linux 6.1"}, refusal{ENOMEM, "ulimit -l"},
-                                         refusal{EMFILE, "ulimit -n"}));
+                                         refusal{EMFILE, "ulimit -n"}, refusal{ENFILE, "ulimit -n"},
+                                         refusal{EIO, "refused"}));
 
 TEST_P(refused_ring, falls_back_to_the_thread_and_says_so) {
   if (!has(waiter_kind::uring)) GTEST_SKIP() << message_of(waiter_kind::uring);
@@ -200,7 +208,9 @@ TEST_P(refused_ring, falls_back_to_the_thread_and_says_so) {
   EXPECT_EQ(report.kind, waiter_kind::thread);
   EXPECT_THAT(report.fallback, HasSubstr(GetParam().cure));
   EXPECT_THAT(report.fallback, HasSubstr("using thread"));
-  EXPECT_THAT(message_of(waiter_kind::uring), HasSubstr(GetParam().cure)) << "insisted on, it is an error";
+  EXPECT_THAT(message_of(waiter_kind::uring),
+              AllOf(HasSubstr(GetParam().cure), HasSubstr("choose the waiter epoll, thread or poll")))
+      << "insisted on, it is an error";
 }
 
 TEST(waiter, a_ring_that_cannot_be_kept_from_children_is_not_used) {

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# How the house speaks, where that can be looked up:
+# - An error of the library that reaches the user of a tool names none of the library's options by their C++ names.
+# - Whoever lists waiters lists all that there are.
+#
+# usage: texts-test.sh SOURCE
+set -euo pipefail
+cd -- "$1"
+wrong=0
+complain() { printf '%s\n' "$@" && wrong=1; }
+
+# texts DIRECTORY... : FILE:LINE: and the code there, where something is in quotes; not comments and includes
+texts() {
+  grep -rnE --include='*.hpp' --include='*.cpp' --include='*.xs' --include='*.xsh' '"[^"]+"' "$@" |
+    grep -vE '^[^:]*:[0-9]+: *(//|#include|\*)'
+}
+
+mapfile -t said < <(texts src include tools examples bindings)
+((${#said[@]} > 500)) || complain "only ${#said[@]} texts were found"
+found=$(printf '%s\n' "${said[@]}" | grep -E '"[^"]*([a-z]_options::|multicast_membership|[a-z]_policy::)' || true)
+[[ -z $found ]] || complain "an error names an option by its C++ name; say it in words:" "$found"
+
+# Where "thread" and "poll" are offered, so is "epoll"; the documents may speak of those of event loops alone.
+lists=$(grep -rnE '\bthread,? (or|and) poll\b|\bthread, poll\b|\bthread poll\b' src include tools examples bindings |
+  grep -v epoll || true)
+[[ -z $lists ]] || complain "a list of waiters without epoll:" "$lists"
+offered=$(grep -rlE 'epoll,? (uring,? )?thread,? (or )?poll' src include tools examples bindings | wc -l)
+((offered >= 6)) || complain "only $offered files offer the waiters"
+
+((wrong == 0)) || exit 1
+echo "${#said[@]} texts speak as agreed"
