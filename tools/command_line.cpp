@@ -60,7 +60,7 @@ int code_of(const std::error_code& refused, int otherwise) noexcept {
 CLI::Option* add_read(CLI::App& app, const std::string& name, std::function<void(const std::string&)> read,
                       const option_text& text) {
   const auto once = [read = std::move(read)](const std::vector<std::string>& given) {
-    if (given.size() > 1) throw std::invalid_argument{"is given more than once"};
+    if (given.size() > 1) throw std::invalid_argument{"is given more than once; give it once"};
     read(given.front());
   };
   return add_option(app, name, once, text);

@@ -60,30 +60,40 @@ void read_queues(compare_settings& settings) {
   for (const auto& name : settings.queues) {
     const queue_kind queue = parse_queue(name);
     if (std::ranges::find(queues, queue) != queues.end()) {
-      throw std::invalid_argument{fmt::format("--queue: {} is named twice", name)};
+      throw std::invalid_argument{fmt::format("--queue: {} is named twice; name it once", name)};
     }
     queues.push_back(queue);
   }
-  if (queues.size() < 2) throw std::invalid_argument{"--queue: at least two can be compared"};
+  if (queues.size() < 2)
+    throw std::invalid_argument{"--queue: one cannot be compared; name two or three of shared, sharded and herd"};
+}
+
+double parse_load(const std::string& text) {
+  const double share = parse_share(text);
+  if (share < 1) return share;
+  throw std::invalid_argument{load::quoted(text) +
+                              " is as much as the workers can do or more, so that the queue only grows; "
+                              "give less than 100%"};
 }
 
 void check(const compare_settings& settings) {
   const auto& options = settings.compared;
   if (settings.work && settings.work->mean <= 0ns) {
-    throw std::invalid_argument{"--work: the mean must be more than nothing"};
+    throw std::invalid_argument{"--work: a mean of 0 is no work; give more"};
   }
   if (settings.duration && *settings.duration <= 0ns)
-    throw std::invalid_argument{"--duration: must be more than nothing"};
-  if (options.run.timeout <= 0ns) throw std::invalid_argument{"--timeout: must be more than nothing"};
+    throw std::invalid_argument{"--duration: 0 measures nothing; give more"};
+  if (options.run.timeout <= 0ns) throw std::invalid_argument{"--timeout: 0 waits for no answer; give more"};
   constexpr double highest_rate = 1e9;  // as of load --rate
   if (settings.work && rate_of(options) > highest_rate) {
-    throw std::invalid_argument{
-        fmt::format("--load {} is too much: {:.0f} requests a second", options.load, rate_of(options))};
+    throw std::invalid_argument{fmt::format(
+        "--load {} with these service times is {:.0f} requests a second; give a lower load, or longer --work",
+        format_percent(options.load), rate_of(options))};
   }
   expect_writable(settings.json);
   expect_plottable(settings.plot);
   if (!settings.json.empty() && is_same_file(settings.json, settings.plot)) {
-    throw std::invalid_argument{"--json and --plot name the same file"};
+    throw std::invalid_argument{"--json and --plot name the same file; name two"};
   }
 }
 
@@ -192,48 +202,61 @@ void add_compare(CLI::App& app, action& chosen) {
   auto& options = settings->compared;
   auto& plan = options.run.plan;
   const auto* const server = "Server";
-  sub.add_option("--queue", settings->queues, "shared, sharded, herd; two or all of them")
-      ->type_name("NAME")
+  sub.add_option("--queue", settings->queues,
+                 "two or three of: shared (one socket for all workers), sharded (a socket for each, SO_REUSEPORT) and "
+                 "herd (one "
+                 "socket; each arrival wakes all)")
+      ->type_name("NAME NAME...")
       ->default_str("shared sharded")
       ->group(server);
   add_service_options(sub, options.server, server);
 
   const auto* const load = "Load";
-  add_parsed(sub, "--load", options.load, parse_share,
-             {"SHARE", "70%", "of the workers' time that requests ask for", load});
+  add_parsed(sub, "--load", options.load, parse_load,
+             {"SHARE", "70%", "of the workers' time that requests ask for, below 100%", load});
   add_parsed(sub, "--work", settings->work, service_times::parse,
              {"TIMES", "",
               "service times: constant:1ms, exponential:1ms, bimodal:1ms or bimodal:500us,100ms,0.5%; default: "
               "exponential, around the shortest of 1, 2, 5, 10 and 20 ms at which this machine can offer the load",
               load});
-  add_parsed(sub, "--arrivals", plan.arrivals, arrival_pattern::parse,
-             {"PATTERN", "poisson", "poisson, constant or bursts:N", load});
-  add_parsed(sub, "--flows", plan.flows, count_in(1, 1'000'000), {"N", "64", "client sockets, up to 1000000", load});
+  add_parsed(
+      sub, "--arrivals", plan.arrivals, arrival_pattern::parse,
+      {"PATTERN", "poisson",
+       "when requests leave: poisson (independent of each other), constant (at equal gaps) or bursts:N (N at once)",
+       load});
+  add_parsed(sub, "--flows", plan.flows, count_in(1, 1'000'000),
+             {"N", "64", "client sockets, up to 1000000; each request takes one at random", load});
   add_parsed(
       sub, "--duration", settings->duration, parse_duration,
       {"TIME", "", "how long each run measures; default: 2.5s, and up to 10s if 1000 requests take longer", load});
-  add_parsed(sub, "--warmup", options.run.warmup, parse_duration, {"TIME", "500ms", "send for so long before", load});
+  add_parsed(sub, "--warmup", options.run.warmup, parse_duration,
+             {"TIME", "500ms", "send for so long before measuring", load});
   add_parsed(sub, "--repetitions", options.repetitions, count_in(1, 10'000),
              {"N", "5", "how often each queue is measured", load});
-  add_parsed(sub, "--seed", plan.seed, count_in(0, UINT64_MAX),
-             {"N", "1", "of the first repetition's trace; each has the next", load});
+  add_parsed(
+      sub, "--seed", plan.seed, count_in(0, UINT64_MAX),
+      {"N", "1", "the first repetition's times, flows and work follow from it; the next one's from the next number",
+       load});
   add_parsed(sub, "--timeout", options.run.timeout, parse_duration,
-             {"TIME", "2s", "an answer after this long is late", load});
+             {"TIME", "2s", "an answer that takes longer counts as late", load});
   add_realtime_option(sub, options.run.priority, load);
 
   const auto* const output = "Output";
   add_parsed(
-      sub, "--lag-limit", options.limits.lag, parse_share,
+      sub, "--lag-limit", options.limits.lag, parse_tolerance,
       {"SHARE", "10%",
-       "a repetition is left out when the p99 of this program's own lag is a larger share of a measured p99", output});
-  add_parsed(
-      sub, "--offered-limit", options.limits.offered, parse_share,
-      {"SHARE", "10%", "and when the load really offered differs from the one asked for by a larger share", output});
+       "a repetition is left out if the lag (how late requests left; its 99th percentile) is a larger share of a "
+       "latency's; none: any",
+       output});
+  add_parsed(sub, "--offered-limit", options.limits.offered, parse_tolerance,
+             {"SHARE", "10%",
+              "and if the load really offered differs from the one asked for by a larger share; none: any", output});
   add_parsed(sub, "--json", settings->json, not_empty,
-             {"FILE", "", "everything, with histograms and exact traces; - is standard output", output});
+             {"FILE", "", "write everything there, with histograms and the time of each request; - is standard output",
+              output});
   add_parsed(sub, "--plot", settings->plot, not_empty,
-             {"FILE", "", "the latency distributions, drawn by gnuplot: .svg or .png", output});
-  sub.add_flag("--quiet", settings->quiet, "no progress on stderr")->group(output);
+             {"FILE", "", "draw the latencies there by gnuplot: .svg or .png", output});
+  sub.add_flag("--quiet", settings->quiet, "show no progress")->group(output);
   sub.footer(
       "Exit codes: 0 compared; 1 could not be; 2 the command line is wrong;\n"
       "3 too few repetitions are valid: requests left late, or the load really offered was not the one asked for.\n"

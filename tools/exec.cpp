@@ -1,3 +1,4 @@
+#include <net/if.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,7 +37,11 @@ constexpr int exit_no_worker = static_cast<int>(pool_result::crash_loop);
 constexpr int exit_not_executable = static_cast<int>(pool_result::not_executable);
 constexpr int exit_not_found = static_cast<int>(pool_result::not_found);
 
-constexpr char exit_codes[] = R"(Exit codes:
+constexpr char exit_codes[] =
+    R"(SIZE is in bytes, or has K, M or G behind it (powers of 1024). TIME may have us, ms, s, min or h behind it; without, it
+is in the unit named above.
+
+Exit codes:
     0  stopped as told, or another process has taken over
     2  wrong usage: an option or a value, or it names what is not here (a user, a file, an address)
     3  could not listen: port in use, no permission, an unusable descriptor from systemd
@@ -67,13 +72,18 @@ class exec_formatter : public help_formatter {
 /// As a pool waits: "10", "0.5", "250ms", "10s", "2min", "1h"; without a unit it is `unit`. What is shorter than a
 /// millisecond, and not 0, is one.
 milliseconds parse_time(const std::string& text, milliseconds unit) {
-  const auto time = load::parse_duration_in(unit, text);
-  constexpr std::chrono::hours week{7 * 24};
-  if (time > week) throw std::invalid_argument{load::quoted(text) + " is too long: at most a week"};
-  return std::chrono::ceil<milliseconds>(time);
+  return std::chrono::ceil<milliseconds>(load::parse_duration_in(unit, text));
 }
 auto time_in(milliseconds unit) {
   return [unit](const std::string& text) { return parse_time(text, unit); };
+}
+
+/// The name of an interface that is here now.
+std::string parse_interface(const std::string& name) {
+  if (::if_nametoindex(not_empty(name).c_str()) == 0) {
+    throw std::invalid_argument{load::quoted(name) + " is no interface here; name one that `ip link` shows"};
+  }
+  return name;
 }
 
 multicast_membership parse_group(const std::string& text) {
@@ -88,7 +98,7 @@ multicast_membership parse_group(const std::string& text) {
   if (host.find(':') != std::string::npos && host.front() != '[') host = '[' + host + ']';
   const auto group = address::parse_numeric(host + ":0");
   if (!group || !group->is_multicast()) refuse();
-  return {*group, interface};
+  return {*group, interface.empty() ? interface : parse_interface(interface)};
 }
 
 void parse_restart_delay(const std::string& text, restart_policy& restart) {
@@ -97,7 +107,8 @@ void parse_restart_delay(const std::string& text, restart_policy& restart) {
   if (colon != std::string::npos) {
     restart.longest_delay = parse_time(text.substr(colon + 1), milliseconds{1});
     if (restart.longest_delay < restart.first_delay) {
-      throw std::invalid_argument{load::quoted(text) + ": the longest delay is shorter than the first"};
+      throw std::invalid_argument{load::quoted(text) +
+                                  ": the longest delay is shorter than the first; give the shorter one first"};
     }
   }
   restart.longest_delay = std::max(restart.longest_delay, restart.first_delay);
@@ -112,13 +123,16 @@ void add_where(CLI::App& app, wishes& wanted) {
                 "free one. "
                 "NAME is for LISTEN_FDNAMES. Needless if systemd passes sockets",
                 group});
-  add_parsed(app, "--receive-buffer", socket.receive_buffer, load::parse_size,
-             {"SIZE", "", "bytes of payload that may wait in each socket: 65536, 256K, 4M", group});
-  add_parsed(app, "--send-buffer", socket.send_buffer, load::parse_size,
-             {"SIZE", "", "the same for what is sent", group});
+  add_parsed(
+      app, "--receive-buffer", socket.receive_buffer, load::parse_buffer_size,
+      {"SIZE", "", "bytes of payload that may wait in each socket: 65536, 256K, 4M; default: the kernel's", group});
+  add_parsed(app, "--send-buffer", socket.send_buffer, load::parse_buffer_size,
+             {"SIZE", "", "the same for what is sent, in bytes", group});
   add_repeated(app, "--join", [&socket](const std::string& text) { socket.join.push_back(parse_group(text)); },
-               {"GROUP[%INTERFACE]", "", "receive this multicast group; may be given again", group});
-  add_parsed(app, "--device", socket.device, not_empty, {"NAME", "", "only datagrams of this interface", group});
+               {"GROUP[%INTERFACE]", "",
+                "receive this multicast group, such as 239.255.255.250 or ff02::fb%eth0; may be given again", group});
+  add_parsed(app, "--device", socket.device, parse_interface,
+             {"NAME", "", "receive only from this interface, such as eth0", group});
   using mtu = path_mtu_discovery;
   add_parsed(
       app, "--path-mtu", socket.path_mtu,
@@ -129,8 +143,8 @@ void add_where(CLI::App& app, wishes& wanted) {
                    {"want", mtu::want},
                    {"always", mtu::always},
                    {"probe", mtu::probe}}),
-      {"NAME", "default",
-       "path MTU discovery: omit, as DNS servers do, interface, dont, want, always, probe, or the kernel's default",
+      {"NAME", "",
+       "path MTU discovery: omit (as DNS servers do), interface, dont, want, always, probe, or default (the kernel's)",
        group});
   app.add_flag(
          "--v6only", [&socket](std::int64_t) { socket.v6only = setting::on; }, "[::] takes IPv6 only, not IPv4 as well")
@@ -148,15 +162,27 @@ void add_workers(CLI::App& app, wishes& wanted) {
   add_parsed(app, "--workers", pool.workers, count_in(1, most_workers),
              {"N", "", "how many, up to 4096; default: one for each core this process may use", group});
   add_parsed(app, "--ready-after", wanted.run.ready_after, time_in(milliseconds{1}),
-             {"MS", "", "a worker that has lived so long counts as serving; default 200", group});
+             {"TIME", "", "a worker that has lived so long counts as serving, in ms; default 200", group});
   add_parsed(app, "--stop-timeout", pool.stop_timeout, time_in(seconds{1}),
-             {"S", "", "seconds from SIGTERM to SIGKILL; default 10", group});
+             {"TIME", "", "a worker that still runs so long after SIGTERM is killed, in s; default 10", group});
   add_parsed(app, "--crash-limit", pool.restart.crash_limit, count_in(1, 1'000'000),
-             {"N", "", "so many lives in a row shorter than --healthy-after end it all; default 8", group});
-  add_parsed(app, "--healthy-after", pool.restart.healthy_after, time_in(milliseconds{1}),
-             {"MS", "", "a worker that lived so long was well, and is replaced at once; default 1000", group});
-  add_read(app, "--restart-delay", [&pool](const std::string& text) { parse_restart_delay(text, pool.restart); },
-           {"MS[:MOST]", "", "wait after a short life, doubled with each in a row; default 20:5000", group});
+             {"N", "",
+              "if so many workers in a row lived shorter than --healthy-after, udppump ends (a crash loop); default 8",
+              group});
+  add_parsed(app, "--healthy-after", pool.restart.healthy_after,
+             [](const std::string& text) {
+               const auto time = parse_time(text, milliseconds{1});
+               if (time.count() > 0) return time;
+               throw std::invalid_argument{load::quoted(text) +
+                                           ": no life would be too short, and a crash loop would never end; give more"};
+             },
+             {"TIME", "", "a worker that lived so long was well, and is replaced at once, in ms; default 1000", group});
+  add_read(
+      app, "--restart-delay", [&pool](const std::string& text) { parse_restart_delay(text, pool.restart); },
+      {"TIME[:MOST]", "",
+       "wait so long before a worker that was not well is replaced, in ms; doubled with each in a row, up to MOST; "
+       "default 20:5000",
+       group});
   // Not listed, as it can never be had here; who looks for it is told why.
   app.add_option_function<std::string>(
          "--quarantine",
@@ -184,14 +210,14 @@ void add_workers(CLI::App& app, wishes& wanted) {
   add_parsed(
       app, "--take-over", pool.take_over, not_empty,
       {"PATH", "", "a Unix socket: a second start with the same PATH takes the sockets over from the first", group});
-  app.add_flag("--pin", pool.pin, "each worker on a core of its own")->group(group);
+  app.add_flag("--pin", pool.pin, "each worker runs on a core of its own")->group(group);
   add_parsed(app, "--nice", pool.nice,
              [](const std::string& text) { return static_cast<int>(load::parse_integer(text, -20, 19)); },
-             {"N", "", "nice level of the workers, -20 to 19", group});
+             {"N", "", "nice level of the workers, from -20 (first) to 19 (last)", group});
   add_repeated(
       app, "--limit", [&pool](const std::string& text) { pool.limits.push_back(parse_limit(text)); },
       {"NAME=SOFT[:HARD]", "",
-       "resource limit of each worker, by prlimit's names: nofile=1024, core=unlimited; may be given again", group});
+       "resource limit of each worker, by the names of prlimit(1): nofile=1024, as=1G; may be given again", group});
 }
 
 /// Names or numbers with commas between them; none of an empty text.
@@ -237,7 +263,8 @@ void add_telling(CLI::App& app, wishes& wanted) {
   add_parsed(
       app, "--pid-file", wanted.pool.pid_file, not_empty,
       {"FILE", "",
-       "has this process's id while all workers serve, and is locked by it; in a folder that nobody else may write to",
+       "holds the id of this process while all workers serve, and is locked by it; in a folder that nobody else may "
+       "write to",
        group});
 }
 

@@ -272,7 +272,7 @@ void read_addresses(load_settings& settings) {
           fmt::format("--source: {} is the target: it would answer itself; omit the port", source.to_string())};
     }
     if (std::ranges::find(run.sources, source) != run.sources.end()) {
-      throw std::invalid_argument{fmt::format("--source: {} is named twice", source.to_string())};
+      throw std::invalid_argument{fmt::format("--source: {} is named twice; name it once", source.to_string())};
     }
     run.sources.push_back(source);
     if (source.port() != 0 && run.plan.flows > settings.sources.size()) {
@@ -296,20 +296,27 @@ void read_files(const load_settings& settings) {
   expect_writable(settings.json);
   expect_plottable(settings.plot);
   if (!settings.json.empty() && is_same_file(settings.json, settings.plot)) {
-    throw std::invalid_argument{"--json and --plot name the same file"};
+    throw std::invalid_argument{"--json and --plot name the same file; name two"};
   }
 }
 
 int run(load_settings& settings) {
-  if (settings.run.timeout <= 0ns) throw std::invalid_argument{"--timeout: must be more than nothing"};
-  if (settings.run.plan.length <= 0ns) throw std::invalid_argument{"--duration: must be more than nothing"};
-  if (settings.ramp && settings.slo <= 0ns) throw std::invalid_argument{"--slo: must be more than nothing"};
+  if (settings.run.timeout <= 0ns) throw std::invalid_argument{"--timeout: 0 waits for no answer; give more"};
+  if (settings.run.plan.length <= 0ns) throw std::invalid_argument{"--duration: 0 measures nothing; give more"};
+  if (settings.ramp && settings.slo <= 0ns)
+    throw std::invalid_argument{"--slo: no answer takes no time; give more than 0"};
   read_addresses(settings);
   if (!settings.work.empty()) settings.run.plan.service = service_times::parse(settings.work);
   settings.run.keep_records = !settings.json.empty();
   const auto requests = make_template(settings);
   read_files(settings);
   return settings.ramp ? ramp{settings}.run() : run_once(settings, *requests);
+}
+
+nanoseconds parse_spin(const std::string& text) {
+  const nanoseconds time = parse_duration(text);
+  if (time <= 1s) return time;
+  throw std::invalid_argument{load::quoted(text) + " would use a whole processor; give a second at most"};
 }
 
 /// "192.0.2.1" and "2001:db8::1" are allowed as sources, without a port.
@@ -330,70 +337,79 @@ void add_load(CLI::App& app, action& chosen) {
 
   const auto* const when = "When";
   add_parsed(sub, "--rate", run_options.plan.rate, parse_rate,
-             {"RATE", "1000", "requests a second, in the mean", when});
-  add_parsed(sub, "--duration", run_options.plan.length, parse_duration, {"TIME", "10s", "how long to measure", when});
+             {"RATE", "1000", "requests a second, in the mean: 500, 10k, 1.2M", when});
+  add_parsed(sub, "--duration", run_options.plan.length, parse_duration,
+             {"TIME", "10s", "how long to measure: 250ms, 10s, 2min", when});
   add_parsed(sub, "--warmup", run_options.warmup, parse_duration,
              {"TIME", "1s", "send for so long before measuring", when});
-  add_parsed(sub, "--arrivals", run_options.plan.arrivals, arrival_pattern::parse,
-             {"PATTERN", "poisson", "poisson, constant or bursts:N", when});
+  add_parsed(
+      sub, "--arrivals", run_options.plan.arrivals, arrival_pattern::parse,
+      {"PATTERN", "poisson",
+       "when requests leave: poisson (independent of each other), constant (at equal gaps) or bursts:N (N at once)",
+       when});
   add_parsed(sub, "--timeout", run_options.timeout, parse_duration,
-             {"TIME", "2s", "an answer after this long is late", when});
+             {"TIME", "2s", "an answer that takes longer counts as late", when});
   add_parsed(sub, "--seed", run_options.plan.seed, count_in(0, UINT64_MAX),
              {"N", "1", "the same seed gives the same times, flows and work", when});
   sub.add_flag("--ramp", settings->ramp,
-               "find the highest rate whose p99 stays within --slo; begins at --rate, each "
-               "step takes --warmup and --duration")
+               "find the highest rate at which 99 of 100 answers come within --slo; begins at --rate, each step takes "
+               "--warmup and --duration")
       ->group(when);
-  add_parsed(sub, "--slo", settings->slo, parse_duration, {"TIME", "10ms", "for --ramp", when})
+  add_parsed(sub, "--slo", settings->slo, parse_duration,
+             {"TIME", "10ms", "the latency that 99 of 100 answers must stay within", when})
       ->needs(sub.get_option("--ramp"));
 
-  auto& what = *sub.add_option_group("What", "what to ask; without any of the first three, random bytes");
-  auto* const work = add_parsed(what, "--work", settings->work, not_empty,
+  const auto* const what = "What (without one of the first three: random bytes)";
+  auto* const work = add_parsed(sub, "--work", settings->work, not_empty,
                                 {"TIMES", "",
-                                 "work requests, for udppump work: constant:1ms, exponential:1ms, "
-                                 "bimodal:1ms or bimodal:500us,100ms,0.5%"});
-  auto* const dns = add_parsed(what, "--dns", settings->dns, not_empty,
-                               {"FILE", "", "DNS queries, a line each as in dnsperf: example.com AAAA"});
-  auto* const payloads = add_parsed(what, "--payloads", settings->payloads, not_empty,
-                                    {"FILE", "", "a payload a line, sent in turn; answers are matched in order"});
-  what.require_option(0, 1);
+                                 "requests for udppump work, which works so long on each: constant:1ms, "
+                                 "exponential:1ms, bimodal:1ms or bimodal:500us,100ms,0.5%",
+                                 what});
+  auto* const dns = add_parsed(sub, "--dns", settings->dns, not_empty,
+                               {"FILE", "", "DNS queries, a line each as in dnsperf: example.com AAAA", what});
+  auto* const payloads = add_parsed(sub, "--payloads", settings->payloads, not_empty,
+                                    {"FILE", "", "a payload a line, sent in turn; answers are matched in order", what});
+  work->excludes(dns)->excludes(payloads);
+  dns->excludes(payloads);
   add_parsed(sub, "--encoding", settings->encoding,
              one_of<payload_encoding>({{"hex", payload_encoding::hex}, {"base64", payload_encoding::base64}}),
-             {"NAME", "hex", "of --payloads: hex or base64", "What"})
+             {"NAME", "hex", "how --payloads are written: hex or base64", what})
       ->needs(payloads);
   add_parsed(sub, "--size", settings->size, count_in(0, largest_payload),
-             {"BYTES", "64", "bytes of random and work requests; work takes 48 at least", "What"})
+             {"BYTES", "64", "bytes of random and work requests; work takes 48 at least", what})
       ->excludes(dns)
       ->excludes(payloads);
   sub.add_flag("--echo", settings->echo, "the target echoes: match random bytes by their first eight, not in order")
-      ->group("What")
+      ->group(what)
       ->excludes(work)
       ->excludes(dns)
       ->excludes(payloads);
 
   const auto* const from = "Where from";
   add_parsed(sub, "--flows", run_options.plan.flows, count_in(1, 1'000'000),
-             {"N", "1", "client sockets, up to 1000000", from});
+             {"N", "1", "client sockets, up to 1000000; each request takes one at random", from});
   add_repeated(sub, "--source",
                [settings](const std::string& text) { settings->sources.push_back(with_port(not_empty(text))); },
-               {"ADDRESS", "", "local address; several are taken in turn", from});
-  add_parsed(sub, "--spin", run_options.spin_limit, parse_duration,
-             {"TIME", "60us", "wake at most so much early and spin for the rest; 0 only sleeps", from});
+               {"ADDRESS", "", "local address to send from; may be given again, and several are taken in turn", from});
+  add_parsed(sub, "--spin", run_options.spin_limit, parse_spin,
+             {"TIME", "60us", "wake at most so much early, and spin until a request is due; 0 only sleeps", from});
   add_realtime_option(sub, run_options.priority, from);
 
   const auto* const output = "Output";
-  add_parsed(
-      sub, "--lag-limit", settings->limits.lag, parse_share,
-      {"SHARE", "10%",
-       "a run is not valid when the p99 of this program's own lag is a larger share of the measured p99", output});
-  add_parsed(
-      sub, "--offered-limit", settings->limits.offered, parse_share,
-      {"SHARE", "10%", "or when the rate really offered differs from the one asked for by a larger share", output});
+  add_parsed(sub, "--lag-limit", settings->limits.lag, parse_tolerance,
+             {"SHARE", "10%",
+              "a run is not valid if the lag (how late requests left; its 99th percentile) is a larger share of the "
+              "latency's; none: any",
+              output});
+  add_parsed(sub, "--offered-limit", settings->limits.offered, parse_tolerance,
+             {"SHARE", "10%",
+              "nor if the rate really offered differs from the one asked for by a larger share; none: any", output});
   add_parsed(sub, "--json", settings->json, not_empty,
-             {"FILE", "", "everything, with histogram and exact trace; - is standard output", output});
+             {"FILE", "", "write everything there, with histogram and the time of each request; - is standard output",
+              output});
   add_parsed(sub, "--plot", settings->plot, not_empty,
-             {"FILE", "", "the latency distribution, drawn by gnuplot: .svg or .png", output});
-  sub.add_flag("--quiet", settings->quiet, "no progress line")->group(output);
+             {"FILE", "", "draw the latencies there by gnuplot: .svg or .png", output});
+  sub.add_flag("--quiet", settings->quiet, "show no progress")->group(output);
   sub.footer(
       "Exit codes: 0 measured; 1 could not be measured; 2 the command line or a file it names is wrong;\n"
       "3 measured, but not valid: this program did not offer what was asked for; 4 no rate is within --slo.\n"

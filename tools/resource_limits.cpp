@@ -28,7 +28,7 @@ constexpr named_limit limits[] = {
     {"stack", RLIMIT_STACK}};
 
 [[noreturn]] void refuse(const std::string& text, const std::string& why) {
-  throw std::invalid_argument{load::quoted(text) + " is no limit: " + why};
+  throw std::invalid_argument{load::quoted(text) + " is no limit; " + why};
 }
 
 std::uint64_t limit_value(const std::string& text, const std::string& whole) {
@@ -36,7 +36,7 @@ std::uint64_t limit_value(const std::string& text, const std::string& whole) {
   try {
     return load::parse_size(text);
   } catch (const std::invalid_argument&) {
-    refuse(whole, load::quoted(text) + " is neither a number, such as 1024 or 64M, nor unlimited");
+    refuse(whole, load::quoted(text) + " is neither a number nor unlimited: write it like 1024 or 64M");
   }
 }
 
@@ -50,13 +50,13 @@ std::string known_limits() {
 
 resource_limit parse_limit(const std::string& text) {
   const auto equals = text.find('=');
-  if (equals == std::string::npos) refuse(text, "NAME=SOFT or NAME=SOFT:HARD, such as nofile=1024:4096");
+  if (equals == std::string::npos) refuse(text, "write NAME=SOFT or NAME=SOFT:HARD, such as nofile=1024:4096");
   const std::string name = text.substr(0, equals);
   const std::string values = text.substr(equals + 1);
   const auto colon = values.find(':');
   const std::uint64_t soft = limit_value(values.substr(0, colon), text);
   const std::uint64_t hard = colon == std::string::npos ? soft : limit_value(values.substr(colon + 1), text);
-  if (soft > hard) refuse(text, "the soft one is above the hard one");
+  if (soft > hard) refuse(text, "the soft one is above the hard one: give the lower one first");
   const auto* const found = std::ranges::find(limits, name, &named_limit::name);
   if (found == std::end(limits)) {
     throw std::invalid_argument{load::quoted(text) + " is no limit that is known; there are: " + known_limits()};

@@ -38,7 +38,7 @@ void add_service_options(CLI::App& app, load::work_options& server, const std::s
                if (const auto kind = parse_waiter_kind(text)) return *kind;
                throw std::invalid_argument{'"' + text + "\" is none of: auto, epoll, uring, thread, poll"};
              },
-             {"NAME", "auto", "how pumps wait: auto, epoll, uring, thread or poll", group});
+             {"NAME", "auto", "how idle workers wait: auto, epoll, uring, thread or poll", group});
 }
 
 void add_realtime_option(CLI::App& app, realtime& priority, const std::string& group) {

@@ -76,8 +76,8 @@ void add_work(CLI::App& app, action& chosen) {
   add_parsed(
       sub, "--queue", server.queue, parse_queue,
       {"NAME", "shared",
-       "shared: one socket, a pump in each worker; sharded: SO_REUSEPORT, a socket and a pump in each; herd: one "
-       "socket, a plain epoll in each"});
+       "shared: one socket for all workers; sharded: a socket for each (SO_REUSEPORT); herd: one socket that each "
+       "waits for by a plain epoll, so that an arrival wakes all"});
   add_service_options(sub, server, "Options");
   sub.footer(
       "Ends at SIGINT and SIGTERM, and then says what each worker served, and if services took longer than asked for.\n"

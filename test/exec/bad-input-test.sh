@@ -47,11 +47,11 @@ refuse 2 'is no size: bytes, such as' "${here_bound[@]}" --receive-buffer 4Q -- 
 refuse 2 'is no size' "${here_bound[@]}" --receive-buffer -1 -- cat
 refuse 2 'is no size' "${here_bound[@]}" --receive-buffer 99999999999999999999G -- cat
 refuse 2 'is no time' "${here_bound[@]}" --stop-timeout -1 -- cat
-refuse 2 'at most a week' "${here_bound[@]}" --stop-timeout 1000000 -- cat
+refuse 2 'give a week at most' "${here_bound[@]}" --stop-timeout 1000000 -- cat
 refuse 2 'is no time' "${here_bound[@]}" --ready-after soon -- cat
 refuse 2 'no limit that is known; there are: as .*nofile' "${here_bound[@]}" --limit files=3 -- cat
-refuse 2 'NAME=SOFT' "${here_bound[@]}" --limit nofile -- cat
-refuse 2 'neither a number' "${here_bound[@]}" --limit nofile=many -- cat
+refuse 2 'write NAME=SOFT' "${here_bound[@]}" --limit nofile -- cat
+refuse 2 'neither a number nor unlimited: write' "${here_bound[@]}" --limit nofile=many -- cat
 refuse 2 'above the hard one' "${here_bound[@]}" --limit nofile=5:4 -- cat
 refuse 2 'none of: text, json, journal' "${here_bound[@]}" --log syslog -- cat
 refuse 2 'no multicast group' "${here_bound[@]}" --join 127.0.0.1 -- cat
@@ -71,7 +71,9 @@ refuse 2 'the folder .*/no" does not exist; make it first' "${here_bound[@]}" --
 refuse 2 'the folder .*/no" does not exist; make it first' "${here_bound[@]}" --take-over "$dir/no/socket" -- cat
 refuse 2 'wrong port' --bind 127.0.0.1:99999 -- cat
 refuse 2 'no port' --bind 127.0.0.1 -- cat
-refuse 2 'no interface "nowhere0"' "${here_bound[@]}" --join 239.1.2.3%nowhere0 -- cat
+refuse 2 '--join: "nowhere0" is no interface here; name one' "${here_bound[@]}" --join 239.1.2.3%nowhere0 -- cat
+refuse 2 '--join: "nowhere0" is no interface here' "${here_bound[@]}" --join ff02::fb%nowhere0 -- cat
+refuse 2 '--device: "nowhere0" is no interface here; name one' "${here_bound[@]}" --device nowhere0 -- cat
 [ -e /run/systemd/journal/socket ] || refuse 2 'no journal' "${here_bound[@]}" --log journal -- cat
 
 for option in --user --group; do

@@ -21,6 +21,7 @@ TEST(quantity, a_time_has_a_unit) {
   EXPECT_EQ(parse_duration("2m"), 2min);
   EXPECT_EQ(parse_duration("2min"), 2min);
   EXPECT_EQ(parse_duration("0.5h"), 30min);
+  EXPECT_EQ(parse_duration("168h"), 168h);
   EXPECT_EQ(parse_duration("0"), 0ns);
 }
 
@@ -66,7 +67,7 @@ const std::vector<std::string> no_numbers{"",
 
 TEST(quantity, what_is_no_time_is_refused) {
   for (const char* text :
-       {"s", "soon", "-1s", "-0s", "1 s", "1sec", "1e3s", "nans", "9999999999h", "1S", "1us ", "infs"}) {
+       {"s", "soon", "-1s", "-0s", "1 s", "1sec", "1e3s", "nans", "169h", "9999999999h", "1S", "1us ", "infs"}) {
     EXPECT_THROW(parse_duration(text), std::invalid_argument) << text;
     EXPECT_THROW(parse_duration_in(1s, text), std::invalid_argument) << text;
   }
@@ -88,11 +89,29 @@ TEST(quantity, a_rate_is_requests_a_second) {
 TEST(quantity, a_share_is_of_one_or_in_percent) {
   EXPECT_EQ(parse_share("0.7"), 0.7);
   EXPECT_DOUBLE_EQ(parse_share("70%"), 0.7);
-  EXPECT_EQ(parse_share("1000"), 1000);
-  for (const char* text : {"0", "0%", "10000000", "70 %", "%", "70k"}) {
+  EXPECT_EQ(parse_share("1"), 1);
+  EXPECT_EQ(parse_share("100%"), 1);
+  EXPECT_GT(parse_share("0.0001%"), 0);
+  for (const char* text : {"0", "0%", "1.001", "100.1%", "500%", "70", "10000000", "70 %", "%", "70k", "none"}) {
     EXPECT_THROW(parse_share(text), std::invalid_argument) << text;
   }
   for (const auto& text : no_numbers) EXPECT_THROW(parse_share(text), std::invalid_argument) << text;
+}
+
+TEST(quantity, a_tolerance_is_a_share_or_none) {
+  EXPECT_EQ(parse_tolerance("none"), std::numeric_limits<double>::infinity());
+  EXPECT_DOUBLE_EQ(parse_tolerance("10%"), 0.1);
+  for (const char* text : {"0", "500%", "None", "none ", "", "off"}) {
+    EXPECT_THROW(parse_tolerance(text), std::invalid_argument) << text;
+  }
+}
+
+TEST(quantity, a_buffer_holds_something_and_no_more_than_the_kernel_gives) {
+  EXPECT_EQ(parse_buffer_size("1"), 1u);
+  EXPECT_EQ(parse_buffer_size("1073741823"), 1'073'741'823u);
+  for (const char* text : {"0", "0K", "1G", "1073741824", "1T", "-1", ""}) {
+    EXPECT_THROW(parse_buffer_size(text), std::invalid_argument) << text;
+  }
 }
 
 TEST(quantity, a_size_is_in_bytes_or_powers_of_1024) {
@@ -140,8 +159,8 @@ TEST(quantity, what_is_refused_is_quoted_with_what_was_expected) {
   EXPECT_EQ(refusal([] { parse_count("9", 1, 8); }), "\"9\" is no whole number from 1 to 8");
   EXPECT_EQ(refusal([] { parse_count("1\n\xff", 1, 8); }), "\"1\\x0a\\xff\" is no whole number from 1 to 8");
   EXPECT_EQ(refusal([] { parse_size("1.5M"); }), "\"1.5M\" is no size: bytes, such as 65536, 256K or 4M");
-  EXPECT_EQ(refusal([] { parse_rate("2000M"); }), "\"2000M\" is too much: at most 1000M a second");
-  EXPECT_EQ(refusal([] { parse_duration("1000000h"); }), "\"1000000h\" is no time: at most 28 years");
+  EXPECT_EQ(refusal([] { parse_rate("2000M"); }), "\"2000M\" is too much; give 1000M a second at most");
+  EXPECT_EQ(refusal([] { parse_duration("1000000h"); }), "\"1000000h\" is too long; give a week at most");
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ short=(--workers 2 --load 50% --work exponential:2ms --flows 16 --duration 200ms
 enough=(--workers 2 --load 50% --work exponential:200us --flows 16 --duration 300ms --warmup 50ms --repetitions 2
   --timeout 10s)
 # How late requests leave, and how long services take, is the machine's affair if nothing else is said.
-any_machine=(--lag-limit 1000 --offered-limit 1000)
+any_machine=(--lag-limit none --offered-limit none)
 
 makes_a_table() {
   echo "# a table, a plot, a report, and a sentence at the end"
@@ -87,7 +87,7 @@ compares_three_queues() {
 
 says_nothing_of_late_requests() {
   echo "# if requests leave late, there is a table but no sentence"
-  compare 3 "${short[@]}" --offered-limit 1000 --lag-limit 0.000001 --quiet
+  compare 3 "${short[@]}" --offered-limit none --lag-limit 0.000001 --quiet
   grep -q '^shared ' "$dir/out" || fail "no table"
   if grep -q '^With ' "$dir/out"; then fail "a sentence about what is not valid"; fi
   grep -q '^udppump: not valid: 0 of 2 repetitions are valid, and 2 were wanted: in 2 requests left late; .* Quiet the machine' "$dir/err" ||
@@ -97,7 +97,7 @@ says_nothing_of_late_requests() {
 
 says_nothing_of_another_load() {
   echo "# if more load was offered than asked for, the same"
-  compare 3 "${short[@]}" --lag-limit 1000 --offered-limit 0.000001 --quiet --json "$dir/report.json"
+  compare 3 "${short[@]}" --lag-limit none --offered-limit 0.000001 --quiet --json "$dir/report.json"
   if grep -q '^With ' "$dir/out"; then fail "a sentence about what is not valid"; fi
   grep -qE '^udppump: not valid: 0 of 2 .*really offered was [0-9]+% to [0-9]+% \(asked for: 50%\).*lower --load' "$dir/err" ||
     fail "it does not say why"
@@ -201,9 +201,9 @@ refuse() {
 }
 refuse 2 '--load: "heavy" is no share' --load heavy
 refuse 2 '"heap" is none of: shared, sharded, herd' --queue heap
-refuse 2 '--queue: at least two' --queue shared
+refuse 2 '--queue: one cannot be compared; name two' --queue shared
 refuse 2 '--queue: shared is named twice' --queue shared shared
-refuse 2 '--work: the mean' --work constant:0
+refuse 2 '--work: a mean of 0 is no work; give more' --work constant:0
 refuse 2 '--duration' --duration 0
 refuse 2 'are no service times' --work 1ms
 refuse 2 '.svg or .png' --plot "$dir/plot.txt"

@@ -51,6 +51,10 @@ for command in "${commands[@]}"; do
     >"$dir/codes_in_help"
   sed -n '/^\.SH EXIT STATUS/,/^\.SH [^E]/s/^\.B \([0-9]*\)$/\1/p' "$page" | sort -u >"$dir/codes_in_page"
   same "$command" codes_in_help codes_in_page
+  # Nothing of CLI11's own forms: what goes with what, and defaults, stand in the description.
+  ! grep -nE 'Option Group|Excludes:|Needs:|REQUIRED|default default|^ +--[a-z0-9-]+ [A-Z]+=[^S]' "$dir/help" ||
+    fail "the --help of $command shows how it was made"
+  [ "$(cat -s "$dir/help")" = "$(cat "$dir/help")" ] || fail "the --help of $command has two empty lines in a row"
   awk 'length > 120 { exit 1 }' "$dir/help" || fail "the --help of $command has a line of more than 120 characters"
   echo "  $command: $(wc -l <"$dir/in_help") options and $(wc -l <"$dir/codes_in_help") exit codes are told alike"
 done

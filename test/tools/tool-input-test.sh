@@ -9,7 +9,7 @@
 source "$(dirname -- "$0")/../support/script.sh" || exit 1
 
 tool=$1
-refused=0
+refused=0 accepted=0
 
 # refuse OPTION VALUE COMMAND... : COMMAND with that option and value
 refuse() {
@@ -27,10 +27,10 @@ refuse() {
 }
 
 # A few of what the parsers refuse, and bytes that are no text.
-never=('' ' ' x 1x '1 ' 1e3 1e400 inf nan 0x10 "1'000" $'1\n' $'\xff' $'1\xff')
+never=('' ' ' x 1x '1 ' ' 1' 1e3 1e400 inf nan 0x10 "1'000" $'1\n' $'\xff' $'1\xff')
 counts=("${never[@]}" -1 -0 +1 1.5 18446744073709551616 99999999999999999999999)
-times=("${never[@]}" -1s -0s 1e3s 10S '1 s' s 9999999999h)
-shares=("${never[@]}" 0 -1 -70% % 70%% 10000000)
+times=("${never[@]}" -1s -0s 1e3s 10S '1 s' ' 1s' '1s ' 0x1s s 10080.1min 169h 9999999999h)
+shares=("${never[@]}" 0 0% -1 -70% % 70%% ' 70%' '70% ' 1e1% 0x10% 100.1% 101% 150% 500% 1.1 2 10000000)
 
 # check NAME-OF-ARRAY COMMAND... -- OPTION...
 check() {
@@ -41,6 +41,20 @@ check() {
   shift
   for option; do
     for value in "${values[@]}"; do refuse "$option" "$value" "${command[@]}"; done
+  done
+}
+
+# accept COMMAND LAST OPTION VALUE... : COMMAND takes each value of OPTION, and complains of LAST alone, its last option,
+# which is given without a value.
+accept() {
+  local command=$1 last=$2 option=$3 value said code
+  shift 3
+  for value; do
+    code=0
+    # shellcheck disable=SC2086  # COMMAND may be several words
+    said=$("$tool" $command "$option" "$value" "$last" '' 2>&1 </dev/null) || code=$?
+    [[ $code = 2 && $said == "udppump: $last: is empty"* ]] || fail "$command $option '$value' is refused: $said"
+    ((++accepted))
   done
 }
 
@@ -61,6 +75,10 @@ refuse --flows 1000001 "${load[@]}"
 refuse --size 65508 "${load[@]}"
 refuse --realtime yes "${load[@]}"
 refuse --duration 0 "${load[@]}"
+refuse --timeout 0 "${load[@]}"
+refuse --slo 0 "${load[@]}" --ramp
+refuse --spin 1001ms "${load[@]}"
+refuse --spin 1h "${load[@]}"
 
 echo "# compare"
 check counts compare -- --workers --flows --repetitions --seed
@@ -73,7 +91,9 @@ check works compare -- --work
 check nothing compare -- --json --plot --realtime --service --waiter
 for option in --workers --flows --repetitions; do refuse "$option" 0 compare; done
 refuse --workers 1025 compare
-refuse --load 1000000 compare --work constant:1ns --workers 1024
+refuse --load 100% compare
+refuse --load 1 compare
+refuse --load 99% compare --work constant:1ns --workers 1024
 for option in --duration --timeout; do refuse "$option" 0 compare; done
 
 echo "# work"
@@ -85,19 +105,53 @@ check nothing work -- --queue --service --waiter
 echo "# exec"
 exec=(exec --bind 127.0.0.1:0)
 check counts "${exec[@]}" -- --workers --crash-limit
-pool_times=("${never[@]}" -1 -1s 1e3s 10S '1 s' 169h 9999999999)
+pool_times=("${never[@]}" -1 -1s 1e3s 10S '1 s' ' 1s' '1s ' 0x1s 169h 9999999999)
 check pool_times "${exec[@]}" -- --ready-after --stop-timeout --healthy-after --restart-delay
-sizes=("${never[@]}" -1 1.5M 4Q 4KK 18446744073709551616 16777216T)
+sizes=("${never[@]}" 0 0K -1 1.5M 1G 1048576K 1T ' 4K' '4K ' 1e3K 0x10K 4Q 4KK 18446744073709551616 16777216T)
 check sizes "${exec[@]}" -- --receive-buffer --send-buffer
 levels=("${never[@]}" -21 20 +1 1.5)
 check levels "${exec[@]}" -- --nice
 limits=('' nofile nofile= nofile=-1 nofile=1e3 nofile=1: nofile=:1 nofile=2:1 nofile=1:2:3 files=1 NOFILE=1 '=1')
 check limits "${exec[@]}" -- --limit
+for zero in 0 0s 0ms; do refuse --healthy-after "$zero" "${exec[@]}"; done
 delays=(: 20: :20 20:-1 500:20 20:30:40)
 check delays "${exec[@]}" -- --restart-delay
 groups=('' 127.0.0.1 239.1.2.3% ff02::fb% 239.1.2.3:53 name)
 check groups "${exec[@]}" -- --join
 check nothing "${exec[@]}" -- --device --path-mtu --take-over --user --group --pid-file --log --reload-on-change
+
+echo "# the least and the most that each takes"
+asks='load 127.0.0.1:9' runs='exec --bind 127.0.0.1:0'
+# What is refused is complained of before what is missing: else nothing of this would be tried.
+for wrong in "$asks --rate 0 --plot" 'compare --load 2 --plot' "$runs --workers 0 --pid-file"; do
+  # shellcheck disable=SC2086  # words
+  said=$("$tool" $wrong '' 2>&1 </dev/null) && fail "$wrong is taken"
+  [[ $said != *' is empty;'* ]] || fail "$wrong: the last option is looked at first: $said"
+done
+for option in --lag-limit --offered-limit; do
+  accept "$asks" --plot $option 0.01% 1 100% none
+  accept compare --plot $option 0.01% 1 100% none
+done
+for option in --duration --warmup --timeout; do
+  accept "$asks" --plot $option 1ns 168h 10080min
+  accept compare --plot $option 1ns 168h
+done
+accept "$asks" --plot --spin 0 1s
+accept "$asks" --plot --rate 0.001 1000M
+accept "$asks" --plot --seed 0 18446744073709551615
+accept "$asks" --plot --size 0 65507
+accept "$asks" --plot --flows 1 1000000
+accept compare --plot --load 0.1% 99.9% 0.999
+accept compare --plot --workers 1 1024
+accept compare --plot --repetitions 1 10000
+for option in --receive-buffer --send-buffer; do accept "$runs" --pid-file $option 1 1073741823 1023M; done
+for option in --ready-after --stop-timeout; do accept "$runs" --pid-file $option 0 168h; done
+accept "$runs" --pid-file --healthy-after 1 0.1us 168h
+accept "$runs" --pid-file --workers 1 4096
+accept "$runs" --pid-file --crash-limit 1 1000000
+accept "$runs" --pid-file --nice -20 0 19
+accept "$runs" --pid-file --restart-delay 0 0:0 168h
+accept "$runs" --pid-file --limit core=0 nofile=1:2 nofile=unlimited as=1G
 
 echo "# whatever is wrong with what was given, it commands no terminal when it is told"
 hostile=$'no\e[2J\nudppump: forged\u009b31m\u202e'
@@ -135,4 +189,4 @@ done
 for flag in --v6only=false --v6only=1; do
   ! "$tool" "${exec[@]}" "$flag" -- true 2>/dev/null || fail "$flag is taken"
 done
-echo "all is well: $refused values were refused"
+echo "all is well: $refused values were refused, and $accepted taken"

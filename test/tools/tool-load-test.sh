@@ -42,7 +42,7 @@ load() {
 number() { sed -n "s/.*\b$1 \([0-9]*\).*/\1/p" "$dir/load.out" | sed -n 1p; }
 
 # How late requests leave is the machine's affair here: what is tested is not how fast it is.
-any_lag=(--lag-limit 1000 --offered-limit 1000)
+any_lag=(--lag-limit none --offered-limit none)
 short=(--duration 250ms --warmup 50ms --timeout 10s)
 
 # How often the workers have gone to sleep: more and more often while requests come.
@@ -76,7 +76,9 @@ finds_the_knee() {
     ((${knee:-0} < 300)) || break
     echo "  found ${knee:-none} at attempt $attempt"
   done
-  grep -qE '^note: a step had only [0-9]+ requests, and a 99th percentile needs 1000, .* a longer --duration$' "$dir/load.out" ||
+  # A busy machine that cannot offer the next rate says that instead.
+  grep -q '^udppump: not valid: ' "$dir/load.err" ||
+    grep -qE '^note: a step had only [0-9]+ requests, and a 99th percentile needs 1000, .* a longer --duration$' "$dir/load.out" ||
     fail "it does not say that the steps were too short for a 99th percentile"
   if ((${knee:-0} < 300 || knee > 540)); then fail "the knee is not 500 but ${knee:-none}"; fi
   echo "  found $knee"
@@ -249,13 +251,13 @@ refuse 2 'udppump load --help' load "$target" --no-such-option
 refuse 2 '--rate: "fast" is no rate; write' load "$target" --rate fast
 refuse 2 '--rate: "0" is no rate' load "$target" --rate 0
 refuse 2 '--duration: "10" is no time; write' load "$target" --duration 10
-refuse 2 '--timeout: must be' load "$target" --timeout 0
+refuse 2 '--timeout: 0 waits for no answer; give more' load "$target" --timeout 0
 refuse 2 '--arrivals: "normal" is no pattern' load "$target" --arrivals normal
 refuse 2 'are no service times; write' load "$target" --work 1ms
 refuse 2 '--lag-limit' load "$target" --lag-limit much
 refuse 2 '--flows' load "$target" --flows 0
 refuse 2 '--encoding: "octal" is none of: hex, base64' load "$target" --encoding octal
-refuse 2 'at most 1' load "$target" --work constant:1ms --dns "$examples/example.com.queries"
+refuse 2 'excludes' load "$target" --work constant:1ms --dns "$examples/example.com.queries"
 refuse 2 '--size 7' load "$target" --echo --size 7
 refuse 2 '--size: "70000" is no whole number' load "$target" --size 70000
 refuse 2 '.svg or .png' load "$target" --plot "$dir/plot.pdf"
@@ -282,7 +284,8 @@ refuse 2 '--source: .*wrong port' load "$target" --source 127.0.0.1:x
 refuse 2 '--source: is empty' load "$target" --source ''
 refuse 2 'the short time is longer' load "$target" --work bimodal:2ms,1ms,1%
 refuse 2 'a server works 60.0 s at most' load "$target" --work exponential:61s
-refuse 2 'a server works 60.0 s at most' load "$target" --work bimodal:200000h
+refuse 2 'a server works 60.0 s at most' load "$target" --work bimodal:100h
+refuse 2 'is too long; give a week at most' load "$target" --work bimodal:200000h
 refuse 2 '--size 47' load "$target" --work constant:1ms --size 47
 printf '\xef\xbb\xbfexample.com A\n' >"$dir/bom"
 refuse 2 'bom:1: it begins with a byte-order mark; save' load "$target" --dns "$dir/bom"
@@ -305,7 +308,7 @@ fi
 # Options that would have no effect.
 refuse 2 '--slo requires --ramp' load "$target" --slo 1ms
 refuse 2 '--encoding requires --payloads' load "$target" --encoding hex
-refuse 2 '--echo excludes --work' load "$target" --echo --work constant:1ms
+refuse 2 '--work excludes --echo' load "$target" --echo --work constant:1ms
 refuse 2 'excludes' load "$target" --size 9 --dns "$dir/both.dns"
 refuse 2 '--queue: "heap" is none of: shared, sharded, herd' work --queue heap
 refuse 2 '--workers' work --workers 0

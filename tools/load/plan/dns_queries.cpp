@@ -38,7 +38,8 @@ unsigned type_number(std::string text) {
     const auto [end, error] = std::from_chars(text.data() + 4, last, number);
     if (error == std::errc{} && end == last) return number;
   }
-  throw std::invalid_argument{fmt::format("{} is no type; a number is written like TYPE65", quoted(text))};
+  throw std::invalid_argument{
+      fmt::format("{} is no type; write a name like AAAA, or a number like TYPE65", quoted(text))};
 }
 
 /// RFC 1035: labels of 1 to 63 bytes, 255 in all; \DDD and \X as in its section 5.1.
@@ -60,8 +61,8 @@ bytes wire_name(std::string_view text) {
         const auto [end, error] =
             std::from_chars(rest.data(), rest.data() + std::min<std::size_t>(3, rest.size()), value);
         const bool number = error == std::errc{} && end == rest.data() + 3;
-        if (rest.empty()) throw std::invalid_argument{"a backslash with nothing to escape"};
-        if (number && value > 255) throw std::invalid_argument{"\\DDD is a byte, 000 to 255"};
+        if (rest.empty()) throw std::invalid_argument{"a backslash with nothing to escape; double it, or remove it"};
+        if (number && value > 255) throw std::invalid_argument{"\\DDD is no byte; write 000 to 255"};
         if (!number) value = static_cast<unsigned char>(rest.front());
         used = number ? 4 : 2;
       }
@@ -69,12 +70,13 @@ bytes wire_name(std::string_view text) {
       text.remove_prefix(used);
     }
     const std::size_t length = name.size() - length_at - 1;
-    if (length == 0 || length > 63) throw std::invalid_argument{"a label has 1 to 63 bytes"};
+    if (length == 0 || length > 63)
+      throw std::invalid_argument{"a label has 1 to 63 bytes; shorten it, or remove a dot"};
     name[length_at] = static_cast<std::byte>(length);
     if (!text.empty()) text.remove_prefix(1);
   }
   name.push_back({});
-  if (name.size() > 255) throw std::invalid_argument{"a name has at most 255 bytes"};
+  if (name.size() > 255) throw std::invalid_argument{"a name has at most 255 bytes; shorten it"};
   return name;
 }
 
@@ -107,7 +109,9 @@ dns_queries::dns_queries(std::istream& from, std::string_view name, std::uint32_
       lines.refuse(fmt::format("{}; expected a line like \"example.com AAAA\"", why.what()));
     }
   }
-  if (queries_.empty()) throw std::invalid_argument{fmt::format("{}: there is no query in it", name)};
+  if (queries_.empty())
+    throw std::invalid_argument{
+        fmt::format("{}: there is no query in it; write lines like \"example.com AAAA\"", name)};
 }
 
 bytes_view dns_queries::make(const planned_request& request, std::uint64_t sequence, std::span<std::byte> space) const {

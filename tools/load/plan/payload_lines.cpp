@@ -75,11 +75,13 @@ payload_lines::payload_lines(std::istream& from, std::string_view name, payload_
                       encoding == payload_encoding::hex ? "hexadecimal digits in pairs" : "base64 with its padding"));
     }
     if (payload->size() > largest_payload) {
-      lines.refuse(fmt::format("{} bytes, but a datagram has at most {}", payload->size(), largest_payload));
+      lines.refuse(
+          fmt::format("{} bytes, but a datagram has at most {}; shorten it", payload->size(), largest_payload));
     }
     payloads_.push_back(std::move(*payload));
   }
-  if (payloads_.empty()) throw std::invalid_argument{fmt::format("{}: there is no payload in it", name)};
+  if (payloads_.empty())
+    throw std::invalid_argument{fmt::format("{}: there is no payload in it; write one a line", name)};
 }
 
 bytes_view payload_lines::make(const planned_request& request, std::uint64_t, std::span<std::byte>) const {

@@ -48,8 +48,8 @@ nanoseconds to_duration(std::optional<double> value, std::string_view text) {
   if (!value) {
     throw std::invalid_argument{fmt::format("{} is no time; write it like 250us, 1.5ms, 10s or 2min", quoted(text))};
   }
-  constexpr double longest = 9e17;  // twice this still fits nanoseconds
-  if (*value > longest) throw std::invalid_argument{fmt::format("{} is no time: at most 28 years", quoted(text))};
+  constexpr double longest = 7 * 24 * 3600e9;
+  if (*value > longest) throw std::invalid_argument{fmt::format("{} is too long; give a week at most", quoted(text))};
   return nanoseconds{std::llround(*value)};
 }
 
@@ -71,7 +71,7 @@ double parse_rate(std::string_view text) {
   }
   constexpr double highest = 1e9;  // the plan counts nanoseconds
   if (*value > highest)
-    throw std::invalid_argument{fmt::format("{} is too much: at most 1000M a second", quoted(text))};
+    throw std::invalid_argument{fmt::format("{} is too much; give 1000M a second at most", quoted(text))};
   return *value;
 }
 
@@ -80,9 +80,14 @@ double parse_share(std::string_view text) {
   if (!value || *value <= 0) {
     throw std::invalid_argument{fmt::format("{} is no share; write it like 70% or 0.7", quoted(text))};
   }
-  constexpr double largest = 1e6;
-  if (*value > largest) throw std::invalid_argument{fmt::format("{} is too much: at most 1000000", quoted(text))};
+  if (*value > 1) {
+    throw std::invalid_argument{fmt::format("{} is more than all; give 100% at most, like 70% or 0.7", quoted(text))};
+  }
   return *value;
+}
+
+double parse_tolerance(std::string_view text) {
+  return text == "none" ? std::numeric_limits<double>::infinity() : parse_share(text);
 }
 
 std::uint64_t parse_size(std::string_view text) {
@@ -109,6 +114,19 @@ std::uint64_t parse_size(std::string_view text) {
   }
   if (number > std::numeric_limits<std::uint64_t>::max() >> (10 * power)) refuse("more bytes than 64 bits count");
   return number << (10 * power);
+}
+
+std::uint64_t parse_buffer_size(std::string_view text) {
+  const std::uint64_t size = parse_size(text);
+  if (size == 0) {
+    throw std::invalid_argument{
+        fmt::format("{} holds nothing; give more, or omit the option for the kernel's default", quoted(text))};
+  }
+  constexpr std::uint64_t too_large = std::uint64_t{1} << 30;  // net/core/sock.c: __sock_set_rcvbuf
+  if (size >= too_large) {
+    throw std::invalid_argument{fmt::format("{} is more than the kernel gives; give less than 1G", quoted(text))};
+  }
+  return size;
 }
 
 std::uint64_t parse_count(std::string_view text, std::uint64_t least, std::uint64_t most) {

@@ -24,19 +24,21 @@ service_times parse_bimodal(std::string_view text) {
     return {service_kind::bimodal, mean, scaled(mean, 0.5), scaled(mean, 100.5), 0.005};
   }
   const auto second = text.find(',', first + 1);
-  if (second == std::string_view::npos) throw std::invalid_argument{"bimodal takes one or three values"};
+  if (second == std::string_view::npos)
+    throw std::invalid_argument{"bimodal takes one or three values, as in bimodal:500us,100ms,0.5%"};
   const nanoseconds short_time = parse_duration(text.substr(0, first));
   const nanoseconds long_time = parse_duration(text.substr(first + 1, second - first - 1));
   const double share = parse_share(text.substr(second + 1));
-  if (share > 1) throw std::invalid_argument{"more than all are long"};
-  if (short_time > long_time) throw std::invalid_argument{"the short time is longer than the long one"};
+  if (short_time > long_time)
+    throw std::invalid_argument{"the short time is longer than the long one; give the shorter one first"};
   return {service_kind::bimodal, scaled(short_time, 1 - share) + scaled(long_time, share), short_time, long_time,
           share};
 }
 
 service_times checked(const service_times& read) {
   if (std::max(read.mean, read.long_time) > longest_work) {
-    throw std::invalid_argument{fmt::format("a server works {} at most for a request", format_duration(longest_work))};
+    throw std::invalid_argument{
+        fmt::format("a server works {} at most for a request; give no more", format_duration(longest_work))};
   }
   return read;
 }

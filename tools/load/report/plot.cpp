@@ -32,7 +32,8 @@ int run_gnuplot(std::string_view script) {
   const std::unique_ptr<std::FILE, close_file> input{std::tmpfile()};
   if (!input || std::fwrite(script.data(), 1, script.size(), input.get()) != script.size() ||
       std::fflush(input.get()) != 0 || std::fseek(input.get(), 0, SEEK_SET) != 0) {
-    throw std::system_error{errno, std::generic_category(), "cannot write a script for gnuplot"};
+    throw std::system_error{errno, std::generic_category(),
+                            "cannot write a script for gnuplot; make room in /tmp, or omit --plot"};
   }
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
@@ -47,13 +48,14 @@ int run_gnuplot(std::string_view script) {
                                          std::strerror(error))};
   }
   int status = 0;
-  check(repeat([&] { return ::waitpid(process, &status, 0); }), "waitpid");
+  check_call(repeat([&] { return ::waitpid(process, &status, 0); }), "waitpid");
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 void expect_success(int exit_code, const std::string& path) {
   if (exit_code != 0)
-    throw std::runtime_error{fmt::format("gnuplot failed with {}; {} was not drawn", exit_code, path)};
+    throw std::runtime_error{fmt::format(
+        "gnuplot failed with {}, and {} was not drawn; see what it said above, or omit --plot", exit_code, path)};
 }
 
 /// In gnuplot's single quotes only the quote itself means something.
@@ -149,7 +151,8 @@ void plot(const std::string& path, const std::string& title, std::span<const plo
                          lines.empty() ? "plot" : ",", i, curves[i].dashed ? 2 : 1, quoted(curves[i].colour),
                          quoted(curves[i].name));
   }
-  if (lines.empty()) throw std::runtime_error{fmt::format("nothing was answered, so {} was not drawn", path)};
+  if (lines.empty())
+    throw std::runtime_error{fmt::format("nothing was answered, so {} was not drawn; does the target listen?", path)};
   expect_success(run_gnuplot(script + lines + "\n"), path);
 }
 

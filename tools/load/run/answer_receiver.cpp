@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds gathering{1};
 }  // namespace
 
 answer_receiver::answer_receiver(const flow_sockets& flows)
-    : flows_{flows}, epoll_{check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")}, heads_(batch) {
+    : flows_{flows}, epoll_{check_call(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")}, heads_(batch) {
   for (std::uint32_t flow = 0; flow < flows.size(); ++flow) {
     epoll_event event{.events = EPOLLIN, .data = {.u32 = flow}};
     if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, flows[flow].fd(), &event) == 0) continue;
@@ -48,7 +48,7 @@ void answer_receiver::wait(std::chrono::milliseconds up_to) {
   std::array<epoll_event, flows_at_once> events;
   const int count =
       repeat([&] { return ::epoll_wait(epoll_, events.data(), events.size(), static_cast<int>(up_to.count())); });
-  check(count, "epoll_wait");
+  check_call(count, "epoll_wait");
   for (const auto& each : std::span{events}.first(static_cast<std::size_t>(count))) ready_.push_back(each.data.u32);
 }
 
@@ -58,7 +58,8 @@ void answer_receiver::drain(std::uint32_t flow) {
     const auto came = flows_[flow].receive(head);
     if (came.error == std::errc::resource_unavailable_try_again) return;
     if (came.error) {
-      if (!is_icmp_error(came.error.value())) throw std::system_error{came.error, "receiving answers"};
+      if (!is_icmp_error(came.error.value()))
+        throw std::system_error{came.error, with_cure("receiving answers", came.error.value())};
       ++icmp_errors_;
       last_icmp_error_ = came.error.value();
       return;

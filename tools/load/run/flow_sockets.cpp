@@ -17,7 +17,7 @@ constexpr rlim_t other_descriptors = 64;
 
 void make_room_for_descriptors(std::uint32_t count) {
   rlimit limit{};
-  check(::getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+  check_call(::getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
   const rlim_t needed = count + other_descriptors;
   if (limit.rlim_cur >= needed) return;
   if (limit.rlim_max < needed) {
@@ -26,7 +26,7 @@ void make_room_for_descriptors(std::uint32_t count) {
         fmt::format("{} flows take a descriptor each, and {} are allowed; raise ulimit -Hn", count, limit.rlim_max)};
   }
   limit.rlim_cur = needed;
-  check(::setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+  check_call(::setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
 }
 
 datagram_socket connected(const address& target, const address& source) {
@@ -39,7 +39,8 @@ datagram_socket connected(const address& target, const address& source) {
   }
   auto socket = datagram_socket::bind(source, options);
   check(::connect(socket.fd(), target.data(), target.size()),
-        fmt::format("connect {} to {}", source.to_string(), target.to_string()));
+        fmt::format("connect {} to {}; is there a way from that source to that target? See `ip route get`",
+                    source.to_string(), target.to_string()));
   return socket;
 }
 

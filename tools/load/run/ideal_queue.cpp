@@ -7,7 +7,7 @@
 namespace udppump::load {
 
 ideal_queue::ideal_queue(std::size_t workers) : free_at_(workers, nanoseconds::min()) {
-  if (workers == 0) throw std::invalid_argument{"a queue needs at least one worker"};
+  if (workers == 0) throw std::invalid_argument{"a queue needs at least one worker; give 1 or more"};
 }
 
 nanoseconds ideal_queue::serve(nanoseconds arrival, nanoseconds service) {

@@ -40,7 +40,7 @@ lateness look_at_sleep(nanoseconds time) {
 class wake_up_look {
  public:
   wake_up_look() {
-    for (auto& each : pipes_) check(::pipe2(each.data(), O_CLOEXEC), "pipe2");
+    for (auto& each : pipes_) check_call(::pipe2(each.data(), O_CLOEXEC), "pipe2");
   }
   wake_up_look(const wake_up_look&) = delete;
   wake_up_look& operator=(const wake_up_look&) = delete;
@@ -93,7 +93,7 @@ seconds own_time() {
   seconds sum{0};
   for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
     rusage used{};
-    check(::getrusage(who, &used), "getrusage");
+    check_call(::getrusage(who, &used), "getrusage");
     for (const timeval& each : {used.ru_utime, used.ru_stime}) {
       sum += std::chrono::seconds{each.tv_sec} + std::chrono::microseconds{each.tv_usec};
     }

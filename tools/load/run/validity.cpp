@@ -27,7 +27,7 @@ std::string_view to_string(flaw which) noexcept {
 }
 
 bool is_as_asked(double asked, double really, double limit) noexcept {
-  return std::abs(really - asked) <= limit * asked;
+  return std::isinf(limit) || std::abs(really - asked) <= limit * asked;
 }
 
 flaw flaw_of(const load_result& result, const validity_limits& limits) noexcept {

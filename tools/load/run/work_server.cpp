@@ -111,10 +111,10 @@ std::string_view to_string(queue_kind kind) noexcept {
 }
 
 work_server::work_server(const work_options& options) {
-  if (options.workers == 0) throw std::invalid_argument{"a server needs at least one worker"};
+  if (options.workers == 0) throw std::invalid_argument{"a server needs at least one worker; give 1 or more"};
   const std::size_t size = options.workers * sizeof(worker_counts);
   void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) check(-1, "mmap");
+  if (memory == MAP_FAILED) check_call(-1, "mmap");
   counts_ = {new (memory) worker_counts[options.workers], unmap{size}};
   auto sockets = bind_sockets(options);
   local_ = sockets.front().local();
@@ -131,7 +131,7 @@ work_server::~work_server() { kill_all(); }
 
 void work_server::start(const work_options& options, std::vector<datagram_socket>& sockets) {
   std::array<int, 2> pipe{};
-  check(::pipe2(pipe.data(), O_CLOEXEC), "pipe2");
+  check_call(::pipe2(pipe.data(), O_CLOEXEC), "pipe2");
   std::fflush(nullptr);  // else each worker would print what is buffered once more
   const pid_t parent = ::getpid();
   for (std::uint16_t number = 0; number < options.workers; ++number) {
@@ -145,7 +145,7 @@ void work_server::start(const work_options& options, std::vector<datagram_socket
     if (process < 0) {
       const int error = errno;
       for (const int end : pipe) ::close(end);
-      throw std::system_error{error, std::generic_category(), "fork"};
+      throw std::system_error{error, std::generic_category(), with_cure("fork", error)};
     }
     processes_.push_back(process);
   }
@@ -160,8 +160,10 @@ void work_server::start(const work_options& options, std::vector<datagram_socket
   }
   ::close(pipe[0]);
   if (ready == options.workers) return;
-  throw std::runtime_error{told.serves || ready == 0 ? std::string{"a worker ended before it could serve"}
-                                                     : std::string{told.text.data()}};
+  throw std::runtime_error{
+      told.serves || ready == 0
+          ? std::string{"a worker ended before it could serve; see what it said above, or what `dmesg` says of it"}
+          : std::string{told.text.data()}};
 }
 
 void work_server::kill_all() noexcept {

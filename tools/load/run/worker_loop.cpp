@@ -29,21 +29,21 @@ void serve_by_pump(datagram_socket& socket, waiter_kind waiter, work_service& se
   };
   pump pump{socket, work, {}, waiter};
   ready(to_string(pump.waiter().kind));
-  if (const auto error = pump.run()) throw std::system_error{error, "pump"};
+  if (const auto error = pump.run()) throw std::system_error{error, with_cure("serving", error.value())};
 }
 
 void serve_by_epoll(datagram_socket& socket, work_service& service, work_counts& counts, const ready_function& ready) {
-  const int epoll = check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+  const int epoll = check_call(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
   epoll_event event{.events = EPOLLIN, .data = {.fd = socket.fd()}};
-  check(::epoll_ctl(epoll, EPOLL_CTL_ADD, socket.fd(), &event), "epoll_ctl");
+  check_call(::epoll_ctl(epoll, EPOLL_CTL_ADD, socket.fd(), &event), "epoll_ctl");
   std::vector<std::byte> payload(65'535);
   ready("epoll");
   for (;;) {
-    check(repeat([&] { return ::epoll_wait(epoll, &event, 1, -1); }), "epoll_wait");
+    check_call(repeat([&] { return ::epoll_wait(epoll, &event, 1, -1); }), "epoll_wait");
     for (;;) {
       const auto came = socket.receive(payload);
       if (came.error == std::errc::resource_unavailable_try_again) break;
-      if (!came) throw std::system_error{came.error, "receiving"};
+      if (!came) throw std::system_error{came.error, with_cure("receiving", came.error.value())};
       const auto answer = service.serve(came.payload, came.age());
       if (answer) static_cast<void>(socket.send_to(*answer, came.from));
       count(counts, answer.has_value(), service);
