@@ -2,6 +2,8 @@
 # How the house speaks, where that can be looked up:
 # - An error of the library that reaches the user of a tool names none of the library's options by their C++ names.
 # - Whoever lists waiters lists all that there are.
+# - Plain words, in what is read by users: some turns are longer or stranger than what they say.
+# - No line of the documents and of `dev` is longer than 120 characters, but for tables, figures and addresses.
 #
 # usage: texts-test.sh SOURCE
 set -euo pipefail
@@ -26,6 +28,24 @@ lists=$(grep -rnE '\bthread,? (or|and) poll\b|\bthread, poll\b|\bthread poll\b' 
 [[ -z $lists ]] || complain "a list of waiters without epoll:" "$lists"
 offered=$(grep -rlE 'epoll,? (uring,? )?thread,? (or )?poll' src include tools examples bindings | wc -l)
 ((offered >= 6)) || complain "only $offered files offer the waiters"
+
+documents=(README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md bench/README.md test/mutants/README.md)
+documents=("${documents[@]/docs\/benchmarks.md/}") # written by bench/report
+mapfile -t documents < <(printf '%s\n' "${documents[@]}" | grep .)
+
+# TURN INSTEAD
+while read -r turn instead; do
+  found=$(grep -nE -- "${turn//_/ }" "${documents[@]}" tools/*.1 tools/*.cpp systemd/* || true)
+  [[ -z $found ]] || complain "plainer: ${instead//_/ }" "$found"
+done <<'END'
+be_had works,_or_is_not_available,_and_what_helps
+leave[sd]?_(it|them|the_option)_out omit_it
+whereupon and_then
+END
+
+long=$(awk 'FNR == 1 { fence = 0 } /^```/ { fence = !fence } length > 120 && !fence && !/^[|<!]/ && !/https?:/ {
+  print FILENAME ":" FNR ": " length " characters" }' "${documents[@]}" dev)
+[[ -z $long ]] || complain "lines of more than 120 characters:" "$long"
 
 ((wrong == 0)) || exit 1
 echo "${#said[@]} texts speak as agreed"

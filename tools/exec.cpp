@@ -183,7 +183,7 @@ void add_workers(CLI::App& app, wishes& wanted) {
        "wait so long before a worker that was not well is replaced, in ms; doubled with each in a row, up to MOST; "
        "default 20:5000",
        group});
-  // Not listed, as it can never be had here; who looks for it is told why.
+  // Not listed, as it never works here; whoever tries it is told why.
   app.add_option_function<std::string>(
          "--quarantine",
          [](const std::string&) {

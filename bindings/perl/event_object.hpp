@@ -20,7 +20,9 @@
 
 #define PERL_NO_GET_CONTEXT
 #include "EXTERN.h"
+
 #include "perl.h"
+
 #include "XSUB.h"
 #ifndef av_count  // before Perl 5.34
 #define av_count(array) (av_len(array) + 1)

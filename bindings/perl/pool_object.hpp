@@ -39,7 +39,8 @@ inline std::vector<std::string> texts(pTHX_ HV* given, const char* name) {
   SV* const list = option(aTHX_ given, name);
   AV* const array = list != nullptr ? reinterpret_cast<AV*>(SvRV(list)) : nullptr;
   for (SSize_t i = 0; array != nullptr && i < static_cast<SSize_t>(av_count(array)); ++i) {
-    all.push_back(text_of(aTHX_ *av_fetch(array, i, 1)));
+    SV* const each = *av_fetch(array, i, 1);
+    all.push_back(text_of(aTHX_ each));
   }
   return all;
 }
@@ -74,7 +75,10 @@ inline udppump::pool_options pool_options_of(pTHX_ HV* given, pool_object& objec
   read(aTHX_ given, "workers", options.workers);
   if (SV* const waiter = option(aTHX_ given, "waiter")) {
     const auto kind = udppump::parse_waiter_kind(text_of(aTHX_ waiter));
-    if (!kind) throw std::invalid_argument{"waiter: \"" + text_of(aTHX_ waiter) + "\" is none of auto, epoll, uring, thread, poll"};
+    if (!kind) {
+      throw std::invalid_argument{"waiter: \"" + text_of(aTHX_ waiter) +
+                                  "\" is none of auto, epoll, uring, thread, poll"};
+    }
     options.waiter = *kind;
   }
   read(aTHX_ given, "user", options.become.user);
@@ -123,7 +127,8 @@ inline void say(pTHX_ pool_object& object, const udppump::pool_event& told) {
   (void)hv_stores(hash, "name", text(told.name));
   (void)hv_stores(hash, "text", text(told.text));
   HV* const fields = newHV();
-  for (const auto& [name, value] : told.fields) (void)hv_store(fields, name.data(), static_cast<I32>(name.size()), text(value), 0);
+  for (const auto& [name, value] : told.fields)
+    (void)hv_store(fields, name.data(), static_cast<I32>(name.size()), text(value), 0);
   (void)hv_stores(hash, "fields", newRV_noinc(reinterpret_cast<SV*>(fields)));
   SV* const reference = sv_2mortal(newRV_noinc(reinterpret_cast<SV*>(hash)));
   const event_object none;

@@ -19,8 +19,8 @@ struct left {
 struct source : std::enable_shared_from_this<source> {
   std::optional<udppump::pump> own;
   udppump::pump_group* group = nullptr;
-  event* watch = nullptr;  // on the loop, while a pump of it is added
-  SV* error = nullptr;     // what dispatch() is to die with
+  event* watch = nullptr;   // on the loop, while a pump of it is added
+  SV* error = nullptr;      // what dispatch() is to die with
   std::size_t members = 0;  // pumps of the group
   bool stops = false;       // a pump of it was told to stop
   unsigned fork = 0;
@@ -36,7 +36,9 @@ struct pump_event : event_object {
     static_cast<void>(socket.release());  // the handle's
   }
 
-  udppump::pump_stats stats() const { return !through ? udppump::pump_stats{} : through->own ? through->own->stats() : grouped.stats(); }
+  udppump::pump_stats stats() const {
+    return !through ? udppump::pump_stats{} : through->own ? through->own->stats() : grouped.stats();
+  }
   bool stopped() const { return through && (through->own ? through->own->stopped() : grouped.stopped()); }
   void stop() {
     grouped = {};
@@ -50,8 +52,8 @@ struct pump_event : event_object {
   std::shared_ptr<source> through;  // from add() or wake_fd() on, until remove()
   udppump::grouped_pump grouped;    // in a worker
   bool added = false;
-  bool stops = false;               // stop() was called, and not heeded yet
-  udppump::pump_stats before;       // of the pumps that were removed
+  bool stops = false;          // stop() was called, and not heeded yet
+  udppump::pump_stats before;  // of the pumps that were removed
 };
 
 /// The worker that this process is.
@@ -59,7 +61,7 @@ struct worker_state {
   udppump::worker* self = nullptr;  // while its body runs
   std::shared_ptr<source> group;
   SV* on_stop = nullptr;
-  bool told = false;                // its pumps have stopped, and nobody here has heard of it
+  bool told = false;  // its pumps have stopped, and nobody here has heard of it
   unsigned fork = 0;
 };
 
