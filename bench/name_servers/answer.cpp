@@ -5,18 +5,19 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <ldns/ldns.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <span>
 #include <stdexcept>
+#include <system_error>
+#include <udppump/datagram_socket.hpp>
 #include <vector>
-
-#include "support/system.hpp"
 
 namespace bench {
 namespace {
@@ -66,17 +67,16 @@ std::string answer_of(const udppump::address& server, const sample_zone::questio
   if (ldns_pkt2wire(&bytes, query.get(), &size) != LDNS_STATUS_OK) throw std::runtime_error{"ldns_pkt2wire failed"};
   const std::unique_ptr<std::uint8_t, ldns_deleter> owner{bytes};
 
-  const descriptor socket{check(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
-  const timeval patience{.tv_sec = 0, .tv_usec = 100'000};
-  check(setsockopt(socket.fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), "setsockopt SO_RCVTIMEO");
-  check(connect(socket.fd(), server.data(), server.size()), "connect");
-  std::array<std::uint8_t, 4096> answer;
-  check(send(socket.fd(), bytes, size, 0), "send");
-  const ssize_t length = recv(socket.fd(), answer.data(), answer.size(), 0);
-  if (length < 0) return {};  // none yet: EAGAIN, or ECONNREFUSED if nobody listens
+  const auto socket = udppump::datagram_socket::connect(server);
+  std::array<std::byte, 4096> buffer;
+  if (const auto error = socket.send(std::as_bytes(std::span{bytes, size}))) throw std::system_error{error, "send"};
+  const auto answer = socket.receive(buffer, std::chrono::milliseconds{100});
+  if (!answer) return {};  // none yet: EAGAIN, or ECONNREFUSED if nobody listens
 
   ldns_pkt* said = nullptr;
-  if (ldns_wire2pkt(&said, answer.data(), static_cast<std::size_t>(length)) != LDNS_STATUS_OK) return "malformed";
+  if (ldns_wire2pkt(&said, reinterpret_cast<const std::uint8_t*>(answer.payload.data()), answer.payload.size()) !=
+      LDNS_STATUS_OK)
+    return "malformed";
   return text_of(packet_ptr{said}.get());
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -27,7 +28,7 @@ std::string hexadecimal(const std::byte* bytes, std::size_t size) {
 }
 
 std::string time_now() {
-  const time_t now = ::time(nullptr);
+  const time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   tm parts{};
   char text[32];
   ::gmtime_r(&now, &parts);

@@ -15,4 +15,9 @@ inline int lock_memory(const void* memory, std::size_t size) noexcept {
   return once([&] { return ::mlock(memory, size); });
 }
 
+/// A child of a fork finds zeros there (MADV_WIPEONFORK, Linux 4.14).
+inline int wipe_on_fork(void* memory, std::size_t size) noexcept {
+  return once([&] { return ::madvise(memory, size, MADV_WIPEONFORK); });
+}
+
 }  // namespace udppump::sys

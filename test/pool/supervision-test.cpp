@@ -1,9 +1,9 @@
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -218,10 +218,7 @@ TEST(supervision, the_watchdog_is_fed_twice_in_the_time_that_it_allows) {
 #endif
   constexpr std::chrono::milliseconds allowed = 1s;
   const std::string name = temporary_path("watchdog");
-  const int manager = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  sockaddr_un where{.sun_family = AF_UNIX, .sun_path = {}};
-  name.copy(where.sun_path, sizeof where.sun_path - 1);
-  ASSERT_EQ(::bind(manager, reinterpret_cast<const sockaddr*>(&where), sizeof where), 0);
+  const auto manager = datagram_socket::bind(address::parse("unix:" + name));
   ::setenv("NOTIFY_SOCKET", name.c_str(), 1);
   ::setenv("WATCHDOG_USEC", std::to_string(std::chrono::microseconds{allowed}.count()).c_str(), 1);
   auto pool = pool_process::serving_with({.workers = 1}, echo);
@@ -229,10 +226,11 @@ TEST(supervision, the_watchdog_is_fed_twice_in_the_time_that_it_allows) {
   ::unsetenv("WATCHDOG_USEC");
   static_cast<void>(pool.address());
   std::vector<std::chrono::steady_clock::time_point> beats;
-  while (beats.size() < 4 && readable(manager, patience)) {
-    char text[512];
-    const ssize_t size = ::recv(manager, text, sizeof text, 0);
-    if (std::string_view{text, size > 0 ? static_cast<std::size_t>(size) : 0} != "WATCHDOG=1") continue;
+  std::array<std::byte, 512> buffer{};
+  while (beats.size() < 4) {
+    const auto came = manager.receive(buffer, patience);
+    if (!came) break;
+    if (came.text() != "WATCHDOG=1") continue;
     beats.push_back(std::chrono::steady_clock::now());
   }
   ASSERT_EQ(beats.size(), 4u);
@@ -241,7 +239,6 @@ TEST(supervision, the_watchdog_is_fed_twice_in_the_time_that_it_allows) {
     EXPECT_GT(beats[beat] - beats[beat - 1], allowed * 2 / 10) << "beat " << beat;
   }
   EXPECT_EQ(pool.stop(), 0);
-  ::close(manager);
   ::unlink(name.c_str());
 }
 

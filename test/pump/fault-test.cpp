@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -30,8 +31,8 @@ UDPPUMP_UNDER_EVERY_WAITER(pump_when);
 void wake_for_nothing(pump& one, const datagram_socket& socket, const datagram_socket& client) {
   ASSERT_FALSE(client.send("x"));
   ASSERT_TRUE(readable(one.wake_fd(), patience));
-  char taken = 0;
-  ASSERT_EQ(::recv(socket.fd(), &taken, 1, MSG_DONTWAIT), 1);
+  std::array<std::byte, 1> taken{};
+  ASSERT_TRUE(socket.receive(taken));
   const auto before = one.stats().empty_wakeups;
   ASSERT_TRUE(serve_until(one, [&] { return one.stats().empty_wakeups > before; }));
   settle(one);

@@ -167,6 +167,7 @@ UDPPUMP_WRAP(int, recvmmsg, (int fd, mmsghdr* messages, unsigned size, int flags
              (fd, messages, size, flags, timeout), fd)
 UDPPUMP_WRAP(int, listen, (int fd, int backlog), (fd, backlog), fd)
 UDPPUMP_WRAP(int, ftruncate, (int fd, off_t size), (fd, size), fd)
+UDPPUMP_WRAP(int, madvise, (void* memory, std::size_t size, int advice), (memory, size, advice), -1)
 UDPPUMP_WRAP(int, memfd_create, (const char* name, unsigned flags), (name, flags), -1)
 UDPPUMP_WRAP(int, signalfd, (int fd, const sigset_t* signals, int flags), (fd, signals, flags), fd)
 UDPPUMP_WRAP(int, inotify_init1, (int flags), (flags), -1)
