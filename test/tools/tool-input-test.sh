@@ -47,13 +47,13 @@ check() {
 # accept COMMAND LAST OPTION VALUE... : COMMAND takes each value of OPTION, and complains of LAST alone, its last option,
 # which is given without a value.
 accept() {
-  local command=$1 last=$2 option=$3 value said code
+  local words=$1 last=$2 option=$3 value said code
   shift 3
   for value; do
     code=0
     # shellcheck disable=SC2086  # COMMAND may be several words
-    said=$("$tool" $command "$option" "$value" "$last" '' 2>&1 </dev/null) || code=$?
-    [[ $code = 2 && $said == "udppump: $last: is empty"* ]] || fail "$command $option '$value' is refused: $said"
+    said=$("$tool" $words "$option" "$value" "$last" '' 2>&1 </dev/null) || code=$?
+    [[ $code = 2 && $said == "udppump: $last: is empty"* ]] || fail "$words $option '$value' is refused: $said"
     ((++accepted))
   done
 }
