@@ -106,6 +106,13 @@ int run(const settings& chosen) {
   return result;
 }
 
+/// Why `text` is no number of workers. CLI11 itself takes " 5", and 0x10 for 16.
+std::string whole_number(const std::string& text) {
+  const bool digits = text.find_first_not_of("0123456789") == text.npos;
+  const bool fits = digits && !text.empty() && text.size() <= 4 && text.front() != '0' && std::stoi(text) <= 1024;
+  return fits ? "" : '"' + text + "\" is no whole number from 1 to 1024";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -113,13 +120,11 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Answers DNS queries (UDP) from a zone file, with many workers on the same sockets.\n"
       "Workers that die are replaced, and what they held is given to another.\n"
-      "SIGHUP reads the zone anew. SIGUSR2 has a new execution of this program take over. SIGTERM and SIGINT end it: "
-      "it\n"
-      "then prints how many queries each worker answered.\n"};
+      "SIGHUP reads the zone anew. SIGUSR2 has a new execution of this program take over. SIGTERM and SIGINT end it:\n"
+      "it then prints how many queries each worker answered.\n"};
   app.footer(
-      "Exit code: 0 after SIGTERM or SIGINT, 2 when it could not start, 4 when its workers kept dying, 5 when workers "
-      "had\n"
-      "to be killed at the end.\n"
+      "Exit code: 0 after SIGTERM or SIGINT, 2 if it could not start, 4 if its workers kept dying,\n"
+      "5 if workers had to be killed at the end.\n"
       "Example: dns_server --zone example.com.zone --bind 127.0.0.1:5300 [::1]:5300 --workers 4");
   app.add_option("--zone", chosen.zone, "The zone, in master file format (RFC 1035, 5)")->required()->type_name("FILE");
   app.add_option("--bind", chosen.bind,
@@ -127,7 +132,7 @@ int main(int argc, char** argv) {
       ->required()
       ->type_name("ADDRESS");
   app.add_option("--workers", chosen.workers, "Processes that answer, 1 to 1024")
-      ->check(CLI::Range(1, 1024).description(""))
+      ->check(CLI::Validator{whole_number, ""})
       ->type_name("N")
       ->capture_default_str();
   app.add_option("--waiter", chosen.waiter, "How an idle worker waits: auto, epoll, uring, thread or poll")

@@ -220,8 +220,9 @@ refuse 'address "127.0.0.1"' --zone "$zone" --bind 127.0.0.1
 refuse '127.0.0.1:99999' --zone "$zone" --bind 127.0.0.1:99999
 refuse '192.0.2.1:0' --zone "$zone" --bind 192.0.2.1:0
 refuse "127.0.0.1:${ports[0]}.*in use" --zone "$zone" --bind 127.0.0.1:0 "127.0.0.1:${ports[0]}"
-refuse 'range 1 to 1024' --zone "$zone" --bind 127.0.0.1:0 --workers 0
-refuse 'range 1 to 1024' --zone "$zone" --bind 127.0.0.1:0 --workers 1025
+for number in 0 1025 -1 99999999999999999999 1e3 0x10 010 ' 5' '5 ' 1.5 +5 '' x; do
+  refuse '--workers: .* is no whole number from 1 to 1024' --zone "$zone" --bind 127.0.0.1:0 --workers "$number"
+done
 refuse '--waiter: magic not in' --zone "$zone" --bind 127.0.0.1:0 --waiter magic
 UDPPUMP_WAITER=magic refuse 'UDPPUMP_WAITER' --zone "$zone" --bind 127.0.0.1:0
 finish TERM 0
