@@ -23,6 +23,8 @@ refuse() {
   [ "$code" = "$wanted" ] || fail "$*: exit code $code, not $wanted"
   [ "$(wc -l <"$dir/refused.log")" = 1 ] || fail "$*: not one line"
   grep -qE -- "^udppump: .*$expected" "$dir/refused.log" || fail "$*: the message is not: $expected"
+  ! grep -qE '[a-z_]{3,}::[a-z_]|[a-z]_options|no_new_privileges|stop_timeout|redeliver\.' "$dir/refused.log" ||
+    fail "$*: it speaks C++: $(cat "$dir/refused.log")"
   ! bound "$port" || fail "$*: port $port is bound"
 }
 here_bound=(--bind "127.0.0.1:$port")
