@@ -91,6 +91,12 @@ struct event_object {
   }
 };
 
+/// What an XS function was given becomes values of its own: reading a tied or overloaded one may die or say something
+/// else the next time, and that must be over before anything of C++ is there.
+inline void settle_arguments(pTHX_ SV** first, SSize_t count) {
+  for (SSize_t i = 0; i < count; ++i) first[i] = sv_mortalcopy(first[i]);
+}
+
 /// The code behind a reference or a name's glob; null if it is none.
 inline SV* code_of(pTHX_ SV* sv) {
   SvGETMAGIC(sv);
@@ -110,6 +116,7 @@ inline outcome call(pTHX_ SV* code, SV* const* front, int count, const event_obj
   dSP;
   ENTER;
   SAVETMPS;
+  PUSHSTACKi(PERLSI_UNKNOWN);  // a `last` in the callback finds no loop of the program's to leave
   const SSize_t more = object.args != nullptr ? av_count(object.args) : 0;
   PUSHMARK(SP);
   EXTEND(SP, count + more);
@@ -130,6 +137,7 @@ inline outcome call(pTHX_ SV* code, SV* const* front, int count, const event_obj
   }
   call_sv(code, G_VOID | G_DISCARD | G_EVAL);
   JMPENV_POP;
+  POPSTACK;
   const bool died = SvROK(ERRSV) || SvTRUE(ERRSV);
   FREETMPS;
   LEAVE;

@@ -1,7 +1,10 @@
 // A udppump::worker_pool, and the worker that it makes of this process.
 #pragma once
 
+#include <sys/resource.h>
+
 #include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <optional>
 #include <stdexcept>
@@ -60,6 +63,28 @@ void read(pTHX_ HV* given, const char* name, Value& value) {
   }
 }
 
+/// By the names of prlimit(1): those of setrlimit(2), in lower case and without RLIMIT_.
+inline int resource_of(const std::string& name) {
+  static constexpr std::pair<const char*, int> all[] = {
+      {"as", RLIMIT_AS},           {"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
+      {"data", RLIMIT_DATA},       {"fsize", RLIMIT_FSIZE},       {"locks", RLIMIT_LOCKS},
+      {"memlock", RLIMIT_MEMLOCK}, {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
+      {"nofile", RLIMIT_NOFILE},   {"nproc", RLIMIT_NPROC},       {"rss", RLIMIT_RSS},
+      {"rtprio", RLIMIT_RTPRIO},   {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
+      {"stack", RLIMIT_STACK}};
+  std::string names;
+  for (const auto& [known, resource] : all) {
+    if (name == known) return resource;
+    names += names.empty() ? known : std::string{", "} + known;
+  }
+  throw std::invalid_argument{"limits: there is no resource \"" + name + "\"; there are: " + names};
+}
+
+/// Pool.pm has checked that it is one.
+inline std::uint64_t limit_of(const std::string& text) {
+  return text == "unlimited" ? RLIM_INFINITY : std::strtoull(text.c_str(), nullptr, 10);
+}
+
 inline void say(pTHX_ pool_object& object, const udppump::pool_event& told);
 
 inline udppump::pool_options pool_options_of(pTHX_ HV* given, pool_object& object) {
@@ -97,6 +122,17 @@ inline udppump::pool_options pool_options_of(pTHX_ HV* given, pool_object& objec
     read(aTHX_ given, "redeliver_most", options.redeliver->most);
     read(aTHX_ given, "redeliver_largest", options.redeliver->largest);
     read(aTHX_ given, "poison_file", options.redeliver->poison_file);
+  }
+  bool quarantine = false;
+  read(aTHX_ given, "quarantine", quarantine);
+  if (quarantine) {
+    options.quarantine.emplace();
+    read(aTHX_ given, "quarantine_deaths", options.quarantine->deaths);
+    read(aTHX_ given, "quarantine_time", options.quarantine->time);
+  }
+  const auto limits = texts(aTHX_ given, "limits");
+  for (std::size_t i = 0; i + 2 < limits.size(); i += 3) {
+    options.limits.push_back({resource_of(limits[i]), limit_of(limits[i + 1]), limit_of(limits[i + 2])});
   }
   read(aTHX_ given, "stop_timeout", options.stop_timeout);
   read(aTHX_ given, "start_timeout", options.start_timeout);

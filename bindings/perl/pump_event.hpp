@@ -3,6 +3,11 @@
 
 #include <sys/socket.h>
 
+#include <charconv>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <udppump/printable.hpp>
 #include <udppump/pump.hpp>
 #include <udppump/worker_pool.hpp>
 
@@ -52,7 +57,8 @@ struct pump_event : event_object {
   std::shared_ptr<source> through;  // from add() or wake_fd() on, until remove()
   udppump::grouped_pump grouped;    // in a worker
   bool added = false;
-  bool stops = false;          // stop() was called, and not heeded yet
+  bool stops = false;  // stop() was called, and not heeded yet
+  udppump::source_filter ignore_from;
   udppump::pump_stats before;  // of the pumps that were removed
 };
 
@@ -68,6 +74,37 @@ struct worker_state {
 extern event_lib_api const* lib;  // null: Event::Lib is another implementation
 extern unsigned forks;            // this process's depth in forks since the module was loaded
 extern worker_state worker;
+
+/// What ignore_from() was given. Nothing here may die, but for the exceptions.
+inline udppump::source_filter filter_of(pTHX_ SV* const* first, SSize_t count) {
+  udppump::source_filter filter;
+  const auto add = [&filter](const udppump::source_filter& more) {
+    filter.ports.insert(filter.ports.end(), more.ports.begin(), more.ports.end());
+    filter.own_port |= more.own_port;
+    filter.own_address |= more.own_address;
+  };
+  for (SSize_t i = 0; i < count; ++i) {
+    STRLEN size = 0;
+    const char* const bytes = SvOK(first[i]) && !SvROK(first[i]) ? SvPV_nomg(first[i], size) : "";
+    const std::string_view word{bytes, size};
+    unsigned port = 0;
+    const auto read = std::from_chars(bytes, bytes + size, port);
+    if (word == "loops") {
+      add(udppump::source_filter::against_loops());
+    } else if (word == "own_port") {
+      filter.own_port = true;
+    } else if (word == "own_address") {
+      filter.own_address = true;
+    } else if (size != 0 && read.ec == std::errc{} && read.ptr == bytes + size && port <= 65535) {
+      filter.ports.push_back(static_cast<std::uint16_t>(port));
+    } else {
+      throw std::invalid_argument{"\"" + udppump::printable(word) +
+                                  "\" is no port (0 to 65535), and none of 'loops', " +
+                                  "'own_port', 'own_address'; senders' addresses are for a firewall"};
+    }
+  }
+  return filter;
+}
 
 /// Calls `work`; what it throws becomes a croak, once no C++ object is left.
 template <class Work>

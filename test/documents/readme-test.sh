@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What the documents show is what there is:
 #   - a quoted file (<!-- quote: FILE -->) equals the file;
+#   - what answers a datagram does not answer other servers, in C++ blocks and examples (docs/security.md);
 #   - every C++ block compiles, every line of a CMake block is one of test/consumer's;
 #   - every sh block runs, in a copy of the sources whose build/dev is BUILD, and prints what "# prints: " says. Blocks
 #     of ./dev commands are what CI itself runs; of these it is only checked that ./dev knows them;
@@ -50,6 +51,11 @@ compiles() {
   read -ra flags <<<"$(pkg-config --cflags libevent_core)"
   "$(cached CMAKE_CXX_COMPILER)" -std=c++20 -Wall -Wextra -Wshadow -Wconversion -Werror -fsyntax-only -pthread \
     "-I$source/include" "${flags[@]}" -x c++ "$1"
+}
+
+# Who answers whatever comes must leave out what comes from servers (docs/security.md).
+answers_no_server() {
+  ! grep -qE 'reply(_path)?\(' "$1" || grep -q 'source_filter::against_loops()' "$1"
 }
 
 dev_knows() {
@@ -122,7 +128,9 @@ for document in README.md CONTRIBUTING.md CHANGELOG.md bench/README.md docs/benc
   done
   for block in "$work"/blocks/*; do
     case $block in
-      *.cpp) compiles "$block" || failed "this block of $document does not compile:"$'\n'"$(cat "$block")" ;;
+      *.cpp)
+        answers_no_server "$block" || failed "this block of $document answers other servers:"$'\n'"$(cat "$block")"
+        compiles "$block" || failed "this block of $document does not compile:"$'\n'"$(cat "$block")" ;;
       *.cmake)
         while IFS= read -r line; do
           line=${line//third_party\/udppump/../../..}  # where the consumers have it
@@ -143,6 +151,13 @@ for document in README.md CONTRIBUTING.md CHANGELOG.md bench/README.md docs/benc
     [[ -e $source/$(dirname -- "$document")/$link ]] || failed "$document links to $link, which is not there"
   done < <(links "$source/$document")
 done
+
+answering=0
+for example in "$source"/examples/*.cpp; do
+  answers_no_server "$example" || failed "$example answers other servers"
+  ! grep -q 'reply(' "$example" || answering=$((answering + 1))
+done
+((answering >= 4)) || failed "only $answering examples answer"
 
 while IFS= read -r name; do
   grep -qE "^TEST(_[FP])?\\(seed, $name\\)" "$source/test/pump/seed-test.cpp" || failed "docs/seed.md names no test: seed.$name"

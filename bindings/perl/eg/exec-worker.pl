@@ -12,6 +12,7 @@ $pump = udppump_new($socket, sub {
     my ($datagram) = @_;
     $pump->reply("$$: $datagram->{buffer}") if $datagram->{len} >= 0;
 });
+$pump->ignore_from('loops');    # other servers' answers are not answered
 $pump->add;
 my $end = signal_new(SIGTERM, sub {
     my ($event) = @_;

@@ -11,6 +11,7 @@ use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use File::Temp;
+use POSIX ();
 use Socket;
 use Time::HiRes 'time';
 
@@ -519,6 +520,42 @@ subtest 'a pool that is freed in a child of a fork takes nothing down' => sub {
     ok !-e "$folder/socket", 'until its own process frees it';
 };
 
+subtest 'limits of the workers' => sub {
+    my $started = start([workers => 1, limits => {nofile => [50, 60], core => 0}], sub {
+        my ($pool) = @_;
+        $pool->serve(sub { open my $limits, '<', '/proc/self/limits' or die $!; $pool->reply(join '', <$limits>) });
+    });
+    my $limits = ask($started->client, 'limits');
+    like $limits, qr/^Max open files +50 +60 /m;
+    like $limits, qr/^Max core file size +0 +0 /m;
+    is $started->stop, 0;
+};
+
+subtest 'quarantine: whose datagrams kill workers is not served any more' => sub {
+    my $started = start([workers => 1, redeliver => {most => 0}, quarantine => {deaths => 2, time => 600}, restart => {first_delay => 0, healthy_after => 0}],
+        sub { my ($pool) = @_; $pool->serve(sub { POSIX::_exit(3) if $_[0]{buffer} eq 'die'; $pool->reply('alive') }) });
+    my $eve = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.2', PeerAddr => '127.0.0.1', PeerPort => $started->port) or die $!;
+    for my $deaths (1, 2) {
+        $eve->send('die');
+        ok $started->says(qr/^worker-died: /m, $deaths);
+    }
+    $eve->send('hello');
+    is ask($started->client, 'hello'), 'alive', 'others are served';
+    ok !IO::Select->new($eve)->can_read(0), 'that one is not';
+    is $started->stop, 0;
+};
+
+subtest 'ignore_from: a pool does not answer another server' => sub {
+    my $started = start([workers => 1, ignore_from => 'loops'], sub { my ($pool) = @_; $pool->serve(echo($pool)) });
+    my $port = $started->port;
+    my $server = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.2', LocalPort => $port, PeerAddr => '127.0.0.1',
+        PeerPort => $port) or die $!;
+    $server->send('loop');
+    like ask($started->client, 'hello'), qr/ hello$/, 'a client is answered';
+    ok !IO::Select->new($server)->can_read(0), 'and what came before it from the port of the service is not';
+    is $started->stop, 0;
+};
+
 subtest 'bad arguments croak at the caller\'s line' => sub {
     my $closed = server();
     close $closed;
@@ -529,7 +566,11 @@ subtest 'bad arguments croak at the caller\'s line' => sub {
     for my $case ([sub { $new->() }, qr/^new: nothing to listen on: give an address/],
         [sub { $new->('bind') }, qr/^new: options are pairs/],
         [sub { $new->(colour => 'red') }, qr/^new: there is no option "colour"; there are: bind, group, /],
-        [sub { $new->(bind => undef) }, qr/^new: bind is a string, or a reference to an array/],
+        [sub { $new->(bind => undef) }, qr/^new: bind is a string of bytes, or a reference to an array/],
+        [sub { $new->(bind => "\x{263a}:5000") }, qr/^new: bind is a string of bytes/],
+        [sub { $new->(@bind, pid_file => "/tmp/\x{263a}") }, qr/^new: pid_file is a string of bytes/],
+        [sub { $new->(@bind, ignore_from => 'loop') }, qr/^new: ignore_from: "loop" is no port/],
+        [sub { $new->(@bind, ignore_from => [53, undef]) }, qr/^new: ignore_from is a string/],
         [sub { $new->(bind => 'nowhere at all:x') }, qr/^new: /],
         [sub { $new->(socket => 'STDIN') }, qr/^new: socket is an open socket/],
         [sub { $new->(socket => $closed) }, qr/^new: socket is an open socket/],
@@ -544,6 +585,12 @@ subtest 'bad arguments croak at the caller\'s line' => sub {
         [sub { $new->(@bind, restart => 1) }, qr/^new: restart is a reference to a hash/],
         [sub { $new->(@bind, restart => {delay => 1}) }, qr/^new: there is no option "delay"; there are: crash_limit, /],
         [sub { $new->(@bind, redeliver => {most => 'x'}) }, qr/^new: most is a whole number from 0/],
+        [sub { $new->(@bind, quarantine => {deaths => -1}) }, qr/^new: deaths is a whole number from 0/],
+        [sub { $new->(@bind, quarantine => 1) }, qr/^new: quarantine/],
+        [sub { $new->(@bind, limits => 5) }, qr/^new: limits is a reference to a hash/],
+        [sub { $new->(@bind, limits => {files => 5}) }, qr/^new: limits: there is no resource "files"; there are: as, core, /],
+        [sub { $new->(@bind, limits => {nofile => -1}) }, qr/^new: limits: nofile is a whole number/],
+        [sub { $new->(@bind, limits => {nofile => [1]}) }, qr/^new: limits: nofile is a whole number/],
         [sub { $new->(@bind, log => 'file') }, qr/^new: log is a code reference/],
         [sub { $new->(@bind, waiter => 'patience') }, qr/^new: waiter: "patience" is none of auto, epoll, uring, thread, poll/],
         [sub { $new->(@bind, nice => 99) }, qr/^new: nice: 99 is not between/],

@@ -109,7 +109,7 @@ subtest 'who is busy takes no datagram, who is idle does' => sub {
     is ended($_), 7 for @children;
 };
 
-subtest 'UDP over IPv6' => sub {
+subtest 'a fault gone: an IPv6 sender is whole; UDP over IPv6' => sub {
     my $server = eval { require IO::Socket::IP; IO::Socket::IP->new(Proto => 'udp', LocalHost => '::1', LocalPort => 0) };
     plan skip_all => 'no IPv6 on this machine' unless $server;
     my $client = IO::Socket::IP->new(Proto => 'udp', PeerHost => '::1', PeerPort => $server->sockport) or die $!;
@@ -392,6 +392,44 @@ subtest 'new: reply, inside the callback only' => sub {
     like $wide, qr/^Wide character/;
     eval { $pump->reply('late') };
     like $@, qr/^reply: there is no datagram.* at \Q${\__FILE__}\E line/;
+    $pump->remove;
+};
+
+subtest 'new: ignore_from drops what comes from other servers, and counts it' => sub {
+    my $server = server();
+    my $client = client($server);
+    # Of the same port, as another server of this kind.
+    my $other = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.2', LocalPort => $server->sockport,
+        PeerAddr => '127.0.0.1', PeerPort => $server->sockport) or die $!;
+    my @got;
+    my $pump = udppump_new($server, sub { push @got, $_[0]{buffer} });
+    my $drops = sub {
+        my ($which, @sources) = @_;
+        @got = ();
+        is $pump->ignore_from(@sources), $pump, "it returns the pump: @sources";
+        my $ignored = $pump->stats->{ignored};
+        $pump->add;
+        $other->send('other');
+        $client->send('client');
+        ok run_until(sub { @got + $pump->stats->{ignored} - $ignored == 2 });
+        is_deeply \@got, [grep { $_ ne $which } 'other', 'client'];
+        $pump->remove;
+    };
+    $drops->('');
+    $drops->('other', 'loops');
+    $drops->('other', 'own_port');
+    $drops->('client', $client->sockport);
+    $drops->('client', 53, $client->sockport, 'own_address');
+    $drops->('');
+    $pump->add;
+    for my $case ([sub { $pump->ignore_from('loops') }, qr/^ignore_from: the pump is at work; call it before add/],
+        map { my $source = $_; [sub { udppump_new(server(), sub { })->ignore_from(7, $source) }, qr/^ignore_from: ".*" is no port/] }
+            undef, '', 'loop', 65536, -1, 1.5, [7], '192.0.2.0/24', "\x{263a}", ' 7') {
+        my ($code, $text) = @$case;
+        eval { $code->() };
+        like $@, $text;
+        like $@, qr/ at \Q${\__FILE__}\E line \d+\.$/;
+    }
     $pump->remove;
 };
 

@@ -168,7 +168,7 @@ void on_event(evutil_socket_t, short what, void* target) {
 }
 
 /// Reads a timeout; false: none. A zero that is an integer is none, 0.0 is at once.
-bool read_timeout(pTHX_ SV* given, bool of_timer, timeval& read) {
+bool read_timeout(pTHX_ const char* name, SV* given, bool of_timer, timeval& read) {
   SvGETMAGIC(given);
   if (!SvOK(given)) {
     read = {1, 0};
@@ -178,7 +178,7 @@ bool read_timeout(pTHX_ SV* given, bool of_timer, timeval& read) {
   const bool exact = SvIOK(given) || (SvPOK(given) && !SvNOK(given) && std::strchr(SvPV_nolen(given), '.') == nullptr);
   const NV seconds = SvNV_nomg(given);
   if (!(seconds >= 0 && seconds <= 1e9)) {
-    Perl_croak(aTHX_ "add: a timeout is a number of seconds from 0 to 1e9, and not \"%" SVf "\"", SVfARG(given));
+    Perl_croak(aTHX_ "%s: a timeout is a number of seconds from 0 to 1e9, and not \"%" SVf "\"", name, SVfARG(given));
   }
   read.tv_sec = static_cast<time_t>(seconds);
   read.tv_usec = static_cast<suseconds_t>((seconds - std::floor(seconds)) * 1e6);
@@ -189,7 +189,7 @@ void add(pTHX_ lib_event* object, SV* given) {
   event_base* const base = base_of_process(aTHX);
   if (object->pending()) Perl_croak(aTHX_ "Attempt to add event a second time: remove() it first, or wait until it has fired");
   timeval timeout{};
-  const bool timed = read_timeout(aTHX_ given != nullptr ? given : &PL_sv_undef, object->of == kind::timer, timeout);
+  const bool timed = read_timeout(aTHX_ "add", given != nullptr ? given : &PL_sv_undef, object->of == kind::timer, timeout);
   short flags = object->flags;
   int watched = -1, type = -flags;
   switch (object->of) {
@@ -236,7 +236,7 @@ bool run(pTHX_ const char* name, int flags, SV* limit = nullptr) {
   ::event alarm{};
   const bool timed = limit != nullptr && SvOK(limit) && event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED) > 0;
   if (timed) {
-    read_timeout(aTHX_ limit, true, timeout);
+    read_timeout(aTHX_ name, limit, true, timeout);
     event_assign(&alarm, base, -1, 0, [](evutil_socket_t, short, void*) {}, nullptr);
     event_add(&alarm, &timeout);
   }
@@ -315,6 +315,7 @@ event_log_level(int level)
 void
 event_register_except_handler(SV* handler)
   CODE:
+    handler = sv_mortalcopy(handler);
     if (SvOK(handler) && code_of(aTHX_ handler) == nullptr) {
       croak("event_register_except_handler: a code reference is needed, or undef for none");
     }
@@ -356,6 +357,8 @@ event_one_nbloop()
 void
 event_new(SV* handle, int flags, SV* callback, ...)
   PPCODE:
+    settle_arguments(aTHX_ &ST(0), items);
+    handle = ST(0), callback = ST(2);
     if (descriptor_of(aTHX_ handle) < 0) croak("event_new: the first argument is no open filehandle");
     if ((flags & (EV_READ | EV_WRITE)) == 0 || (flags & ~(EV_READ | EV_WRITE | EV_PERSIST)) != 0) {
       croak("event_new: flags are EV_READ, EV_WRITE or both, with EV_PERSIST or without, and not %d", flags);
@@ -372,6 +375,8 @@ event_new(SV* handle, int flags, SV* callback, ...)
 void
 timer_new(SV* callback, ...)
   PPCODE:
+    settle_arguments(aTHX_ &ST(0), items);
+    callback = ST(0);
     if (code_of(aTHX_ callback) == nullptr) croak("timer_new: the first argument is no code reference");
     {
       auto made = std::make_unique<lib_event>(kind::timer, short{EV_TIMEOUT});
@@ -383,6 +388,9 @@ timer_new(SV* callback, ...)
 void
 signal_new(int signal, SV* callback, ...)
   PPCODE:
+    settle_arguments(aTHX_ &ST(0), items);
+    callback = ST(1);
+    if (signal < 1 || signal >= NSIG) croak("signal_new: a signal is a number from 1 to %d, and not %d; POSIX has their names", NSIG - 1, signal);
     if (code_of(aTHX_ callback) == nullptr) croak("signal_new: the second argument is no code reference");
     {
       auto made = std::make_unique<lib_event>(kind::signal, short{EV_SIGNAL});
@@ -482,6 +490,7 @@ except_handler(SV* self, SV* handler)
   PPCODE:
     {
       lib_event* const object = event_of(aTHX_ self, "except_handler");
+      handler = sv_mortalcopy(handler);
       if (SvOK(handler) && code_of(aTHX_ handler) == nullptr) croak("except_handler: a code reference is needed, or undef for none");
       SvREFCNT_dec(std::exchange(object->handler, SvOK(handler) ? newSVsv(handler) : nullptr));
     }

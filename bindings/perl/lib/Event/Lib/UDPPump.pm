@@ -45,6 +45,7 @@ Event::Lib::UDPPump - serve one UDP port with many workers, on libevent
         my ($datagram, @args) = @_;
         $pump->reply("$args[0], $datagram->{buffer}") if $datagram->{len} >= 0;
     }, 'hello');
+    $pump->ignore_from('loops');         # never answer another server
     $pump->add;
     event_mainloop();
 
@@ -109,6 +110,35 @@ C<remove>.
 
 Inside the callback only: answers the sender, from the address that was asked. Returns true, or false and sets C<$!>.
 
+=head2 ignore_from(@sources)
+
+What comes from these is dropped before the callback, and counted as C<ignored>. Nothing proves a datagram's source: whoever
+forges one makes two servers answer each other for ever. A source is
+
+=over
+
+=item C<'loops'>
+
+what a server that answers everybody must not answer: ports 7, 11, 13, 17, 19 and 37, whose services answer anything, port 0,
+C<'own_port'> and C<'own_address'>;
+
+=item a port
+
+of 0 to 65535, such as 53, 69 or 123, or those of other servers of yours, if none of your clients sends from there;
+
+=item C<'own_port'>
+
+the socket's own, which is that of each other server of this kind;
+
+=item C<'own_address'>
+
+the socket itself.
+
+=back
+
+They replace those named before; none: nothing is dropped. Call it before C<add> and C<wake_fd>, or when the pump was
+removed. Returns the pump.
+
 =head2 fh, args, args_del, callback, except_handler, set_priority, trace, free
 
 As those of Event::Lib's events. C<fh> is the very handle that was given. A callback that dies calls the pump's
@@ -120,7 +150,7 @@ next datagram.
 
 A reference to a hash of what was counted since the pump was made: C<received>, C<bytes>, C<truncated>,
 C<control_truncated>, C<kernel_drops>, C<send_errors>, C<wakeups>, C<empty_wakeups>, C<budget_yields>, C<stood_by>,
-C<ignored> and C<quarantined> (which stay 0 here), C<handler_time> (in seconds), and C<errors>, a hash of how often each
+C<ignored> (what was dropped for its source), C<quarantined> (which stays 0 here), C<handler_time> (in seconds), and C<errors>, a hash of how often each
 errno was met.
 
 =head2 wake_fd, dispatch
@@ -128,10 +158,15 @@ errno was met.
 For another loop: watch the descriptor C<wake_fd> for reading and call C<dispatch> when it is readable. C<dispatch> serves
 what is there, at most 64 datagrams or a millisecond, and never blocks. It dies as the callback does. It returns false
 if the pump cannot go on, which C<$!> then explains, or was stopped, and C<$!> is then 0: watch it no more. Such a pump is
-not to be added.
+not to be added. With EV:
 
     my $watcher = EV::io($pump->wake_fd, EV::READ, sub { $pump->dispatch });
+
+With AnyEvent:
+
     my $watcher = AnyEvent->io(fh => $pump->wake_fd, poll => 'r', cb => sub { $pump->dispatch });
+
+With IO::Async:
 
     open my $wake, '<&', $pump->wake_fd or die $!;
     $loop->add(IO::Async::Handle->new(read_handle => $wake, on_read_ready => sub { $pump->dispatch }));

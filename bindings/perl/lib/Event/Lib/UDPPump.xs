@@ -15,6 +15,8 @@ struct current_datagram {
   const udppump::datagram* datagram = nullptr;
 } current;  // of the innermost callback
 
+const PerlInterpreter* owner = nullptr;  // the thread that loaded the module
+
 std::vector<pump_event*>& pumps() {
   static std::vector<pump_event*> all;
   return all;
@@ -93,6 +95,7 @@ udppump::datagram_socket* socket_of_pool(int fd) {
 void start(pTHX_ pump_event* object) {
   if (object->through) return;
   udppump::pump_options options;
+  options.ignore_from = object->ignore_from;
   options.on_error = [object](const udppump::receive_error& failed) {
     using kind = udppump::receive_error::kind;
     if (failed.what == kind::control_truncated || !failed.code) return;  // the datagram comes; all is well again
@@ -107,6 +110,7 @@ void start(pTHX_ pump_event* object) {
       ~restored() { current = before; }
     } restored{std::exchange(current, {object, &received})};
     SV* const buffer = newSVpvn(reinterpret_cast<const char*>(received.payload.data()), received.payload.size());
+    if (TAINTING_get) SvTAINTED_on(buffer);  // as that of recv()
     deliver(aTHX_ object, packed(aTHX_ object, received.from), buffer, static_cast<IV>(received.payload.size()), 0);
   };
   if (udppump::datagram_socket* const pools = socket_of_pool(object->socket.fd())) {
@@ -357,6 +361,7 @@ VERSIONCHECK: ENABLE
 
 BOOT:
 {
+  owner = aTHX;
   pthread_atfork(nullptr, nullptr, [] { ++forks; });
   SV** const found = hv_fetchs(PL_modglobal, "Event::Lib::api", 0);
   if (found != nullptr) lib = INT2PTR(const event_lib_api*, SvIV(*found));
@@ -372,15 +377,16 @@ void
 udppump_new(SV* handle, SV* callback, ...)
   PPCODE:
     {
+      if (aTHX != owner) croak("udppump_new: pumps belong to the thread that loaded the module; make them there, or fork instead");
+      settle_arguments(aTHX_ &ST(0), items);
+      handle = ST(0), callback = ST(1);
       const int fd = descriptor_of(aTHX_ handle);
       if (fd < 0) croak("udppump_new: the first argument is no open socket");
       if (code_of(aTHX_ callback) == nullptr) croak("udppump_new: the second argument is no code reference");
       SV* result = nullptr;
       guarded(aTHX_ "udppump_new", [&] {
-        SV* const kept = newSVsv(handle);
-        sv_2mortal(kept);
-        auto made = std::make_unique<pump_event>(fd, kept);
-        SvREFCNT_inc_simple_void_NN(kept);
+        auto made = std::make_unique<pump_event>(fd, handle);
+        SvREFCNT_inc_simple_void_NN(handle);
         made->callback = newSVsv(callback);
         made->args = args_of(aTHX_ &ST(2), items - 2);
         pumps().push_back(made.get());
@@ -493,6 +499,7 @@ except_handler(SV* self, SV* handler)
   PPCODE:
     {
       pump_event* const object = pump_of(aTHX_ self, "except_handler");
+      handler = sv_mortalcopy(handler);
       if (SvOK(handler) && code_of(aTHX_ handler) == nullptr) croak("except_handler: a code reference is needed, or undef for none");
       SvREFCNT_dec(std::exchange(object->handler, SvOK(handler) ? newSVsv(handler) : nullptr));
     }
@@ -516,6 +523,17 @@ void
 trace(SV* self)
   PPCODE:
     pump_of(aTHX_ self, "trace")->traced = true;
+    XSRETURN(1);
+
+void
+ignore_from(SV* self, ...)
+  PPCODE:
+    {
+      settle_arguments(aTHX_ &ST(1), items - 1);
+      pump_event* const object = pump_of(aTHX_ self, "ignore_from");
+      if (object->through) croak("ignore_from: the pump is at work; call it before add() and wake_fd(), or remove() the pump first");
+      guarded(aTHX_ "ignore_from", [&] { object->ignore_from = filter_of(aTHX_ &ST(1), items - 1); });
+    }
     XSRETURN(1);
 
 bool

@@ -14,20 +14,21 @@ our $VERSION = '0.10';
 
 # What each option may be.
 my %kinds = (
-    socket => 'handles', bind => 'texts', receive_buffer => 'count', workers => 'count', waiter => 'text',
+    socket => 'handles', ignore_from => 'texts', bind => 'texts', receive_buffer => 'count', workers => 'count', waiter => 'text',
     user => 'text', group => 'text', groups => 'texts', no_new_privileges => 'flag', restart => 'restart',
-    redeliver => 'redeliver', stop_timeout => 'seconds', start_timeout => 'seconds', reexecute => 'flag',
+    redeliver => 'redeliver', quarantine => 'quarantine', limits => 'limits', stop_timeout => 'seconds', start_timeout => 'seconds', reexecute => 'flag',
     reload_on_change => 'texts', take_over => 'text', pid_file => 'text', pin => 'flag', nice => 'number', log => 'code',
 );
 my %restart = (
     healthy_after => 'seconds', healthy_after_datagrams => 'count', first_delay => 'seconds', longest_delay => 'seconds',
     crash_limit => 'count',
 );
+my %quarantine = (deaths => 'count', time => 'seconds');
 my %redeliver = (most => 'count', largest => 'count', poison_file => 'text');
 
 my %checks = (
-    texts   => sub { my @all = ref $_[0] eq 'ARRAY' ? @{$_[0]} : $_[0]; (grep { !defined || ref } @all) ? undef : \@all },
-    text    => sub { defined $_[0] && !ref $_[0] ? "$_[0]" : undef },
+    texts   => sub { my @all = ref $_[0] eq 'ARRAY' ? @{$_[0]} : $_[0]; (grep { !defined || ref || !utf8::downgrade($_, 1) } @all) ? undef : \@all },
+    text    => sub { my $text = $_[0]; defined $text && !ref $text && utf8::downgrade($text, 1) ? "$text" : undef },
     flag    => sub { $_[0] ? 1 : 0 },
     count   => sub { defined $_[0] && $_[0] =~ /\A\d{1,15}\z/ ? $_[0] + 0 : undef },
     number  => sub { defined $_[0] && $_[0] =~ /\A[-+]?\d{1,9}\z/ ? $_[0] + 0 : undef },
@@ -35,7 +36,7 @@ my %checks = (
     code    => sub { (reftype($_[0]) // '') eq 'CODE' ? $_[0] : undef },
 );
 my %meant = (
-    texts => 'a string, or a reference to an array of strings', text => 'a string', count => 'a whole number from 0',
+    texts => 'a string of bytes, or a reference to an array of such', text => 'a string of bytes', count => 'a whole number from 0',
     number => 'a whole number', seconds => 'a number of seconds from 0', code => 'a code reference',
 );
 
@@ -45,6 +46,15 @@ sub checked {
         // Carp::croak("new: there is no option \"$name\"; there are: " . join(', ', sort keys %$known));
     my $check = $checks{$kind} or return $value;
     return $check->($value) // Carp::croak("new: $name is $meant{$kind}");
+}
+
+# A resource, and what it may be: NAME => NUMBER, or [SOFT, HARD].
+sub limit {
+    my ($name, $value) = @_;
+    my @both = ref $value eq 'ARRAY' ? @$value : ($value, $value);
+    my $wrong = @both != 2 || grep { !defined || !/\A(?:\d{1,19}|unlimited)\z/ } @both;
+    Carp::croak("new: limits: $name is a whole number, 'unlimited', or a reference to an array of two such, soft and hard") if $wrong;
+    return ($name, @both);
 }
 
 # The options of a hash in a hash, under names of their own.
@@ -59,7 +69,7 @@ our @CARP_NOT = ('Event::Lib::UDPPump');
 sub new {
     my ($class, @options) = @_;
     Carp::croak('new: options are pairs of a name and a value') if @options % 2;
-    my (%given, @handles);
+    my (%given, @handles, $ignored);
     while (my ($name, $value) = splice @options, 0, 2) {
         $value = checked(\%kinds, $name, $value);
         if ($name eq 'socket') {
@@ -75,6 +85,16 @@ sub new {
             my %prefix = (most => 'redeliver_most', largest => 'redeliver_largest');
             %given = (%given, flattened(\%redeliver, $name, $value, \%prefix)) if ref $value;
             $given{redeliver} = $value ? 1 : 0;
+        } elsif ($name eq 'quarantine') {
+            my %prefix = (deaths => 'quarantine_deaths', time => 'quarantine_time');
+            %given = (%given, flattened(\%quarantine, $name, $value, \%prefix)) if ref $value;
+            $given{quarantine} = $value ? 1 : 0;
+        } elsif ($name eq 'limits') {
+            ref $value eq 'HASH' or Carp::croak('new: limits is a reference to a hash of resources and numbers');
+            $given{limits} = [map { limit($_, $value->{$_}) } sort keys %$value];
+        } elsif ($name eq 'ignore_from') {
+            $ignored = $value;
+            carped(sub { Event::Lib::UDPPump::Pool::core::check_ignore_from(@$ignored) });
         } elsif ($name eq 'log') {
             # A warning may die as well.
             $given{log} = sub {
@@ -87,7 +107,7 @@ sub new {
         }
     }
     my $core = carped(sub { Event::Lib::UDPPump::Pool::core::make(\%given) });
-    my $self = bless {core => $core}, $class;
+    my $self = bless {core => $core, ignore_from => $ignored // []}, $class;
     $self->{sockets} = [map { handle_of($_, @handles) } $core->descriptors];
     return $self;
 }
@@ -122,7 +142,11 @@ sub serve {
     Carp::croak('serve: the first argument is no code reference') if (reftype($callback) // '') ne 'CODE';
     return $self->run(sub {
         my ($worker) = @_;
-        Event::Lib::UDPPump::udppump_new($_, $callback, @args)->add for $worker->sockets;
+        for my $socket ($worker->sockets) {
+            my $pump = Event::Lib::UDPPump::udppump_new($socket, $callback, @args);
+            $pump->ignore_from(@{$self->{ignore_from}});
+            $pump->add;
+        }
         Event::Lib::event_mainloop();
     });
 }
@@ -164,7 +188,7 @@ Event::Lib::UDPPump::Pool - a supervised pool of worker processes on one UDP por
 
     use Event::Lib::UDPPump::Pool;
 
-    my $pool = Event::Lib::UDPPump::Pool->new(bind => '127.0.0.1:5000', workers => 10);
+    my $pool = Event::Lib::UDPPump::Pool->new(bind => '127.0.0.1:5000', workers => 10, ignore_from => 'loops');
     exit $pool->serve(sub {
         my ($datagram, @args) = @_;
         $pool->reply("$args[0], $datagram->{buffer}") if $datagram->{len} >= 0;
@@ -198,6 +222,11 @@ started anew would open them once more, so it excludes C<take_over>, C<reexecute
 An address, C<':5000'>, C<'192.0.2.1:53'>, C<'[::1]:53'> or C<'unix:/run/socket'>, or a reference to an array of them. Sockets that
 systemd passes come by themselves.
 
+=item ignore_from
+
+A source, or a reference to an array of them, as for C<ignore_from> of L<Event::Lib::UDPPump>: what comes from there is
+dropped before the callback of C<serve>. A server that answers wants C<'loops'>. The body of C<run> says so to each pump.
+
 =item workers
 
 How many processes; 0, the default, is one for each core that this process may use.
@@ -213,6 +242,16 @@ in a row without one datagram end the pool.
 True, or a reference to a hash. The datagram that a worker held when it died is given to another, at most C<most> times (2);
 then it is dropped, and written to C<poison_file>. C<largest> (65535) is the longest payload in bytes that workers can
 have. So a datagram is handled at least once.
+
+=item quarantine
+
+True, or a reference to a hash, with C<redeliver>: a sender whose datagrams were in work when C<deaths> (3) workers died is
+not served for C<time> seconds (600).
+
+=item limits
+
+A reference to a hash of each worker's resource limits, by the names of prlimit(1): C<< {nofile => 256, core => 0} >>. A
+value is a number, C<'unlimited'>, or a reference to an array of the soft and the hard one.
 
 =item stop_timeout, start_timeout
 
@@ -266,7 +305,8 @@ Runs the pool; each worker calls C<body> with its worker object, and ends when C
     exit $pool->run(sub {
         my ($worker) = @_;
         my $pump;
-        $pump = udppump_new(($worker->sockets)[0], sub { $pump->reply($_[0]{buffer}) });
+        $pump = udppump_new(($worker->sockets)[0], sub { $pump->reply($_[0]{buffer}) if $_[0]{len} >= 0 });
+        $pump->ignore_from('loops');
         $pump->add;
         event_mainloop();
     });

@@ -38,6 +38,11 @@ make(SV* options)
       XPUSHs(result);
     }
 
+void
+check_ignore_from(...)
+  CODE:
+    guarded(aTHX_ "new: ignore_from", [&] { static_cast<void>(filter_of(aTHX_ &ST(0), items)); });
+
 int
 run(SV* self, SV* body)
   CODE:
@@ -125,5 +130,6 @@ on_stop(SV* self, SV* call)
   CODE:
     PERL_UNUSED_VAR(self);
     the_worker(aTHX_ "on_stop");
+    call = sv_mortalcopy(call);
     if (SvOK(call) && code_of(aTHX_ call) == nullptr) croak("on_stop: a code reference is needed, or undef for none");
     SvREFCNT_dec(std::exchange(worker.on_stop, SvOK(call) ? newSVsv(call) : nullptr));
