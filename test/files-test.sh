@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Only src/sys/service_path.cpp opens, makes, changes or removes what has a name, as root may do it where others may
-# write (docs/security.md). Who else calls one of the functions that could is in the list below, with the reason why it
-# harms nobody; a line of the list that nothing needs any more is an error too.
+# Only src/sys/service_path.cpp opens, makes, changes, removes or looks at what has a name, as root may do it where
+# others may write (docs/security.md). Who else calls one of the functions that could is in the list below, with the
+# reason why it harms nobody; a line of the list that nothing needs any more is an error too.
 #
 # usage: files-test.sh SOURCE
 set -euo pipefail
@@ -11,35 +11,50 @@ cd -- "$1"
 allowed='
 src/sys/sys.hpp bind - the calls themselves, which others make
 src/sys/sys_file.hpp open,openat,unlinkat,renameat,linkat,fchownat,fchmod,fchown,ftruncate - the calls themselves
+src/sys/sys_file.hpp fstatat,stat,access,readlink,readlinkat,getxattr,inotify_add_watch - the calls themselves
 src/sys/sys_aio.hpp syscall - the calls themselves; none has to do with names
 src/sys/sys_user.hpp syscall - capabilities
 src/sys/sys_process.hpp syscall - descriptors
+src/sys/access_list.cpp attribute - of what service_path has opened, by its descriptor in /proc
+src/sys/close_others.cpp directory_iterator - reads /proc
 src/sys/folder_trust.cpp ifstream - reads /proc
 src/socket/datagram_socket.cpp bind - never follows a link at the end; a pool has looked at the folders before
 src/socket/interface_watch.cpp bind - of netlink
 src/socket/socket_state.cpp bind - of IP, to the port that the socket had: a Unix socket never loses its name
-src/socket/address_owner.cpp ifstream - reads /proc
+src/socket/address_owner.cpp ifstream,directory_iterator,read_symlink - reads /proc
+src/socket/socket_error.cpp symlink_status,exists,is_socket - for the words of an error; nothing is decided by it
 src/pool/pool_sockets.cpp set_owner - of a socket itself, by its descriptor: what a path names stays as it is
-src/pool/own_command.cpp ifstream - reads /proc
+src/pool/own_command.cpp ifstream,read_link - reads /proc
+src/pool/own_command.cpp status_of - looks whether its own program is the one that its command names
+src/pool/worker_program.cpp status_of,may_execute - for an error before any worker starts; execve(2) decides anew, as whom the worker is
+src/pool/file_watch.cpp exists,is_directory,watch_file - of files that only make it reload, and are not read; it never says what is in a folder
 src/pool/usable_cores.cpp ifstream - reads /proc and /sys
 src/pool/pool_status.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
+src/pool/pool_status.cpp directory_iterator,read_symlink - reads /proc
 src/pool/predecessor.cpp open - looks what is there before it connects, and opens nothing (O_PATH)
-src/pool/peer.cpp open - reads what a process calls itself in /proc
+src/pool/peer.cpp open,read_link - reads what a process calls itself in /proc
 src/pool/board.cpp truncate - of a memfd, by its descriptor
 src/pool/pid_file.cpp truncate - of what service_path has opened, by its descriptor
 tools/load/report/output_file.cpp open - what the user names for himself (--json FILE, --plot FILE), as himself
+tools/load/report/output_file.cpp stat - the same
 tools/load/report/plot.cpp tmpfile - has no name
 tools/load/plan/input_file.hpp ifstream - as in input_file.cpp
-tools/load/plan/input_file.cpp ifstream - reads what the user names for himself
-tools/load/run/work_server.cpp ifstream - reads /proc
+tools/load/plan/input_file.cpp ifstream,stat - reads what the user names for himself
+tools/load/run/work_server.cpp ifstream,directory_iterator - reads /proc
 tools/load/run/machine_look.cpp ifstream - reads /proc
+tools/exec.cpp access,stat - for the words of an error about the command line; what is there is used by others, who look anew
+tools/event_log.cpp access - whether the machine has a journal; its path belongs to root
 '
 
 calls='open(at2?|_at)?|creat|fopen(64)?|freopen|(f|l)?ch(mod|own)(at2?)?|set_(mode|owner|owner_of)|(un)?link(at|_at)?'
 calls+='|symlink(at)?|re(name|move)|rename(at2?|_at)|(mk|rm)dir(at)?|mk(nod|fifo)(at)?|mko?stemps?|mkdtemp|tmpfile|tmpnam'
 calls+='|truncate|ftruncate|bind|utimensat|acct|syscall'
+# Those that only look tell root, who may look anywhere, what others must not know, or what is changed by the time of use.
+calls+='|f?access(at2?)?|may_execute|l?stat(x|64)?|fstatat|status_(at|of)|readlink(at)?|read_link|inotify_add_watch|watch_file'
+calls+='|l?getxattr|attribute'
 pattern="(^|[^A-Za-z_:.>])(::|sys::|detail::sys::|std::)($calls)\("
-pattern+='|[^<a-z][io]?fstream\b|(filesystem|fs)::(remove|rename|create_|copy|permissions|resize_file|last_write)[a-z_]*'
+pattern+='|[^<a-z][io]?fstream\b|(filesystem|fs)::(remove|rename|create_|copy|permissions|resize_file|last_write|exists|status'
+pattern+='|is_|symlink_status|read_symlink|equivalent|(weakly_)?canonical|file_size|hard_link|space|directory_|recursive_)[a-z_]*'
 
 declare -A reason=() needed=()
 while read -r file which _ why; do

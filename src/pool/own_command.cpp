@@ -14,7 +14,7 @@ namespace {
 bool is_same_file(const std::string& path, const char* other) {
   struct stat a {};
   struct stat b {};
-  return sys::status(path.c_str(), a) == 0 && sys::status(other, b) == 0 && a.st_dev == b.st_dev &&
+  return sys::status_of(path.c_str(), a) == 0 && sys::status_of(other, b) == 0 && a.st_dev == b.st_dev &&
          a.st_ino == b.st_ino;
 }
 

@@ -19,7 +19,7 @@ std::string found_in_path(const std::string& name) {
   for (std::string folder; std::getline(folders, folder, ':');) {
     std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
     struct stat about {};
-    if (sys::status(candidate.c_str(), about) < 0 || !S_ISREG(about.st_mode)) continue;
+    if (sys::status_of(candidate.c_str(), about) < 0 || !S_ISREG(about.st_mode)) continue;
     if (sys::may_execute(candidate.c_str()) == 0) return candidate;
     not_executable = candidate;
   }
@@ -33,7 +33,7 @@ worker_program::worker_program(std::vector<std::string> command) : arguments_{st
   if (arguments_.empty() || arguments_[0].empty()) fail(EINVAL, "no program given: name it first");
   path_ = arguments_[0].find('/') != std::string::npos ? arguments_[0] : found_in_path(arguments_[0]);
   struct stat about {};
-  if (const int told = sys::status(path_.c_str(), about); told < 0) {
+  if (const int told = sys::status_of(path_.c_str(), about); told < 0) {
     fail(told, "program \"" + path_ + "\" cannot be looked at; check the path, and the permissions of its folders");
   }
   if (S_ISDIR(about.st_mode)) fail(EACCES, "program \"" + path_ + "\" is a directory; name a file in it");

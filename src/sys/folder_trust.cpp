@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "sys/access_list.hpp"
 #include "sys/sys_user.hpp"
 
 namespace udppump::detail {
@@ -39,19 +40,24 @@ folder_trust::folder_trust(uid_t heir) : self_{sys::effective_user()}, heir_{hei
 
 bool folder_trust::is_ours(uid_t user) const noexcept { return user == 0 || user == self_; }
 
-bool folder_trust::is_written_by_others(const struct stat& what) const noexcept {
-  if ((what.st_mode & S_IWOTH) != 0) return true;
-  if ((what.st_mode & S_IWGRP) == 0 || what.st_gid == 0) return false;
-  return std::find(groups_.begin(), groups_.end(), what.st_gid) == groups_.end();
+std::string folder_trust::others_who_write(looked_at what, uid_t heir) const {
+  const struct stat& about = what.about;
+  if (lists_let_others_write(what.fd, about, {self_, heir, groups_})) {
+    return "may be written to by others (its access control list, ACL, says so; setfacl -b removes that list)";
+  }
+  const bool group = (about.st_mode & S_IWGRP) != 0 && about.st_gid != 0 &&
+                     std::find(groups_.begin(), groups_.end(), about.st_gid) == groups_.end();
+  return group || (about.st_mode & S_IWOTH) != 0 ? "may be written to by others" : "";
 }
 
-std::string folder_trust::why_not_through(const struct stat& folder, const struct stat& next) const {
-  const std::string what = "on the way there (" + who_and_mode(folder) + ") ";
+std::string folder_trust::why_not_through(looked_at folder, const struct stat& next) const {
+  const std::string what = "on the way there (" + who_and_mode(folder.about) + ") ";
   constexpr char cure[] = ": choose a folder such as /run/NAME, above which only root may";
-  if (!is_ours(folder.st_uid) && !is_outside(folder.st_uid))
+  if (!is_ours(folder.about.st_uid) && !is_outside(folder.about.st_uid))
     return what + "belongs to another user, who may rename what is in it" + cure;
-  if (!is_written_by_others(folder)) return {};
-  if ((folder.st_mode & S_ISVTX) == 0) return what + "may be written to by others, who may rename what is in it" + cure;
+  const std::string others = others_who_write(folder, none_);
+  if (others.empty()) return {};
+  if ((folder.about.st_mode & S_ISVTX) == 0) return what + others + ", who may rename what is in it" + cure;
   if (is_ours(next.st_uid)) return {};
   return what + "has the next one of another user, " + std::to_string(next.st_uid) + ", who may rename it" + cure;
 }
@@ -61,20 +67,22 @@ std::string folder_trust::why_not_followed(const struct stat& link) const {
   return "belongs to another user, " + std::to_string(link.st_uid) + ": name the folder itself";
 }
 
-std::string folder_trust::why_not_in(const struct stat& folder, bool sticky_accepted) const {
+std::string folder_trust::why_not_in(looked_at folder, bool sticky_accepted) const {
   constexpr char cure[] = ": choose one where only root and the user of the service may write, such as /run/NAME";
-  const std::string what = '(' + who_and_mode(folder) + ") ";
-  if (!is_trusted(folder.st_uid)) return what + "belongs to another user, who may put something else there" + cure;
-  if (!is_written_by_others(folder)) return {};
-  if ((folder.st_mode & S_ISVTX) != 0 && (sticky_accepted || self_ != 0)) return {};
-  return what + "may be written to by others, who may put something else there" + cure;
+  const std::string what = '(' + who_and_mode(folder.about) + ") ";
+  if (!is_trusted(folder.about.st_uid))
+    return what + "belongs to another user, who may put something else there" + cure;
+  const std::string others = others_who_write(folder, heir_);
+  if (others.empty()) return {};
+  if ((folder.about.st_mode & S_ISVTX) != 0 && (sticky_accepted || self_ != 0)) return {};
+  return what + others + ", who may put something else there" + cure;
 }
 
-std::string folder_trust::why_not_file(const struct stat& file) const {
-  const std::string what = '(' + who_and_mode(file) + ") ";
-  if (!is_trusted(file.st_uid)) return what + "belongs to another user: remove it, or choose another path";
-  if (is_written_by_others(file)) return what + "may be written to by others: remove it, or change its mode";
-  return {};
+std::string folder_trust::why_not_file(looked_at file) const {
+  const std::string what = '(' + who_and_mode(file.about) + ") ";
+  if (!is_trusted(file.about.st_uid)) return what + "belongs to another user: remove it, or choose another path";
+  const std::string others = others_who_write(file, heir_);
+  return others.empty() ? others : what + others + ": remove it, or change its mode";
 }
 
 }  // namespace udppump::detail

@@ -72,7 +72,7 @@ void service_path::find_folder(const std::string& path, sticky_folder rule) {
     const int known = next ? sys::status(next.fd(), about_next) : next.fd();
     if (known == -ENOENT) refuse(ENOENT, "the folder \"" + there + "\" does not exist; make it first");
     if (known < 0) refuse(-known, "the folder \"" + there + "\" cannot be entered; choose another, or change its mode");
-    if (const std::string why = trust.why_not_through(about, about_next); !why.empty()) {
+    if (const std::string why = trust.why_not_through({folder.fd(), about}, about_next); !why.empty()) {
       refuse(EPERM, "the folder \"" + at + "\" " + why);
     }
     if (S_ISLNK(about_next.st_mode)) {
@@ -100,7 +100,7 @@ void service_path::find_folder(const std::string& path, sticky_folder rule) {
     folder = std::move(next);
     about = about_next;
   }
-  if (const std::string why = trust.why_not_in(about, rule == sticky_folder::accepted); !why.empty()) {
+  if (const std::string why = trust.why_not_in({folder.fd(), about}, rule == sticky_folder::accepted); !why.empty()) {
     refuse(EPERM, "the folder \"" + at + "\" " + why);
   }
   folder_ = std::move(folder);
@@ -155,7 +155,8 @@ void service_path::check(const descriptor& file) const {
     refuse(-failed, "it cannot be looked at; " + cure_of(failed));
   if (!S_ISREG(about.st_mode)) refuse(EEXIST, "it is no regular file; remove it, or choose another path");
   if (about.st_nlink > 1) refuse(EMLINK, "it has another name (a hard link); remove it, or choose another path");
-  if (const std::string why = folder_trust{heir_.user}.why_not_file(about); !why.empty()) refuse(EPERM, "it " + why);
+  if (const std::string why = folder_trust{heir_.user}.why_not_file({file.fd(), about}); !why.empty())
+    refuse(EPERM, "it " + why);
 }
 
 bool service_path::leads_to(const descriptor& file) const noexcept {

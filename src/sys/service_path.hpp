@@ -24,10 +24,11 @@ enum class sticky_folder : char { refused_to_root, accepted };
 /// The one place that does so, as root may do it where others may write; test/files-test.sh looks that no other does.
 ///
 /// Trusted are root, this process's own user, and the heir. The folder must belong to one of them, and nobody else may
-/// be permitted to write to it: not all, and no group but root's and, if this process is not root, its own ones. The
-/// folders above must be so too, and not the heir's, who could put another in the place of the next one; a sticky one
-/// will do if the next belongs to root or this process's user. Symbolic links on the way are followed if they belong to
-/// one of these two. So who is not trusted cannot change where the path leads, and the heir only what is in its folder.
+/// be permitted to write to it: not all, no group but root's and, if this process is not root, its own ones, and nobody
+/// else by an access control list (POSIX, NFS 4). The folders above must be so too, and not the heir's, who could put
+/// another in the place of the next one; a sticky one will do if the next belongs to root or this process's user.
+/// Symbolic links on the way are followed if they belong to one of these two. So who is not trusted cannot change where
+/// the path leads, and the heir only what is in its folder.
 ///
 /// What has the name is itself never followed if it is a link. Failures are std::system_error; the text begins with
 /// what the path is for, and names cause and cure.

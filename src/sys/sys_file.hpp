@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -54,6 +55,10 @@ inline int set_mode(int fd, mode_t mode) noexcept {
 inline int status(int fd, struct stat& about) noexcept {
   return once([&] { return ::fstat(fd, &about); });
 }
+/// An extended attribute, of what the path leads to in the end.
+inline ssize_t attribute(const char* path, const char* name, void* to, std::size_t size) noexcept {
+  return once([&] { return ::getxattr(path, name, to, size); });
+}
 /// Of the file system that the file is in.
 inline int filesystem_status(int fd, struct statfs& about) noexcept {
   return once([&] { return ::fstatfs(fd, &about); });
@@ -77,7 +82,7 @@ inline ssize_t read_at_once(int fd, void* to, std::size_t size) noexcept {
   const iovec part{to, size};
   return repeat([&] { return ::preadv2(fd, &part, 1, -1, RWF_NOWAIT); });
 }
-inline int status(const char* path, struct stat& about) noexcept {
+inline int status_of(const char* path, struct stat& about) noexcept {
   return once([&] { return ::stat(path, &about); });
 }
 inline int current_folder(char* to, std::size_t size) noexcept {

@@ -6,17 +6,23 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "support/private_folder.hpp"
 #include "support/process.hpp"
+#include "sys/access_list.hpp"
 #include "udppump/address.hpp"
 
 using namespace udppump;
@@ -142,6 +148,128 @@ TEST(service_path, a_file_that_others_may_write_to_is_refused) {
   if (!is_root()) return;
   ASSERT_EQ(::chown((here / "by-group").c_str(), 0, attacker), 0);
   EXPECT_THAT(opening(here / "by-group"), why);
+}
+
+// --- access control lists --------------------------------------------------------------------------------------------
+
+/// Bytes of numbers, in the order in which a list has them.
+std::string little(std::uint32_t value, int size) {
+  std::string bytes;
+  for (int i = 0; i < size; ++i) bytes += static_cast<char>(value >> 8 * i);
+  return bytes;
+}
+std::string big(std::uint32_t value) {
+  const std::string bytes = little(value, 4);
+  return {bytes.rbegin(), bytes.rend()};
+}
+
+struct posix_entry {
+  unsigned tag, allowed;
+  std::uint32_t id = static_cast<std::uint32_t>(-1);
+};
+constexpr unsigned owner_is = 1, user_is = 2, owning_group_is = 4, group_is = 8, mask_is = 16, others_are = 32;
+
+/// What the kernel takes as such a list, with what belongs to each.
+std::string posix_list(std::vector<posix_entry> named, unsigned mask = 7) {
+  std::string list = little(2, 4);
+  named.insert(named.begin(), {owner_is, 7});
+  const auto groups = std::find_if(named.begin(), named.end(), [](const auto& entry) { return entry.tag == group_is; });
+  named.insert(groups, {owning_group_is, 5});
+  named.push_back({mask_is, mask});
+  named.push_back({others_are, 5});
+  for (const auto& entry : named) list += little(entry.tag, 2) + little(entry.allowed, 2) + little(entry.id, 4);
+  return list;
+}
+
+bool set_list(const std::string& path, const std::string& list) {
+  return ::setxattr(path.c_str(), "system.posix_acl_access", list.data(), list.size(), 0) == 0;
+}
+
+TEST(service_path, a_folder_to_which_an_access_control_list_lets_others_write_is_refused) {
+  const private_folder here;
+  make_folder(here / "run", ::geteuid(), 0755);
+  make_folder(here / "run/below", ::geteuid(), 0755);
+  if (!set_list(here / "run", posix_list({{user_is, 7, attacker}}))) {
+    ASSERT_EQ(errno, EOPNOTSUPP);
+    GTEST_SKIP() << "the file system has no access control lists";
+  }
+  const auto why = AllOf(HasSubstr("the folder \"" + (here / "run") + "\" "), HasSubstr("access control list, ACL"),
+                         HasSubstr("setfacl -b"), HasSubstr("choose "));
+  EXPECT_THAT(opening(here / "run/1"), why);
+  EXPECT_THAT(opening(here / "run/below/1"), AllOf(why, HasSubstr("on the way there")));
+  ASSERT_TRUE(set_list(here / "run", posix_list({{group_is, 7, attacker}})));
+  EXPECT_THAT(opening(here / "run/1"), why);
+  EXPECT_FALSE(fs::exists(here / "run/1"));
+  for (const auto& harmless : {posix_list({{user_is, 5, attacker}}), posix_list({{user_is, 7, attacker}}, 5),
+                               posix_list({{user_is, 7, ::geteuid()}, {group_is, 7, ::getegid()}})}) {
+    ASSERT_TRUE(set_list(here / "run", harmless));
+    EXPECT_EQ(opening(here / "run/1"), "accepted");
+  }
+  if (!is_root()) return;
+  ASSERT_TRUE(set_list(here / "run", posix_list({{user_is, 7, service}})));
+  EXPECT_EQ(opening(here / "run/2", {service, service}), "accepted") << "the heir may write in the folder";
+  EXPECT_THAT(opening(here / "run/below/2", {service, service}), why) << "and not above it";
+}
+
+TEST(service_path, a_file_to_which_an_access_control_list_lets_others_write_is_refused) {
+  const private_folder here;
+  make_file(here / "file");
+  if (!set_list(here / "file", posix_list({{user_is, 6, attacker}}, 6))) {
+    ASSERT_EQ(errno, EOPNOTSUPP);
+    GTEST_SKIP() << "the file system has no access control lists";
+  }
+  EXPECT_THAT(opening(here / "file"), AllOf(HasSubstr("access control list, ACL"), HasSubstr("setfacl -b")));
+  ASSERT_EQ(::removexattr((here / "file").c_str(), "system.posix_acl_access"), 0);
+  EXPECT_EQ(::chmod((here / "file").c_str(), 0600), 0);
+  EXPECT_EQ(opening(here / "file"), "accepted");
+}
+
+TEST(access_list, whom_it_names_counts_and_what_cannot_be_read_does) {
+  const std::vector<gid_t> groups{service};
+  const auto lets = [&groups](const std::string& list) {
+    return detail::posix_list_lets_others_write(list, {attacker + 10, service, groups});
+  };
+  EXPECT_TRUE(lets(posix_list({{user_is, 2, attacker}})));
+  EXPECT_TRUE(lets(posix_list({{group_is, 2, attacker}})));
+  EXPECT_TRUE(lets(posix_list({{user_is, 2, 0}, {user_is, 2, service}, {user_is, 2, attacker}})));
+  EXPECT_TRUE(lets(posix_list({{user_is, 2}}))) << "somebody outside of this user namespace";
+  const auto without_heir = [&groups](const std::string& list) {
+    return detail::posix_list_lets_others_write(list, {attacker + 10, static_cast<uid_t>(-1), groups});
+  };
+  EXPECT_TRUE(without_heir(posix_list({{user_is, 2}})));
+  EXPECT_TRUE(without_heir(posix_list({{user_is, 2, service}})));
+  EXPECT_FALSE(without_heir(posix_list({{user_is, 2, attacker + 10}})));
+  EXPECT_FALSE(lets(posix_list({{user_is, 7, 0}, {user_is, 7, service}, {group_is, 7, 0}, {group_is, 7, service}})));
+  EXPECT_FALSE(lets(posix_list({{user_is, 5, attacker}, {group_is, 5, attacker}})));
+  EXPECT_FALSE(lets(posix_list({{user_is, 7, attacker}}, 5))) << "the mask takes it";
+  const std::string whole = posix_list({{user_is, 5, attacker}});
+  EXPECT_TRUE(lets("")) << "empty";
+  EXPECT_TRUE(lets(whole.substr(0, whole.size() - 1))) << "cut";
+  EXPECT_TRUE(lets(little(3, 4) + whole.substr(4))) << "another version";
+}
+
+TEST(access_list, of_nfs_whom_it_names_counts_and_what_cannot_be_read_does) {
+  const auto entry = [](std::uint32_t type, std::uint32_t allowed, std::string who) {
+    const auto size = static_cast<std::uint32_t>(who.size());
+    who.resize((who.size() + 3) / 4 * 4);
+    return big(type) + big(0) + big(allowed) + big(size) + who;
+  };
+  const auto lets = [](const std::string& list) { return detail::nfs_list_lets_others_write(list); };
+  const std::string own = entry(0, 0x1601ff, "OWNER@"), group = entry(0, 2, "GROUP@"),
+                    all = entry(0, 0x81, "EVERYONE@");
+  EXPECT_FALSE(lets(big(3) + own + group + all)) << "as the mode has it";
+  EXPECT_FALSE(lets(big(0)));
+  EXPECT_FALSE(lets(big(2) + own + entry(0, 2, "root@example.net")));
+  EXPECT_FALSE(lets(big(2) + own + entry(0, 0x81, "eve@example.net"))) << "reads";
+  EXPECT_FALSE(lets(big(2) + own + entry(1, 0x1601ff, "eve@example.net"))) << "is denied";
+  for (const std::uint32_t writing : {0x2U, 0x4U, 0x40U, 0x40000U, 0x80000U}) {
+    EXPECT_TRUE(lets(big(2) + own + entry(0, writing, "eve@example.net"))) << writing;
+  }
+  EXPECT_TRUE(lets(big(1) + entry(0, 2, "rootless")));
+  const std::string whole = big(3) + own + group + all;
+  EXPECT_TRUE(lets("")) << "empty";
+  EXPECT_TRUE(lets(whole.substr(0, whole.size() - 1))) << "cut";
+  EXPECT_TRUE(lets(big(4) + own + group + all)) << "one is missing";
 }
 
 TEST(service_path, no_folder_or_none_that_is_there_is_said) {
