@@ -73,7 +73,7 @@ The sender's address, packed, as recv() gives it. Empty for a Unix sender withou
 
 =item buffer
 
-What was received, up to 65,535 bytes. Undefined for an error.
+What was received, up to 65,535 bytes; tainted, in taint mode. Undefined for an error.
 
 =item len
 
@@ -192,7 +192,8 @@ waits until the next one wakes another.
 A pump that was added before a fork is served by both processes: the child's loop renews it. With another loop, ask for
 C<wake_fd> again in the child: it is another descriptor there.
 
-In a thread created later, a pump is an undefined value; it goes on in the thread that made it.
+In a thread created later, a pump is an undefined value; it goes on in the thread that made it. Pumps are made in the thread
+that loaded the module.
 
 =head1 COMING FROM 0.01
 
