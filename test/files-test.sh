@@ -13,7 +13,7 @@ src/sys/sys.hpp bind - the calls themselves, which others make
 src/sys/sys_file.hpp open,openat,unlinkat,renameat,linkat,fchownat,fchmod,fchown,ftruncate - the calls themselves
 src/sys/sys_file.hpp fstatat,stat,access,readlink,readlinkat,getxattr,inotify_add_watch - the calls themselves
 src/sys/sys_aio.hpp syscall - the calls themselves; none has to do with names
-src/sys/sys_user.hpp syscall - capabilities
+src/sys/sys_user.hpp syscall - capabilities and keys
 src/sys/sys_process.hpp syscall - descriptors
 src/sys/access_list.cpp attribute - of what service_path has opened, by its descriptor in /proc
 src/sys/close_others.cpp directory_iterator - reads /proc
@@ -28,6 +28,7 @@ src/pool/own_command.cpp ifstream,read_link - reads /proc
 src/pool/own_command.cpp status_of - looks whether its own program is the one that its command names
 src/pool/worker_program.cpp status_of,may_execute - for an error before any worker starts; execve(2) decides anew, as whom the worker is
 src/pool/file_watch.cpp exists,is_directory,watch_file - of files that only make it reload, and are not read; it never says what is in a folder
+src/pool/own_terminal.cpp open - what this process has open already, by its descriptor, and /dev/null
 src/pool/usable_cores.cpp ifstream - reads /proc and /sys
 src/pool/pool_status.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
 src/pool/pool_status.cpp directory_iterator,read_symlink - reads /proc

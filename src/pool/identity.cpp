@@ -5,11 +5,32 @@
 
 #include "sys/failure.hpp"
 #include "sys/printable.hpp"
+#include "sys/sys_process.hpp"
 #include "sys/sys_user.hpp"
 
 namespace udppump::detail {
 
 namespace {
+
+/// What a login, sudo(8) or ssh(1) puts there for the one who logged in.
+constexpr const char* of_roots_session[] = {"DBUS_SESSION_BUS_ADDRESS",
+                                            "MAIL",
+                                            "SSH_AGENT_PID",
+                                            "SSH_AUTH_SOCK",
+                                            "SSH_CLIENT",
+                                            "SSH_CONNECTION",
+                                            "SSH_TTY",
+                                            "SUDO_COMMAND",
+                                            "SUDO_GID",
+                                            "SUDO_HOME",
+                                            "SUDO_TTY",
+                                            "SUDO_UID",
+                                            "SUDO_USER",
+                                            "XAUTHORITY",
+                                            "XDG_RUNTIME_DIR",
+                                            "XDG_SESSION_CLASS",
+                                            "XDG_SESSION_ID",
+                                            "XDG_SESSION_TYPE"};
 
 std::vector<gid_t> present_groups() {
   std::vector<gid_t> present;
@@ -76,13 +97,16 @@ identity::identity(const privileges& wanted)
   }
 }
 
-void identity::assume() const {
+void identity::assume() {
   const auto must = [](int result, const std::string& what) {
     if (result == -EINVAL) {
       fail(result, what + ": the number is not mapped in this user namespace; see /proc/self/uid_map and gid_map");
     }
     if (result < 0) fail(result, what + ": requires root with CAP_SETUID and CAP_SETGID");
   };
+  // While it may, as the user could have no room for keys left.
+  if (leaves_nothing_) leave_keys();
+  rekeyed_ = sys::thread_id();
   // While it may: nobody gets capabilities by executing a file either. no_new_privileges alone says so as well.
   if (leaves_nothing_ && no_new_privileges_) static_cast<void>(sys::drop_bounding_set());
   if (sets_groups_) must(sys::set_supplementary_groups(groups_), "setgroups");
@@ -102,8 +126,17 @@ void identity::assume() const {
 }
 
 void identity::bind_thread() const {
+  if (leaves_nothing_ && sys::thread_id() != rekeyed_) leave_keys();
   if (no_new_privileges_ && sys::set_no_new_privileges() < 0)
     fail(EINVAL, "prctl PR_SET_NO_NEW_PRIVS: requires Linux 3.5");
+}
+
+/// What was added to a session keyring, such as a Kerberos ticket, is open to all who have it, whoever they became.
+void identity::leave_keys() const {
+  const int left = sys::leave_session_keyring();
+  // There are none, or a filter forbids the call: to workers as well, as they have the same filter.
+  if (left >= 0 || left == -ENOSYS || left == -EPERM || left == -EACCES) return;
+  fail(left, "keyctl: a session keyring without the keys of who started this; see /proc/key-users");
 }
 
 void identity::take_environment() const {
@@ -112,6 +145,8 @@ void identity::take_environment() const {
     if (changed != 0)
       fail(ENOMEM, std::string{"setting "} + name + " for the user that the pool becomes; free some memory");
   }
+  if (user_ == no_id || !leaves_nothing_) return;
+  for (const char* const name : of_roots_session) ::unsetenv(name);
 }
 
 void close_to_workers(const privileges& wanted) noexcept {

@@ -18,16 +18,19 @@ class identity {
   explicit identity(const privileges& wanted);
 
   /// For good, and checked, with the environment of the new user. Throws std::system_error.
-  void assume() const;
+  void assume();
   /// What the kernel keeps for each thread: for the one that starts workers, which need not be that of assume(). Throws
   /// std::system_error.
   void bind_thread() const;
+  /// Whether whoever is left is somebody without privileges.
+  bool leaves_nothing() const noexcept { return leaves_nothing_; }
   /// Whom files for the pool should belong to; -1: as they are.
   uid_t user() const noexcept { return user_; }
   gid_t group() const noexcept { return group_; }
 
  private:
   void take_environment() const;
+  void leave_keys() const;
 
   uid_t user_ = no_id;
   gid_t group_ = no_id;
@@ -36,6 +39,8 @@ class identity {
   /// Somebody without privileges is to be left, be it who this process is already.
   bool leaves_nothing_ = false;
   bool no_new_privileges_ = false;
+  /// Which thread has a session keyring of its own.
+  pid_t rekeyed_ = 0;
   std::vector<std::pair<const char*, std::string>> environment_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "pool/checked_options.hpp"
 #include "pool/fork_launcher.hpp"
+#include "pool/own_terminal.hpp"
 #include "pool/program_launcher.hpp"
 #include "pool/self_launcher.hpp"
 #include "pool/supervisor.hpp"
@@ -47,6 +48,9 @@ pool_parent::pool_parent(pool_options options)
   context_.emplace(launch_context{.options = options_, .shared = *board_, .sockets = sockets_});
   reserve_for_workers(options_);
   sockets_.give_to(become_.user());
+  if (become_.leaves_nothing()) {
+    if (const std::string why = leave_terminal(); !why.empty()) log_.warning("terminal", why);
+  }
   become_.assume();
 }
 

@@ -35,7 +35,7 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
   const pool_options options_;
   const pool_log log_;
   const own_command own_;
-  const identity become_;
+  identity become_;
   const service_manager service_;
   pool_sockets sockets_;
   std::optional<take_over> takes_over_;

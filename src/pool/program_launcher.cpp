@@ -35,14 +35,12 @@ std::vector<int> place(const std::vector<datagram_socket>& sockets) {
   return placed;
 }
 
-/// Leads a process group of its own, with whatever it starts: so Ctrl-C at a terminal is the parent's alone, which asks
-/// workers to finish what they hold, and a shell that wraps the program does not leave it behind.
+/// Leads a session, and so a process group, with whatever it starts: signals go to all of it, so that a shell that
+/// wraps the program does not leave it behind.
 class program_process : public worker_process {
  public:
   program_process(forked_worker forked, board& shared, std::size_t page)
-      : worker_process{std::move(forked), shared, page}, group_{id_} {
-    static_cast<void>(sys::join_group(id_, id_));  // the child does so too: whoever is first
-  }
+      : worker_process{std::move(forked), shared, page}, group_{id_} {}
   ~program_process() override {
     if (pid_ > 0) signal_group(SIGKILL);
   }
@@ -61,7 +59,10 @@ class program_process : public worker_process {
   }
 
  private:
-  void signal_group(int signal) const noexcept { static_cast<void>(sys::kill(-group_, signal)); }
+  void signal_group(int signal) const noexcept {
+    // It is about to begin its session; until then its signals are blocked, and none is lost.
+    if (sys::kill(-group_, signal) == -ESRCH && pid_ > 0) static_cast<void>(sys::kill(pid_, signal));
+  }
 
   const pid_t group_;
 };
@@ -80,7 +81,6 @@ std::vector<std::string> program_launcher::environment(std::size_t number) const
 
 std::unique_ptr<running_worker> program_launcher::start(const assignment& what) {
   auto forked = fork_worker(context_, what, [&](int lifeline) {
-    static_cast<void>(sys::join_group(0, 0));
     const auto variables = environment(what.number);
     // Above the sockets, and left open: a program that becomes another user is still ended with the parent.
     const int end = 3 + static_cast<int>(context_.sockets.size());

@@ -144,6 +144,8 @@ void take_over::begin(const sigset_t& mask) {
 
 /// In the child.
 void take_over::execute_own(int connection, const sigset_t& mask) const {
+  // As workers: it is the user's, and for a moment open to it, and so not to have a terminal that is another's.
+  static_cast<void>(sys::begin_session());
   static_cast<void>(sys::set_close_on_exec(connection, false));
   ::setenv(take_over_variable, std::to_string(connection).c_str(), 1);
   if (std::getenv("WATCHDOG_PID") != nullptr) ::setenv("WATCHDOG_PID", std::to_string(sys::process_id()).c_str(), 1);

@@ -55,6 +55,9 @@ forked_worker fork_worker(const launch_context& context, const assignment& what,
   }
   int status = status_no_setup;
   try {
+    // Of its own, so that the terminal that the parent was started from is not its controlling terminal, to which it
+    // could type in the name of who sits there (TIOCSTI); and Ctrl-C there is the parent's alone.
+    if (const pid_t session = sys::begin_session(); session < 0) fail_with_cure(session, "setsid");
     for (const int fd : context.parents_own) sys::close(fd);
     context.shared.leave_other_signals(what.page);
     parents_end.reset();

@@ -48,9 +48,10 @@ inline reaped wait_for(pid_t pid) noexcept {
   const pid_t ended = repeat([&] { return ::waitpid(pid, &status, 0); });
   return {ended, status};
 }
-/// setpgid(2); 0 stands for the calling process.
-inline int join_group(pid_t pid, pid_t group) noexcept {
-  return once([&] { return ::setpgid(pid, group); });
+/// The calling process leads a session and a process group, whose number is its own, and has no controlling terminal
+/// (setsid(2)).
+inline pid_t begin_session() noexcept {
+  return once([&] { return ::setsid(); });
 }
 /// The calling process gets this signal when its parent ends. Cleared by a change of user and by executing a program
 /// with the set-user-id bit (prctl(2)).

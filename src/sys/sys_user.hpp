@@ -73,6 +73,13 @@ inline int drop_bounding_set() noexcept {
   }
 }
 
+/// A session keyring without keys in place of the calling thread's, for it and those it starts: a change of user leaves
+/// that as it is (session-keyring(7)).
+inline int leave_session_keyring() noexcept {
+  constexpr long join_session_keyring = 1;  // <linux/keyctl.h>
+  return static_cast<int>(once([&] { return ::syscall(SYS_keyctl, join_session_keyring, nullptr); }));
+}
+
 /// Whether processes of the same user may read and trace this one, and it leaves a core file (PR_SET_DUMPABLE). Each
 /// change of user, and each execve(2), sets it anew.
 inline bool is_open_to_its_user() noexcept { return ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1; }

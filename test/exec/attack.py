@@ -1,15 +1,23 @@
 """A worker that attacks the process whose id it is sent, as code would that an attacker runs in it, and answers with
-what worked. "status", "descriptors", "environment" and "umask" make it tell what it has.
+what worked. "status", "descriptors", "environment" and "umask" make it tell what it has; "terminal" and "keys" make it
+attack what whoever started the pool left it.
+
+usage: attack.py [terminal|keys]: does that at once, and prints what worked; else it serves its descriptor 0.
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import socket
+import sys
+import termios
 
 libc = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE, PTRACE_DETACH = 0x4206, 17
 PIDFD_OPEN, PIDFD_GETFD = 434, 438  # the same everywhere but on alpha
+KEYCTL = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine)
+KEYCTL_SEARCH, SESSION_KEYRING = 10, -3
 EFAULT = 14
 
 
@@ -50,7 +58,43 @@ def attack(victim):
     return worked
 
 
+def attack_terminal():
+    """What a process can do to those who sit at a terminal that it has, or is started from."""
+    worked = [] if os.getsid(0) == os.getpid() else ["session"]
+    if opens("/dev/tty"):
+        worked.append("open")
+    for at in filter(os.isatty, (0, 1, 2)):
+        waits = os.get_blocking(at)
+        try:
+            os.set_blocking(at, False)
+            try:
+                os.read(at, 1)
+                worked.append(f"read-{at}")
+            except BlockingIOError:
+                worked.append(f"read-{at}")  # it would wait for what is typed
+            finally:
+                os.set_blocking(at, waits)
+        except OSError:
+            pass
+        for name, what in (("type", termios.TIOCSTI), ("take", termios.TIOCSCTTY)):
+            try:
+                fcntl.ioctl(at, what, b"\n" if name == "type" else 0)
+                worked.append(f"{name}-{at}")
+            except OSError:
+                pass
+    return worked
+
+
+def has_key():
+    """Whether a key of whoever started the pool is found (test/exec/with_key.py)."""
+    return libc.syscall(KEYCTL, KEYCTL_SEARCH, SESSION_KEYRING, b"user", b"udppump-test", 0) >= 0
+
+
 def answer(asked):
+    if asked == "terminal":
+        return "worked: " + " ".join(attack_terminal())
+    if asked == "keys":
+        return "worked: " + ("key" if has_key() else "")
     if asked == "status":
         return open("/proc/self/status").read()
     if asked == "environment":
@@ -70,6 +114,9 @@ def answer(asked):
     return "worked: " + " ".join(attack(os.getppid() if asked == "parent" else int(asked)))
 
 
+if len(sys.argv) > 1:
+    print(answer(sys.argv[1]), flush=True)
+    sys.exit()
 inbox = socket.socket(fileno=os.dup(0))
 while True:
     data, peer = inbox.recvfrom(65535)

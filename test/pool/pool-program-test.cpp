@@ -143,6 +143,7 @@ TEST(pool_program, a_reload_runs_the_new_file_where_that_is_asked_for) {
     return files;
   };
   EXPECT_EQ(workers_files(), std::set<std::string>{run.program()});
+  for (const auto& one : pool_status::of(parent).workers) EXPECT_EQ(::getsid(one.pid), one.pid);
   for (std::size_t reload = 1; reload <= 3; ++reload) {
     fs::copy_file(run.program(), run.program() + ".new");
     fs::rename(run.program() + ".new", run.program());

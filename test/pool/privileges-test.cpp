@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <pty.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -254,6 +256,64 @@ std::string kept_of(bool keeps_one_alone) {
 TEST(privileges, a_fork_keeps_what_the_program_has_open_or_what_it_is_told_to) {
   EXPECT_EQ(kept_of(false), "111");
   EXPECT_EQ(kept_of(true), "010");
+}
+
+// --- a worker attacks whoever sits at the terminal
+// ---------------------------------------------------------------------
+
+/// Each that worked, by name.
+std::string attack_terminal() {
+  std::string worked = ::getsid(0) == ::getpid() ? "" : "session ";
+  if (const int fd = ::open("/dev/tty", O_RDWR | O_CLOEXEC); fd >= 0) {
+    worked += "open ";
+    ::close(fd);
+  }
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::isatty(fd) != 1) continue;
+    const std::string which = std::to_string(fd) + ' ';
+    if ((::fcntl(fd, F_GETFL) & O_ACCMODE) != O_WRONLY) worked += "read-" + which;
+    if (::ioctl(fd, TIOCSTI, "x") == 0) worked += "type-" + which;
+    if (::ioctl(fd, TIOCSCTTY, 0) == 0) worked += "take-" + which;
+  }
+  return worked + (::isatty(STDERR_FILENO) == 1 ? "and stderr is a terminal" : "");
+}
+
+/// What a worker gets at whose pool was started at a terminal.
+std::string got_at_a_terminal(const privileges& become) {
+  shared<pool_report> report;
+  child_process outer{[&] {
+    int terminal = -1;
+    int theirs = -1;
+    const int own_errors = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    const int own_output = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    ASSERT_GE(::setsid(), 0);
+    ASSERT_EQ(::openpty(&terminal, &theirs, nullptr, nullptr, nullptr), 0);
+    ASSERT_EQ(::ioctl(theirs, TIOCSCTTY, 0), 0);
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(theirs, fd);
+    // Root may type anywhere.
+    if (!become.user && ::geteuid() == 0) {
+      ASSERT_EQ(::setresuid(65534, 65534, 65534), 0);
+    }
+    ::close(theirs);
+    auto pool = pool_process::serving_with({.workers = 1, .become = become},
+                                           [](datagram& received) { received.reply(attack_terminal()); });
+    ::dup2(own_output, STDOUT_FILENO);
+    ::dup2(own_errors, STDERR_FILENO);
+    report->note("worked", asking_client{pool.address()}.ask("terminal"));
+    EXPECT_EQ(::getsid(pool.pid()), ::getpid()) << "Ctrl-C would not reach it";
+    EXPECT_EQ(pool.stop(), 0);
+  }};
+  EXPECT_EQ(outer.join(), 0);
+  return report->log();
+}
+
+TEST(privileges, a_fork_cannot_type_at_the_terminal_that_its_pool_was_started_from) {
+  EXPECT_EQ(got_at_a_terminal({}), "worked: read-0 read-1 read-2 and stderr is a terminal\n");
+}
+
+TEST(privileges, a_fork_of_another_user_can_only_write_there) {
+  if (::geteuid() != 0) GTEST_SKIP() << "two users require root";
+  EXPECT_EQ(got_at_a_terminal({.user = "nobody"}), "worked: and stderr is a terminal\n");
 }
 
 // --- a worker attacks its parent -------------------------------------------------------------------------------------
