@@ -29,6 +29,7 @@ src/pool/own_command.cpp status_of - looks whether its own program is the one th
 src/pool/worker_program.cpp status_of,may_execute - for an error before any worker starts; execve(2) decides anew, as whom the worker is
 src/pool/file_watch.cpp exists,is_directory,watch_file - of files that only make it reload, and are not read; it never says what is in a folder
 src/pool/own_terminal.cpp open - what this process has open already, by its descriptor, and /dev/null
+src/pool/orphans.cpp ifstream,directory_iterator - reads /proc
 src/pool/usable_cores.cpp ifstream - reads /proc and /sys
 src/pool/pool_status.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
 src/pool/pool_status.cpp directory_iterator,read_symlink - reads /proc

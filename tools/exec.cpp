@@ -323,6 +323,7 @@ int run_program(wishes& wanted, const event_log& log) {
                                                                       : exit_not_executable);
   }
 
+  wanted.pool.end_orphans = true;  // this process has no other children
   wanted.pool.log = [&log](const pool_event& event) { log.write(event); };
   // Before there is a pid file, by which somebody may send these: until run() takes them there is nothing to reload.
   parent = ::getpid();

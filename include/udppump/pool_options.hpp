@@ -35,8 +35,9 @@ struct pool_event {
 /// could be two, is refused (docs/security.md).
 struct privileges {
   /// Name or number; nothing: stays who it is. Root goes by its name only. With a user come its HOME, USER, LOGNAME and
-  /// SHELL into the process's environment, and neither capabilities nor, by default, new privileges are left. Other
-  /// processes of that user, such as workers, can then not read or trace the parent.
+  /// SHELL into the process's environment, and neither capabilities nor, by default, new privileges are left; nor what
+  /// a login put there, its session keyring, and its terminal, which can then only be written to, by 1 and 2
+  /// (docs/security.md). Other processes of that user, such as workers, can then not read or trace the parent.
   std::optional<std::string> user = {};
   /// Name or number; nothing: the user's own group.
   std::optional<std::string> group = {};
@@ -126,6 +127,11 @@ struct pool_options {
   /// Of workers that are forks: the descriptors above 2 that they keep of those the program has open, beside the
   /// pool's. Nothing: all, as a body may need them. Programs and new executions have none but the pool's.
   std::optional<std::vector<int>> keep_open = {};
+  /// What workers started, and leave when they end, is ended too: what is still in the worker's session gets SIGTERM,
+  /// and SIGKILL after stop_timeout, what has left that as well SIGKILL. The parent becomes the reaper of all that
+  /// descends from it (PR_SET_CHILD_SUBREAPER), and while the pool runs takes every child that comes to it for such a
+  /// one: only for programs that start no other processes. Requires /proc. Processes only.
+  bool end_orphans = false;
   /// Files that start a reload when they are written or replaced.
   std::vector<std::string> reload_on_change = {};
   /// A Unix socket's path: a second start with the same path takes the sockets over from the first, which then ends.

@@ -30,6 +30,9 @@ pool_options checked(pool_options options) {
   static_cast<void>(asked_waiter(options.waiter));  // throws
   const bool threads = options.model == worker_model::threads;
   if (threads && options.reexecute) refuse("reexecute requires processes, and model is threads; omit one of them");
+  if (threads && options.end_orphans) {
+    refuse("end_orphans is for workers that are processes, and model is threads; omit one of them");
+  }
   if (options.keep_open && (threads || options.reexecute)) {
     refuse(std::string{"keep_open is for workers that are forks, and "} +
            (threads ? "model is threads" : "reexecute is set") + "; omit one of them");

@@ -27,6 +27,7 @@ supervisor::supervisor(const supervised& parts)
       errors_{board_.pages(), log_} {
   if (!signal_fd_) fail_with_cure(signal_fd_.fd(), "signalfd");
   if (!options_.reload_on_change.empty()) files_.emplace(options_.reload_on_change);
+  if (options_.end_orphans) orphans_.emplace(log_);
   if (parts_.start.keeps_pages()) stranded_.emplace(board_, parts_.context.sockets.all());
 }
 
@@ -40,11 +41,13 @@ int supervisor::run() {
     // Those that were started may hold something.
     if (!crew_.empty()) begin_stop("a worker could not be started", false);
     while (!crew_.empty()) go_round();
+    end_orphans();
     give_up_offers();
     throw;
   }
   if (parts_.service.watchdog_interval().count() > 0) watchdog_at_ = clock::now();
   while (!is_stopping() || !crew_.empty()) go_round();
+  end_orphans();
   give_up_offers();
   errors_.say_the_rest(clock::now());
   log_.notice("stopped", handed_over_ ? "ended; another process serves on" : "stopped");
@@ -64,7 +67,7 @@ void supervisor::go_round() {
   if (woken.signal) take_signals();
   note_serving();
   errors_.look(crew_, clock::now());
-  if (woken.signal || woken.news) reap();
+  if (woken.signal || woken.news || (orphans_ && clock::now() >= orphans_->next())) reap();
   if (woken.take_over || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
   // Before any worker is started that might inherit what is wrong.
   if (!is_stopping() && clock::now() >= sockets_.next() && sockets_.look(clock::now())) begin_reload();
@@ -92,7 +95,8 @@ wake_reasons supervisor::wait() {
 }
 
 supervisor::clock::time_point supervisor::next_event() const {
-  auto next = std::min({watchdog_at_, parts_.takes_over.wakes_at(), crew_.next_deadline(), errors_.wakes_at()});
+  auto next = std::min({watchdog_at_, orphans_ ? orphans_->next() : clock::time_point::max(),
+                        parts_.takes_over.wakes_at(), crew_.next_deadline(), errors_.wakes_at()});
   if (is_stopping()) return next;
   next = std::min(next, sockets_.next());
   if (stranded_) next = std::min(next, stranded_->next());
@@ -173,6 +177,18 @@ void supervisor::write_pid() const {
 void supervisor::reap() {
   parts_.takes_over.reap();
   while (const auto dead = crew_.take_ended()) bury(*dead);
+  if (!orphans_) return;
+  auto known = parts_.takes_over.executed();
+  for (const auto& one : crew_.members()) known.push_back(one->worker->pid());
+  orphans_->look(std::move(known), clock::now());
+}
+
+/// Of all workers, as none is left.
+void supervisor::end_orphans() {
+  if (!orphans_) return;
+  orphans_->end_all(clock::now());
+  while (orphans_->any()) go_round();
+  if (orphans_->any_was_late()) set_result(pool_result::killed);
 }
 
 void supervisor::bury(const crew::dead_member& dead) {
@@ -182,6 +198,13 @@ void supervisor::bury(const crew::dead_member& dead) {
   const std::uint64_t served = crew_.page_of(who).handled.load(std::memory_order_relaxed);
   errors_.look_at_last(who, crew_.page_of(who), now);
   auto [told, fields] = obituary_of(dead, served, now - who.started, parts_.start.keeps_pages());
+
+  if (orphans_) {
+    // Who is in a program's group was told with it.
+    const bool were_told = who.stopping && !parts_.start.keeps_pages();
+    if (parts_.start.keeps_pages()) static_cast<void>(sys::kill(-who.worker->pid(), SIGTERM));
+    orphans_->worker_ended(who.worker->pid(), were_told ? who.deadline : now + options_.stop_timeout);
+  }
 
   const bool waits_for_another = parts_.redelivers != nullptr && parts_.redelivers->rescue(who.page);
   if (waits_for_another) crew_.notify_all();
@@ -354,6 +377,7 @@ void supervisor::end_reload(const std::string& failure) {
 void supervisor::begin_stop(const std::string& why, bool handed_over) {
   if (is_stopping()) {
     if (std::exchange(is_next_stop_ignored_, false)) return;
+    if (orphans_) orphans_->end_patience();
     return crew_.end_patience(clock::now());  // asked once more: at once
   }
   phase_ = phase::stopping;

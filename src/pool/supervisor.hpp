@@ -10,6 +10,7 @@
 #include "pool/error_log.hpp"
 #include "pool/file_watch.hpp"
 #include "pool/launcher.hpp"
+#include "pool/orphans.hpp"
 #include "pool/pid_file.hpp"
 #include "pool/pool_log.hpp"
 #include "pool/redeliverer.hpp"
@@ -73,6 +74,7 @@ class supervisor {
   void note_serving();
   void write_pid() const;
   void reap();
+  void end_orphans();
   void bury(const crew::dead_member& dead);
   void start_for_offers(std::size_t number);
   /// Says what happens next, for the log.
@@ -107,6 +109,7 @@ class supervisor {
   std::vector<place> places_;
   crew crew_;
   error_log errors_;
+  std::optional<orphans> orphans_;
   std::optional<running_reload> reload_;
   phase phase_ = phase::starting;
   bool handed_over_ = false;           // another process serves on

@@ -136,7 +136,7 @@ void take_over::begin(const sigset_t& mask) {
   const pid_t pid = sys::fork();
   if (pid < 0) return failed("taking over: fork: " + code_of(pid).message());
   if (pid == 0) execute_own(theirs.fd(), mask);
-  executed_ = pid;
+  executed_.push_back(pid);
   // Before those who came by the path.
   successors_.insert(successors_.begin(), std::make_unique<successor>(std::move(ours), successor::origin::executed));
   log_.notice("take-over-begun", "started " + own_.path + " (pid " + std::to_string(pid) + ") to take over");
@@ -311,14 +311,14 @@ std::optional<peer> take_over::look(const handed_sockets& sockets) {
 }
 
 void take_over::reap() {
-  if (executed_ == 0) return;
-  const auto [pid, status] = sys::waitpid(executed_);
-  if (pid == 0) return;
-  executed_ = 0;
-  if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == status_not_executable) {
-    log_.error("take-over-failed",
-               own_.path + " cannot be executed; is it still there, and executable? Mend that, and try again");
-  }
+  std::erase_if(executed_, [this](pid_t one) {
+    const auto [pid, status] = sys::waitpid(one);
+    if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == status_not_executable) {
+      log_.error("take-over-failed",
+                 own_.path + " cannot be executed; is it still there, and executable? Mend that, and try again");
+    }
+    return pid != 0;
+  });
 }
 
 }  // namespace udppump::detail

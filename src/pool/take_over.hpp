@@ -57,6 +57,8 @@ class take_over {
   int listener() const noexcept { return listener_.fd(); }
   /// All that is open here, which no worker should have.
   std::vector<int> own_descriptors() const;
+  /// Children of this process: what SIGUSR2 executed, and has not been seen to end.
+  const std::vector<pid_t>& executed() const noexcept { return executed_; }
 
  private:
   [[noreturn]] void execute_own(int connection, const sigset_t& mask) const;
@@ -82,7 +84,7 @@ class take_over {
   const pool_log& log_;
   limited_log lines_;
   std::vector<std::unique_ptr<successor>> successors_;  // in the order in which they came
-  pid_t executed_ = 0;
+  std::vector<pid_t> executed_;
   clock::time_point accepts_from_ = clock::time_point::min();
   const std::chrono::milliseconds patience_;
   bool owns_path_;

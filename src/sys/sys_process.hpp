@@ -53,6 +53,14 @@ inline reaped wait_for(pid_t pid) noexcept {
 inline pid_t begin_session() noexcept {
   return once([&] { return ::setsid(); });
 }
+/// Which session a process is in; not of those that have ended.
+inline pid_t session_of(pid_t pid) noexcept {
+  return once([&] { return ::getsid(pid); });
+}
+/// Whether this process becomes the parent of all that descend from it and lose theirs (PR_SET_CHILD_SUBREAPER).
+inline int adopt_orphans(bool on) noexcept {
+  return once([&] { return ::prctl(PR_SET_CHILD_SUBREAPER, on ? 1 : 0, 0, 0, 0); });
+}
 /// The calling process gets this signal when its parent ends. Cleared by a change of user and by executing a program
 /// with the set-user-id bit (prctl(2)).
 inline int signal_on_parents_end(int signal) noexcept {

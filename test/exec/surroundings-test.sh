@@ -48,7 +48,7 @@ fi
 echo "# of another user, it reads none either; what it writes is seen"
 start_at_terminal other --bind 127.0.0.1:0 --workers 1 --user nobody -- "${attacker[@]}"
 expect "${ports[0]}" terminal "worked: "
-ask "${ports[0]}" descriptors | grep -q '"2": "/dev/pts/' || fail "its stderr is no terminal any more"
+grep -q '"2": "/dev/pts/' <<<"$(ask "${ports[0]}" descriptors)" || fail "its stderr is no terminal any more"
 kill -KILL "$(children "$pid")"
 await_line other 'was killed by signal 9'
 expect "${ports[0]}" terminal "worked: "
