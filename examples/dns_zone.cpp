@@ -57,7 +57,7 @@ struct reader_state {
   }
 
   ldns_rdf* origin = nullptr;
-  ldns_rdf* owner = nullptr;  // of the record before, for lines that leave it out
+  ldns_rdf* owner = nullptr;  // of the record before, for lines that omit it
   std::uint32_t ttl = LDNS_DEFAULT_TTL;
   int line = 0;
 };

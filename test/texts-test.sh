@@ -35,7 +35,8 @@ mapfile -t documents < <(printf '%s\n' "${documents[@]}" | grep .)
 
 # TURN INSTEAD
 while read -r turn instead; do
-  found=$(grep -nE -- "${turn//_/ }" "${documents[@]}" tools/*.1 tools/*.cpp systemd/* || true)
+  found=$(grep -rnE --include='*.[ch]pp' --include='*.1' --include='*.md' --include='*.in' --include='*.socket' \
+    -- "${turn//_/ }" "${documents[@]}" include src tools examples systemd || true)
   [[ -z $found ]] || complain "plainer: ${instead//_/ }" "$found"
 done <<'END'
 be_had works,_or_is_not_available,_and_what_helps

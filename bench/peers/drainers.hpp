@@ -19,7 +19,7 @@ struct drainer {
   std::function<double(std::span<udppump::datagram_socket> sockets, queue_filler& filler, std::size_t count)> drain;
 };
 
-/// One socket on loopback with as large a receive buffer as is to be had.
+/// One socket on loopback with as large a receive buffer as the kernel gives.
 std::vector<udppump::datagram_socket> socket_to_fill();
 
 /// Every peer, and udppump in every way that this machine has.

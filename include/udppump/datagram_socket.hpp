@@ -81,7 +81,8 @@ class UDPPUMP_EXPORT datagram_socket {
   /// A socket bound to `local`, with port 0 to a free port. SO_REUSEADDR is never set: on UDP it would let another
   /// process take the port over. A Unix path left behind by a process that is gone is replaced.
   /// A port or path that is taken, though no process that can be seen has it, is tried again for 300 ms: the kernel may
-  /// still be busy with the rings of io_uring of a process that has just ended. Throws std::system_error that names the call, the address and, if one is known, the cure.
+  /// still be busy with the rings of io_uring of a process that has just ended. Throws std::system_error that names the
+  /// call, the address and, if one is known, the cure.
   static datagram_socket bind(const address& local, const socket_options& options = {});
   /// A socket connected to `peer`: it receives from there only, and send() goes there.
   static datagram_socket connect(const address& peer, const socket_options& options = {});

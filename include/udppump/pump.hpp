@@ -35,7 +35,7 @@ class UDPPUMP_EXPORT pump {
  public:
   /// `socket` must outlive the pump and stay what and where it is: not moved, not assigned to, not in a vector that
   /// grows. Close its descriptor only after stop(): an armed pump may learn of it only when it is next woken. Throws
-  /// std::system_error if no waiter can be had, std::invalid_argument for an option out of range.
+  /// std::system_error if no waiter works here, std::invalid_argument for an option out of range.
   pump(datagram_socket& socket, handler on_datagram, pump_options options = {},
        waiter_kind waiter = waiter_kind::automatic);
   /// stop(), then frees. On the pump's thread, or when that thread has ended.

@@ -61,7 +61,7 @@ class UDPPUMP_EXPORT grouped_pump {
 /// dispatch() follow the same rules as with a single pump.
 class UDPPUMP_EXPORT pump_group {
  public:
-  /// Throws std::system_error if no waiter can be had.
+  /// Throws std::system_error if no waiter works here.
   explicit pump_group(pump_group_options options = {});
   /// Stops the pumps that are left; their handles then say that they are stopped. May be called inside a handler.
   ~pump_group();

@@ -149,7 +149,7 @@ constexpr const char* any_form = "write HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH
 
 reading read_text(std::string_view text) noexcept {
   if (text.empty()) return mistake{"empty", any_form};
-  if (text.find('\0') != text.npos) return mistake{"holds a zero byte", "leave it out, or write \\x00 in unix:@NAME"};
+  if (text.find('\0') != text.npos) return mistake{"holds a zero byte", "omit it, or write \\x00 in unix:@NAME"};
   if (text.starts_with("unix:")) return read_unix(text.substr(5));
 
   const bool bracketed = text.front() == '[';

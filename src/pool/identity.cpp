@@ -117,7 +117,7 @@ void identity::assume() {
     if (sys::has_capabilities()) must(sys::drop_capabilities(), "capset");
     if (sys::has_capabilities() || (user_ != no_id && sys::set_effective_user(0) == 0)) {
       fail(EPERM,
-           "privileges were dropped, and could be had back; start without CAP_SETUID as an ambient or inheritable "
+           "privileges were dropped, and could be regained; start without CAP_SETUID as an ambient or inheritable "
            "capability");
     }
   }

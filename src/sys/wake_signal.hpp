@@ -11,7 +11,7 @@ UDPPUMP_EXPORT void notify(int descriptor) noexcept;
 /// else a pipe. notify() is safe from any thread and from signal handlers.
 class UDPPUMP_EXPORT wake_signal {  // exported for udppump::pool
  public:
-  /// Throws std::system_error if neither can be had.
+  /// Throws std::system_error if neither can be made.
   wake_signal();
   /// An eventfd made elsewhere, which others may notify too; owned from here on.
   explicit wake_signal(int eventfd) noexcept : read_end_{eventfd}, write_end_{eventfd} {}

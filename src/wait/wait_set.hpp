@@ -24,7 +24,7 @@ class wait_set {
   virtual void interrupt() noexcept = 0;
 };
 
-/// A thread that sleeps in `set` and notifies `signal`. Throws std::system_error if no thread can be had.
+/// A thread that sleeps in `set` and notifies `signal`. Throws std::system_error if no thread can be made.
 std::unique_ptr<waiter> make_thread_waiter(std::unique_ptr<wait_set> set, std::shared_ptr<wake_signal> signal);
 
 }  // namespace udppump::detail

@@ -85,7 +85,7 @@ struct chosen_waiter {
 /// What UDPPUMP_WAITER says where the program asks for `automatic`. Throws std::system_error (EINVAL) if it names none
 /// of the kinds.
 UDPPUMP_EXPORT waiter_kind asked_waiter(waiter_kind kind);  // exported for udppump::pool
-/// For `who`, as asked_waiter() gave `kind`. Throws std::system_error if none can be had. `signal` is shared with the
+/// For `who`, as asked_waiter() gave `kind`. Throws std::system_error if none works here. `signal` is shared with the
 /// waiter's own thread.
 chosen_waiter choose_waiter(waiter_kind kind, sleeper who, const std::shared_ptr<wake_signal>& signal);
 
