@@ -15,7 +15,7 @@ called() {
   local pattern=$1
   shift
   grep -rnE --include='*.hpp' --include='*.cpp' --include='*.h' --include='*.xs' --include='*.xsh' -- "$pattern" "$@" |
-    grep -vE '^[^:]*:[0-9]*: *(//|\*|/\*)' || true
+    sed -E 's#[[:space:]]//[^"]*$##' | grep -vE '^[^:]*:[0-9]*: *(//|\*|/\*)' | grep -E -- "$pattern" || true
 }
 
 # Of the C library, without a call of the kernel's that could fail unseen: names of users, the environment, texts.
