@@ -23,6 +23,7 @@ src/socket/interface_watch.cpp bind - of netlink
 src/socket/socket_state.cpp bind - of IP, to the port that the socket had: a Unix socket never loses its name
 src/socket/address_owner.cpp ifstream,directory_iterator,read_symlink - reads /proc
 src/socket/socket_error.cpp symlink_status,exists,is_socket - for the words of an error; nothing is decided by it
+src/pool/socket_check.cpp status_at - looks by the folder of service_path whether a socket still has its name; removing and binding are left to that
 src/pool/pool_sockets.cpp set_owner - of a socket itself, by its descriptor: what a path names stays as it is
 src/pool/own_command.cpp ifstream,read_link - reads /proc
 src/pool/own_command.cpp status_of - looks whether its own program is the one that its command names

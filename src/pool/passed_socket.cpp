@@ -30,11 +30,9 @@ bool is_bound(const address& local) {
   return local.size() > sizeof(sa_family_t);
 }
 
-bool is_multicast(const address& local) { return (local.is_ipv4() || local.is_ipv6()) && local.is_multicast(); }
-
 }  // namespace
 
-std::string fault_of(const passed_socket& passed, const socket_options& wanted) {
+std::string fault_of(const passed_socket& passed) {
   const int fd = passed.socket.fd();
   const bool managed = passed.as.from_service_manager;
   const int family = option(fd, SO_DOMAIN);
@@ -49,12 +47,6 @@ std::string fault_of(const passed_socket& passed, const socket_options& wanted) 
   }
   if (sys::filter_length(fd) != 0) return "has a filter, which may keep datagrams away from the workers";
   if (option(fd, SO_LOCK_FILTER) != 0) return "is locked, so that a filter cannot be changed";
-  // Of a service manager's, its unit decides.
-  if (managed) return {};
-  if (!wanted.reuse_port && option(fd, SO_REUSEPORT) != 0) {
-    return "shares its port with whoever asks for it (SO_REUSEPORT), which this start does not want";
-  }
-  if (option(fd, SO_REUSEADDR) != 0 && !is_multicast(name)) return "may lose its port to others (SO_REUSEADDR)";
   return {};
 }
 

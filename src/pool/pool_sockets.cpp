@@ -125,16 +125,42 @@ void pool_sockets::check_against_own(const address& where) const {
 }
 
 /// As adopt(), of a socket that was passed by whom `of_a_pool` says.
-void pool_sockets::take(passed_socket passed, bool of_a_pool) {
+void pool_sockets::take(passed_socket passed, bool of_a_pool, const pool_log& log) {
   if (of_a_pool) {
-    if (const std::string fault = fault_of(passed, options_); !fault.empty()) {
+    if (const std::string fault = fault_of(passed); !fault.empty()) {
       fail(EPROTO, "taking the sockets over: " + local_address(passed.socket.fd()).to_string() + " (" + passed.as.name +
                        ") " + fault + "; a worker or another process may have done that: stop the pool that has it, " +
                        "and start this one then");
     }
   }
   adopt(std::move(passed));
+  const listening& as = called_.back();
+  if (!of_a_pool || as.from_service_manager) {
+    states_.emplace_back(all_.back());
+    return;
+  }
+  states_.push_back(socket_state::as_asked(all_.back(), options_));
+  clean(as, log);
 }
+
+/// What is of no use to any worker goes at once, while this process may still be root; the rest once it is known who
+/// the workers are (socket_check).
+void pool_sockets::clean(const listening& as, const pool_log& log) {
+  datagram_socket& socket = all_.back();
+  const std::string name = socket.local().to_string();
+  bool is_changed = false;
+  for (const auto& [what, outcome, why] : states_.back().restore(socket.fd(), socket_state::sharers::programs)) {
+    if (outcome != socket_state::change::result::undone) continue;  // found again, and told, later
+    is_changed = true;
+    log.warning("socket-changed",
+                "socket " + name + " (" + as.name + ") was " + what +
+                    ", when the pool before this one handed it on, unlike what this start asks; undone",
+                {{"socket", name}, {"change", what}});
+  }
+  if (is_changed) reread(all_.size() - 1);
+}
+
+void pool_sockets::reread(std::size_t at) { all_[at] = datagram_socket::adopt(all_[at].release(), options_); }
 
 void pool_sockets::bind(const wanted_address& wanted, heir who) {
   if (const std::string path = path_of(wanted.where); !path.empty()) {
@@ -148,20 +174,21 @@ void pool_sockets::bind(const wanted_address& wanted, heir who) {
     throw;
   }
   called_.push_back({wanted.name});
+  states_.push_back(socket_state::as_made(all_.back()));
 }
 
 void pool_sockets::open(const std::vector<wanted_address>& wanted, std::vector<passed_socket> passed, bool of_a_pool,
                         heir who, const pool_log& log) {
   const auto given = match(wanted, passed, of_a_pool);
   for (passed_socket& one : passed) {
-    if (wanted.empty() || one.as.from_service_manager) take(std::move(one), of_a_pool);
+    if (wanted.empty() || one.as.from_service_manager) take(std::move(one), of_a_pool, log);
   }
   for (std::size_t at = 0; at < wanted.size(); ++at) {
     if (!given[at]) {
       bind(wanted[at], who);
     } else if (passed_socket& one = passed[*given[at]]; one.socket) {
       one.as.name = wanted[at].name;
-      take(std::move(one), of_a_pool);
+      take(std::move(one), of_a_pool, log);
     }
   }
   for (const passed_socket& one : passed) {

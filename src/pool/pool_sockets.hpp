@@ -6,6 +6,7 @@
 
 #include "pool/listening.hpp"
 #include "pool/pool_log.hpp"
+#include "socket/socket_state.hpp"
 #include "sys/service_path.hpp"
 #include "udppump/datagram_socket.hpp"
 
@@ -42,19 +43,27 @@ class pool_sockets {
   /// (socket(7), SO_REUSEPORT). Of those that it bound itself; -1: as they are.
   void give_to(uid_t user) const noexcept;
 
+  /// A socket's options have changed: what datagram_socket knows of them is read anew. Before anybody serves it.
+  void reread(std::size_t at);
+
   std::size_t size() const noexcept { return all_.size(); }
   std::vector<datagram_socket>& all() noexcept { return all_; }
   const std::vector<datagram_socket>& all() const noexcept { return all_; }
   const std::vector<listening>& called() const noexcept { return called_; }
+  /// As each should be, whatever a worker makes of it; of open(), not of adopt(). One that a pool before this one hands
+  /// on should be as this start's options have it, and not as its workers left it.
+  const std::vector<socket_state>& states() const noexcept { return states_; }
 
  private:
-  void take(passed_socket passed, bool of_a_pool);
+  void take(passed_socket passed, bool of_a_pool, const pool_log& log);
+  void clean(const listening& as, const pool_log& log);
   void bind(const wanted_address& wanted, heir who);
   void check_against_own(const address& where) const;
 
   const socket_options& options_;
   std::vector<datagram_socket> all_;
   std::vector<listening> called_;
+  std::vector<socket_state> states_;
 };
 
 }  // namespace udppump::detail

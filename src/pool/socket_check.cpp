@@ -3,11 +3,15 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <system_error>
 
 #include "address/raw_address.hpp"
+#include "socket/address_owner.hpp"
+#include "socket/socket_error.hpp"
 #include "sys/failure.hpp"
 #include "sys/service_path.hpp"
+#include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
 
 namespace udppump::detail {
@@ -21,14 +25,80 @@ constexpr std::chrono::milliseconds between_looks{100};  // though workers die w
 constexpr std::chrono::minutes period{1};                // in which so many lines at most are written of a socket
 constexpr unsigned most_lines = 5;
 constexpr std::size_t most_refused = 16;
+constexpr std::size_t most_former = 64;
 constexpr seconds longest_pause{300};  // between two new sockets
+
+ino_t inode_of(int fd) noexcept {
+  struct stat about {};
+  return sys::status(fd, about) < 0 ? 0 : about.st_ino;
+}
+
+constexpr std::pair<dev_t, ino_t> no_file{};
+
+/// What a Unix socket's path leads to, or no_file; nothing if the socket has no path, or its folder is not to be seen.
+std::optional<std::pair<dev_t, ino_t>> file_of(const address& local) {
+  const std::string path = path_of(local);
+  if (path.empty()) return {};
+  try {
+    const service_path there{"socket", path, {}, sticky_folder::accepted};
+    struct stat about {};
+    const int known = sys::status_at(there.folder(), path.substr(path.rfind('/') + 1).c_str(), about);
+    if (known == -ENOENT) return no_file;
+    if (known == 0) return std::pair{about.st_dev, about.st_ino};
+  } catch (const std::system_error&) {  // such as a folder where everybody may write
+  }
+  return {};
+}
+
+/// Takes a socket out of the way of what arrives: one that is connected receives from its peer alone, and one that is
+/// bound to a device that is not there receives nothing. The former everybody can undo who has it; the latter, if that
+/// is not refused, only who has CAP_NET_RAW.
+void park(int fd) noexcept {
+  int family = AF_INET;
+  static_cast<void>(sys::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, family));
+  const address nowhere = family == AF_INET ? address_of(raw_ipv4({htonl(INADDR_LOOPBACK)}, 9))
+                                            : address_of(raw_ipv6(in6addr_loopback, 0, 9));
+  static_cast<void>(sys::connect(fd, nowhere.data(), nowhere.size()));
+  static_cast<void>(sys::setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, INT32_MAX));
+}
 
 }  // namespace
 
 socket_check::socket_check(pool_sockets& sockets, socket_state::sharers who, const socket_options& options,
                            const pool_log& log)
     : sockets_{sockets}, who_{who}, options_{options}, log_{log}, next_{clock::now() + interval} {
-  for (const datagram_socket& socket : sockets.all()) watched_.push_back({.state = socket_state{socket}});
+  for (const socket_state& state : sockets.states()) {
+    const auto file = file_of(state.local());
+    watched_.push_back({.state = state, .file = file == no_file ? std::nullopt : file});
+  }
+  for (std::size_t at = 0; at < watched_.size(); ++at) {
+    if (who == socket_state::sharers::programs) {
+      tell_what_is_left(at);
+      continue;
+    }
+    bool is_changed = false;
+    for (const socket_state::change& what : watched_[at].state.restore(sockets.all()[at].fd(), who)) {
+      if (what.outcome == socket_state::change::result::needs_new_socket) {
+        next_ = clock::now();
+      } else {
+        tell(watched_[at], what, clock::now());
+        is_changed |= what.outcome == socket_state::change::result::undone;
+      }
+    }
+    if (is_changed) sockets.reread(at);
+  }
+}
+
+/// A program may have set it for itself, and others may depend on it by now; or an attacker has.
+void socket_check::tell_what_is_left(std::size_t at) const {
+  const std::string what = watched_[at].state.left_to_programs(sockets_.all()[at].fd());
+  if (what.empty()) return;
+  const std::string name = watched_[at].state.local().to_string();
+  log_.notice("socket-as-left",
+              "socket " + name + " has " + what +
+                  ", as the pool before this one, or a program, left it; if no program of yours sets that, stop the "
+                  "pool and start it",
+              {{"socket", name}, {"change", what}});
 }
 
 void socket_check::worker_died(clock::time_point now) noexcept {
@@ -49,9 +119,34 @@ bool socket_check::look(clock::time_point now) {
         tell(one, what, now);
       }
     }
+    if (const auto file = file_of(one.state.local()); one.file && file && file != one.file) {
+      hopeless = file == no_file ? "parted from its path, which is gone,"
+                                 : "parted from its path, where something else is now,";
+    }
     if (!hopeless.empty() && now >= one.binds_from) is_new |= bind_anew(at, hopeless, now);
+    look_beside(at);
   }
   return is_new;
+}
+
+/// Who bound another socket to the port while SO_REUSEPORT was set keeps it, though the flag is gone.
+void socket_check::look_beside(std::size_t at) {
+  watched& one = watched_[at];
+  const address& local = one.state.local();
+  const bool shares_by_option = options_.reuse_port || sockets_.called()[at].from_service_manager;
+  if (shares_by_option || !one.state.has_port_alone() || one.beside.size() == most_refused) return;
+  std::vector<ino_t> known = former_;
+  known.insert(known.end(), one.beside.begin(), one.beside.end());
+  for (const datagram_socket& own : sockets_.all()) known.push_back(inode_of(own.fd()));
+  for (const port_sharer& other : sharers_of_port(local, known)) {
+    if (one.beside.size() == most_refused) return;
+    one.beside.push_back(other.inode);
+    log_.error("socket-shared",
+               "socket " + local.to_string() + ": " + other.process + " has another one (inode " +
+                   std::to_string(other.inode) + ") bound there as well, and receives part of what arrives; it can " +
+                   "only since a worker has set SO_REUSEPORT: end it",
+               {{"socket", local.to_string()}, {"inode", std::to_string(other.inode)}});
+  }
 }
 
 void socket_check::tell(watched& one, const socket_state::change& what, clock::time_point now) const {
@@ -85,8 +180,12 @@ bool socket_check::bind_anew(std::size_t at, const std::string& why, clock::time
   const std::string what = "socket " + name + " was " + why + " by a worker, which only a new socket cures; ";
   try {
     if (!one.state.is_replaceable()) fail(EADDRNOTAVAIL, "it was passed to the pool, and is not bound");
+    const ino_t old = inode_of(sockets_.all()[at].fd());
     replace(sockets_.all()[at].fd(), one);
-    one.state = socket_state{sockets_.all()[at]};  // a buffer that only root could make so large is smaller now
+    one.state.be_content_with_buffers(sockets_.all()[at].fd());
+    if (one.file) one.file = file_of(one.state.local());
+    if (former_.size() == most_former) former_.erase(former_.begin());
+    former_.push_back(old);
   } catch (const std::system_error& refused) {
     log_.error("socket-lost",
                what + "binding one was refused: " + refused.what() + "; restart the pool" +
@@ -111,10 +210,7 @@ void socket_check::replace(int fd, const watched& one) const {
   static_cast<void>(sys::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1));
   const auto fresh = datagram_socket::bind(local, one.state.for_new_socket(options_));
   static_cast<void>(one.state.restore(fresh.fd(), who_));
-  // Takes the old one out of the way of what arrives: a socket that is connected receives from its peer alone.
-  const address nowhere = local.is_ipv4() ? address_of(raw_ipv4({htonl(INADDR_LOOPBACK)}, 9))
-                                          : address_of(raw_ipv6(in6addr_loopback, 0, 9));
-  if (!local.is_unix()) static_cast<void>(sys::connect(fd, nowhere.data(), nowhere.size()));
+  if (!local.is_unix()) park(fd);
   if (const int done = sys::duplicate_onto(fresh.fd(), fd); done < 0) fail_with_cure(done, "dup2");
   static_cast<void>(sys::set_close_on_exec(fd, true));
 }

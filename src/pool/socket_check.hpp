@@ -1,8 +1,12 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pool/pool_log.hpp"
@@ -17,7 +21,8 @@ class socket_check {
  public:
   using clock = std::chrono::steady_clock;
 
-  /// The sockets are as they should be. All outlive this object.
+  /// The sockets are of pool_sockets::open(); what is not as it should be is mended now, or at the first look. All
+  /// outlive this object.
   socket_check(pool_sockets& sockets, socket_state::sharers who, const socket_options& options, const pool_log& log);
 
   /// When to call look().
@@ -34,17 +39,23 @@ class socket_check {
     std::vector<std::string> refused = {};  // changes that could not be undone, and were told
     clock::time_point binds_from = {};
     std::chrono::seconds pause = {};
+    /// Of a Unix socket: device and inode of its path; none if that is not to be seen.
+    std::optional<std::pair<dev_t, ino_t>> file = {};
+    std::vector<ino_t> beside = {};  // sockets of others that were told
   };
 
   void tell(watched& one, const socket_state::change& what, clock::time_point now) const;
   bool bind_anew(std::size_t at, const std::string& why, clock::time_point now);
   void replace(int fd, const watched& one) const;
+  void look_beside(std::size_t at);
+  void tell_what_is_left(std::size_t at) const;
 
   pool_sockets& sockets_;
   const socket_state::sharers who_;
   const socket_options& options_;
   const pool_log& log_;
   std::vector<watched> watched_;
+  std::vector<ino_t> former_;  // that were replaced; workers may have them still
   clock::time_point next_, looked_;
 };
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "address/raw_address.hpp"
@@ -21,6 +22,7 @@ namespace fs = std::filesystem;
 struct bound_socket {
   std::string link;  // "socket:[INODE]", as in a process' folder fd
   address local;
+  std::string inode = {}, user = {};
 };
 
 /// "HEX:PORT" of /proc/net/udp: the host in words of 32 bits as they lie in memory, 1 for IPv4 and 4 for IPv6.
@@ -52,12 +54,13 @@ std::vector<bound_socket> sockets_on(std::uint16_t port) {
     std::getline(lines, line);
     while (std::getline(lines, line)) {
       std::istringstream words{line};
-      std::string slot, local, inode;
+      std::string slot, local, skipped, user, inode;
       words >> slot >> local;
-      for (int skipped = 0; skipped < 8; ++skipped) words >> inode;
+      for (int column = 0; column < 5; ++column) words >> skipped;
+      words >> user >> skipped >> inode;
       const address bound = read_local(local);
       if (!bound.is_none() && bound.port() == port) {
-        found.push_back({std::string{"socket:["}.append(inode).append("]"), bound});
+        found.push_back({std::string{"socket:["}.append(inode).append("]"), bound, inode, user});
       }
     }
   }
@@ -116,11 +119,8 @@ auto held_by(const fs::path& process, const std::vector<bound_socket>& sockets) 
   return sockets.end();
 }
 
-}  // namespace
-
-address_owner owner_of(const address& local) {
-  const auto sockets = sockets_in_the_way(local);
-  if (sockets.empty()) return {};
+/// The process that has one of the sockets, as "NAME (pid N)", and which it is; empty if /proc does not tell.
+std::pair<std::string, std::vector<bound_socket>::const_iterator> holder_of(const std::vector<bound_socket>& sockets) {
   std::error_code refused;
   for (fs::directory_iterator at{"/proc", refused}, end; !refused && at != end; at.increment(refused)) {
     const std::string pid = at->path().filename().string();
@@ -129,9 +129,31 @@ address_owner owner_of(const address& local) {
     if (held == sockets.end()) continue;
     std::string name;
     std::getline(std::ifstream{at->path() / "comm"}, name);
-    return {name + " (pid " + pid + ")", held->local};
+    return {name + " (pid " + pid + ")", held};
   }
-  return {{}, sockets.front().local};
+  return {{}, sockets.begin()};
+}
+
+}  // namespace
+
+address_owner owner_of(const address& local) {
+  const auto sockets = sockets_in_the_way(local);
+  if (sockets.empty()) return {};
+  auto [process, held] = holder_of(sockets);
+  return {std::move(process), held->local};
+}
+
+std::vector<port_sharer> sharers_of_port(const address& local, const std::vector<ino_t>& known) {
+  std::vector<port_sharer> found;
+  for (const bound_socket& one : sockets_on(local.port())) {
+    if (local.unmapped().family() != one.local.family() || !collides(local, one.local)) continue;
+    ino_t inode = 0;
+    std::from_chars(one.inode.data(), one.inode.data() + one.inode.size(), inode);
+    if (inode == 0 || std::find(known.begin(), known.end(), inode) != known.end()) continue;
+    const std::string process = holder_of({one}).first;
+    found.push_back({inode, (process.empty() ? "a process" : process) + " of user " + one.user});
+  }
+  return found;
 }
 
 }  // namespace udppump::detail

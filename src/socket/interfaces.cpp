@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "sys/sys.hpp"
+#include "sys/sys_interface.hpp"
 
 namespace udppump::detail {
 
@@ -31,6 +32,30 @@ int join_group(int fd, const address& group, unsigned index) noexcept {
 
 int leave_group(int fd, const address& group, unsigned index) noexcept {
   return change_membership(fd, MCAST_LEAVE_GROUP, group, index);
+}
+
+int hear_all_senders(int fd, const address& group, unsigned index) noexcept {
+  if (index == 0) {
+    struct if_nameindex* const all = sys::interfaces();
+    int found = 0;
+    for (const auto* one = all; one != nullptr && one->if_index != 0; ++one) {
+      if (const int here = hear_all_senders(fd, group, one->if_index); here != 0) found = here;
+    }
+    sys::free_interfaces(all);
+    return found;
+  }
+  group_filter senders{};
+  senders.gf_interface = index;
+  std::memcpy(&senders.gf_group, group.data(), group.size());
+  const int level = group.is_ipv4() ? IPPROTO_IP : IPPROTO_IPV6;
+  socklen_t size = GROUP_FILTER_SIZE(0);
+  if (sys::getsockopt_sized(fd, level, MCAST_MSFILTER, &senders, size) < 0) return 0;  // it is not in it here
+  if (senders.gf_fmode == MCAST_EXCLUDE && senders.gf_numsrc == 0) return 0;
+  senders.gf_fmode = MCAST_EXCLUDE;
+  senders.gf_numsrc = 0;
+  const int done =
+      sys::setsockopt_text(fd, level, MCAST_MSFILTER, reinterpret_cast<const char*>(&senders), GROUP_FILTER_SIZE(0));
+  return done < 0 ? done : 1;
 }
 
 std::string device_of(int fd) {

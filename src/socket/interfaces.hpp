@@ -11,6 +11,9 @@ int bind_to_device(int fd, const std::string& name) noexcept;
 /// Joins or leaves a multicast group; index 0: the interface that the kernel's route for the group names.
 int join_group(int fd, const address& group, unsigned index) noexcept;
 int leave_group(int fd, const address& group, unsigned index) noexcept;
+/// Undoes a filter of senders (MCAST_BLOCK_SOURCE, MCAST_MSFILTER) in a group that the socket is in: 1 if there was
+/// one, 0 if there was none, or -errno. index 0: on whichever interface.
+int hear_all_senders(int fd, const address& group, unsigned index) noexcept;
 
 /// The interface that a socket is bound to (SO_BINDTODEVICE); empty for none.
 std::string device_of(int fd);

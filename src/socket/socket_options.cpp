@@ -82,8 +82,9 @@ unsigned interface_index(const std::string& name, const std::string& what) {
   return index;
 }
 
-/// Returns the membership with its interface's name, if that is known.
-multicast_membership join(int fd, const multicast_membership& wanted) {
+/// Returns the membership with its interface's name, if that is known. `before`: those that were joined by now; a
+/// socket that was handed on may be in others as well.
+multicast_membership join(int fd, const multicast_membership& wanted, const std::vector<multicast_membership>& before) {
   multicast_membership made = wanted;
   const std::string what = "joining " + made.group.to_string();
   if (!made.group.is_multicast()) {
@@ -102,7 +103,13 @@ multicast_membership join(int fd, const multicast_membership& wanted) {
                    "; the socket is in as many groups as may be: raise net.ipv4.igmp_max_memberships, or "
                    "net.core.optmem_max for IPv6");
   }
-  if (done == -EADDRINUSE) fail(done, what + "; the socket is in that group already: name it once");
+  if (done == -EADDRINUSE) {
+    const bool is_twice = std::any_of(before.begin(), before.end(), [&made](const multicast_membership& one) {
+      return one.group.with_port(0) == made.group.with_port(0) && one.interface == made.interface;
+    });
+    if (is_twice) fail(done, what + "; the socket is in that group already: name it once");
+    return made;
+  }
   if (done < 0) fail_with_cure(done, what);
   return made;
 }
@@ -206,7 +213,7 @@ void datagram_socket::set_options(const address& local, const socket_options& op
   if (options.receive_offload) set(fd(), IPPROTO_UDP, UDP_GRO, 1, "UDP_GRO");
   if (options.icmp_errors) set_both(fd(), family_, {IP_RECVERR, "IP_RECVERR"}, {IPV6_RECVERR, "IPV6_RECVERR"}, 1);
   set_path_mtu(fd(), family_, options.path_mtu);
-  for (const auto& membership : options.join) memberships_.push_back(join(fd(), membership));
+  for (const auto& membership : options.join) memberships_.push_back(join(fd(), membership, memberships_));
   receive_buffer_ = size_buffer(fd(), options.receive_buffer, SO_RCVBUF, SO_RCVBUFFORCE, "net.core.rmem_max");
   send_buffer_ = size_buffer(fd(), options.send_buffer, SO_SNDBUF, SO_SNDBUFFORCE, "net.core.wmem_max");
 }

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <utility>
 
 #include "address/raw_address.hpp"
 #include "socket/interfaces.hpp"
@@ -25,8 +26,12 @@ using result = socket_state::change::result;
 
 // Younger than the C library's headers.
 constexpr int udp_no_check6_tx = 101, udp_no_check6_rx = 102;
+constexpr int so_timestamp_new = 63, so_timestampns_new = 64, so_timestamping_new = 65;
+constexpr int ipv6_flowinfo = 11, ipv6_flowinfo_send = 33;
+constexpr int so_rcvmark = 75, so_passpidfd = 76, so_rcvpriority = 82, so_passrights = 83;
 
-/// What one setsockopt() undoes. Where a family does not know an option, it cannot be read, and is left out.
+/// What one setsockopt() undoes. Where a family does not know an option, it cannot be read, and is left out. In an
+/// order in which no row spoils one before it.
 struct known_option {
   int level, option;
   const char* name;
@@ -39,38 +44,90 @@ constexpr known_option known_options[] = {
     {SOL_SOCKET, SO_MAX_PACING_RATE, "SO_MAX_PACING_RATE", true},
     {SOL_SOCKET, SO_NO_CHECK, "SO_NO_CHECK", true},
     {SOL_SOCKET, SO_PASSCRED, "SO_PASSCRED", true},
+    {SOL_SOCKET, SO_PASSSEC, "SO_PASSSEC", true},
+    {SOL_SOCKET, so_passpidfd, "SO_PASSPIDFD", true},
+    {SOL_SOCKET, so_passrights, "SO_PASSRIGHTS", true},
     {SOL_SOCKET, SO_PEEK_OFF, "SO_PEEK_OFF", true},
-    {SOL_SOCKET, SO_PRIORITY, "SO_PRIORITY", true},
     {SOL_SOCKET, SO_RCVLOWAT, "SO_RCVLOWAT", true},
-    {SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR", true},
-    {SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT", true},
+    {SOL_SOCKET, SO_RXQ_OVFL, "SO_RXQ_OVFL", true},
+    {SOL_SOCKET, so_rcvmark, "SO_RCVMARK", true},
+    {SOL_SOCKET, so_rcvpriority, "SO_RCVPRIORITY", true},
+    {SOL_SOCKET, SO_WIFI_STATUS, "SO_WIFI_STATUS", true},
+    {SOL_SOCKET, SO_SELECT_ERR_QUEUE, "SO_SELECT_ERR_QUEUE", true},
+    {SOL_SOCKET, SO_ZEROCOPY, "SO_ZEROCOPY", true},
+    {SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR", false},
+    {SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT", false},
+    {SOL_SOCKET, so_timestamping_new, "SO_TIMESTAMPING_NEW", true},
+    {SOL_SOCKET, SO_TIMESTAMPING, "SO_TIMESTAMPING", true},
+    {SOL_SOCKET, SO_TIMESTAMP, "SO_TIMESTAMP", true},
+    {SOL_SOCKET, so_timestamp_new, "SO_TIMESTAMP_NEW", true},
+    {SOL_SOCKET, so_timestampns_new, "SO_TIMESTAMPNS_NEW", true},
     {SOL_SOCKET, SO_TIMESTAMPNS, "SO_TIMESTAMPNS", true},
     {IPPROTO_IP, IP_TTL, "IP_TTL", true},
+    {IPPROTO_IP, IP_MINTTL, "IP_MINTTL", true},
     {IPPROTO_IP, IP_TOS, "IP_TOS", true},
+    {SOL_SOCKET, SO_PRIORITY, "SO_PRIORITY", true},  // which IP_TOS changes
     {IPPROTO_IP, IP_PKTINFO, "IP_PKTINFO", true},
     {IPPROTO_IP, IP_RECVTOS, "IP_RECVTOS", true},
+    {IPPROTO_IP, IP_RECVTTL, "IP_RECVTTL", true},
+    {IPPROTO_IP, IP_RECVOPTS, "IP_RECVOPTS", true},
+    {IPPROTO_IP, IP_RETOPTS, "IP_RETOPTS", true},
+    {IPPROTO_IP, IP_RECVORIGDSTADDR, "IP_RECVORIGDSTADDR", true},
+    {IPPROTO_IP, IP_RECVFRAGSIZE, "IP_RECVFRAGSIZE", true},
+    {IPPROTO_IP, IP_PASSSEC, "IP_PASSSEC", true},
+    {IPPROTO_IP, IP_CHECKSUM, "IP_CHECKSUM", true},
     {IPPROTO_IP, IP_RECVERR, "IP_RECVERR", true},
+    {IPPROTO_IP, IP_RECVERR_RFC4884, "IP_RECVERR_RFC4884", true},
     {IPPROTO_IP, IP_MTU_DISCOVER, "IP_MTU_DISCOVER", true},
     {IPPROTO_IP, IP_MULTICAST_TTL, "IP_MULTICAST_TTL", true},
+    {IPPROTO_IP, IP_MULTICAST_LOOP, "IP_MULTICAST_LOOP", true},
     {IPPROTO_IP, IP_MULTICAST_ALL, "IP_MULTICAST_ALL", true},
     {IPPROTO_IP, IP_UNICAST_IF, "IP_UNICAST_IF", true},
+    {IPPROTO_IP, IP_FREEBIND, "IP_FREEBIND", true},
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS, "IPV6_UNICAST_HOPS", true},
+    {IPPROTO_IPV6, IPV6_MINHOPCOUNT, "IPV6_MINHOPCOUNT", true},
     {IPPROTO_IPV6, IPV6_TCLASS, "IPV6_TCLASS", true},
     {IPPROTO_IPV6, IPV6_RECVPKTINFO, "IPV6_RECVPKTINFO", true},
+    {IPPROTO_IPV6, IPV6_2292PKTINFO, "IPV6_2292PKTINFO", true},
     {IPPROTO_IPV6, IPV6_RECVTCLASS, "IPV6_RECVTCLASS", true},
+    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, "IPV6_RECVHOPLIMIT", true},
+    {IPPROTO_IPV6, IPV6_2292HOPLIMIT, "IPV6_2292HOPLIMIT", true},
+    {IPPROTO_IPV6, IPV6_RECVRTHDR, "IPV6_RECVRTHDR", true},
+    {IPPROTO_IPV6, IPV6_2292RTHDR, "IPV6_2292RTHDR", true},
+    {IPPROTO_IPV6, IPV6_RECVHOPOPTS, "IPV6_RECVHOPOPTS", true},
+    {IPPROTO_IPV6, IPV6_2292HOPOPTS, "IPV6_2292HOPOPTS", true},
+    {IPPROTO_IPV6, IPV6_RECVDSTOPTS, "IPV6_RECVDSTOPTS", true},
+    {IPPROTO_IPV6, IPV6_2292DSTOPTS, "IPV6_2292DSTOPTS", true},
+    {IPPROTO_IPV6, IPV6_RECVPATHMTU, "IPV6_RECVPATHMTU", true},
+    {IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, "IPV6_RECVORIGDSTADDR", true},
+    {IPPROTO_IPV6, IPV6_RECVFRAGSIZE, "IPV6_RECVFRAGSIZE", true},
+    {IPPROTO_IPV6, ipv6_flowinfo, "IPV6_FLOWINFO", true},
+    {IPPROTO_IPV6, ipv6_flowinfo_send, "IPV6_FLOWINFO_SEND", true},
+    {IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, "IPV6_AUTOFLOWLABEL", true},
     {IPPROTO_IPV6, IPV6_RECVERR, "IPV6_RECVERR", true},
+    {IPPROTO_IPV6, IPV6_RECVERR_RFC4884, "IPV6_RECVERR_RFC4884", true},
     {IPPROTO_IPV6, IPV6_MTU_DISCOVER, "IPV6_MTU_DISCOVER", true},
     {IPPROTO_IPV6, IPV6_MULTICAST_HOPS, "IPV6_MULTICAST_HOPS", true},
+    {IPPROTO_IPV6, IPV6_MULTICAST_LOOP, "IPV6_MULTICAST_LOOP", true},
     {IPPROTO_IPV6, IPV6_MULTICAST_ALL, "IPV6_MULTICAST_ALL", true},
+    {IPPROTO_IPV6, IPV6_MULTICAST_IF, "IPV6_MULTICAST_IF", true},
     {IPPROTO_IPV6, IPV6_UNICAST_IF, "IPV6_UNICAST_IF", true},
+    {IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, "IPV6_ADDR_PREFERENCES", true},
+    {IPPROTO_IPV6, IPV6_FREEBIND, "IPV6_FREEBIND", true},
     {IPPROTO_IPV6, IPV6_DONTFRAG, "IPV6_DONTFRAG", true},
     {IPPROTO_UDP, UDP_CORK, "UDP_CORK", false},
     {IPPROTO_UDP, UDP_ENCAP, "UDP_ENCAP", false},
-    {IPPROTO_UDP, udp_no_check6_tx, "UDP_NO_CHECK6_TX", true},
+    {IPPROTO_UDP, udp_no_check6_tx, "UDP_NO_CHECK6_TX", false},  // nobody takes such answers (RFC 8200, 8.1)
     {IPPROTO_UDP, udp_no_check6_rx, "UDP_NO_CHECK6_RX", true},
     {IPPROTO_UDP, UDP_SEGMENT, "UDP_SEGMENT", true},
     {IPPROTO_UDP, UDP_GRO, "UDP_GRO", true},
 };
+
+/// Extension headers that each IPv6 datagram is sent with (ipv6(7), RFC 3542).
+constexpr std::pair<int, const char*> sent_headers[] = {{IPV6_RTHDR, "IPV6_RTHDR"},
+                                                        {IPV6_HOPOPTS, "IPV6_HOPOPTS"},
+                                                        {IPV6_RTHDRDSTOPTS, "IPV6_RTHDRDSTOPTS"},
+                                                        {IPV6_DSTOPTS, "IPV6_DSTOPTS"}};
 
 std::optional<int> read(int fd, const known_option& which) noexcept {
   int value = 0;
@@ -109,7 +166,9 @@ bool socket_state::filter::operator==(const filter& other) const noexcept {
           std::memcmp(program.data(), other.program.data(), program.size() * sizeof(sock_filter)) == 0);
 }
 
-socket_state::socket_state(const datagram_socket& socket)
+socket_state::socket_state(const datagram_socket& socket) : socket_state{socket, socket.fd()} {}
+
+socket_state::socket_state(const datagram_socket& socket, int like)
     : family_{socket.family()}, memberships_{socket.memberships()} {
   const int fd = socket.fd();
   const bool is_ip = family_ == AF_INET || family_ == AF_INET6;
@@ -117,15 +176,44 @@ socket_state::socket_state(const datagram_socket& socket)
               (family_ == AF_UNIX || (is_ip && number(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDP));
   if (!is_known_) return;
   local_ = socket.local();
-  peer_ = socket.peer();
-  filter_ = filter_of(fd);
-  device_ = device_of(fd);
-  device_index_ = device_index(fd);
-  receive_buffer_ = number(fd, SOL_SOCKET, SO_RCVBUF);
-  send_buffer_ = number(fd, SOL_SOCKET, SO_SNDBUF);
-  is_v6only_ = family_ == AF_INET6 && number(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
-  has_ip_options_ = has_ip_options(fd);
-  for (const known_option& one : known_options) options_.push_back(read(fd, one));
+  peer_ = like == fd ? socket.peer() : address{};
+  filter_ = filter_of(like);
+  is_locked_ = number(like, SOL_SOCKET, SO_LOCK_FILTER) != 0;
+  device_ = device_of(like);
+  device_index_ = device_index(like);
+  receive_buffer_ = number(like, SOL_SOCKET, SO_RCVBUF);
+  send_buffer_ = number(like, SOL_SOCKET, SO_SNDBUF);
+  is_v6only_ = family_ == AF_INET6 && number(like, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
+  has_ip_options_ = has_header(like, IPPROTO_IP, IP_OPTIONS);
+  for (std::size_t at = 0; at < std::size(sent_headers); ++at) {
+    has_headers_[at] = family_ == AF_INET6 && has_header(like, IPPROTO_IPV6, sent_headers[at].first);
+  }
+  for (const known_option& one : known_options) options_.push_back(read(like, one));
+}
+
+socket_state socket_state::as_made(const datagram_socket& socket) {
+  socket_state made{socket};
+  made.is_pools_own_ = true;
+  return made;
+}
+
+socket_state socket_state::as_asked(const datagram_socket& socket, socket_options options) {
+  const int made = sys::socket(socket.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (made < 0) fail_with_cure(made, "a socket to compare with");
+  descriptor fresh{made};
+  const address local = socket.local();
+  if (options.local_address == setting::automatic && !local.is_unix()) {
+    options.local_address = local.is_wildcard() ? setting::on : setting::off;
+  }
+  if (local.is_ipv6()) {
+    options.v6only = number(socket.fd(), IPPROTO_IPV6, IPV6_V6ONLY) != 0 ? setting::on : setting::off;
+  }
+  options.join.clear();
+  const datagram_socket like = datagram_socket::adopt(fresh.fd(), options);
+  static_cast<void>(fresh.release());
+  socket_state asked{socket, like.fd()};
+  asked.is_pools_own_ = true;
+  return asked;
 }
 
 socket_options socket_state::for_new_socket(socket_options options) const {
@@ -134,21 +222,71 @@ socket_options socket_state::for_new_socket(socket_options options) const {
   return options;
 }
 
+void socket_state::be_content_with_buffers(int fd) noexcept {
+  receive_buffer_ = std::min(receive_buffer_, number(fd, SOL_SOCKET, SO_RCVBUF));
+  send_buffer_ = std::min(send_buffer_, number(fd, SOL_SOCKET, SO_SNDBUF));
+}
+
 std::vector<socket_state::change> socket_state::restore(int fd, sharers who) const {
   std::vector<change> changes;
   if (!is_known_) return changes;
   const auto note = [&changes](std::optional<change> one) {
     if (one) changes.push_back(std::move(*one));
   };
+  if (number(fd, SOL_SOCKET, SO_DOMAIN) != family_) {
+    return {change{"turned into an IPv4 socket (IPV6_ADDRFORM)", result::needs_new_socket}};
+  }
   restore_options(fd, who, changes);  // UDP_CORK would hide the rest
+  restore_headers(fd, changes);
+  if (is_pools_own_) overwrite_unreadable(fd, who);
   note(restore_peer(fd));
   note(look_for_shutdown(fd));
   note(restore_filter(fd));
   note(restore_device(fd));
+  note(look_at_v6only(fd));
   note(restore_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, receive_buffer_));
   note(restore_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, send_buffer_));
   restore_memberships(fd, changes);
+  if (who == sharers::pumps) empty_error_queue(fd);
   return changes;
+}
+
+std::string socket_state::left_to_programs(int fd) const {
+  std::string all;
+  for (std::size_t at = 0; is_known_ && at < std::size(known_options); ++at) {
+    const known_option& one = known_options[at];
+    const auto now = read(fd, one);
+    if (!one.is_programs_own || !options_[at] || !now || *now == *options_[at]) continue;
+    all += std::string{all.empty() ? "" : ", "} + one.name + " = " + std::to_string(*now) + " instead of " +
+           std::to_string(*options_[at]);
+  }
+  return all;
+}
+
+/// Where the kernel had chosen the port, a socket can be taken off it, changed, and bound again.
+std::optional<socket_state::change> socket_state::look_at_v6only(int fd) const {
+  if (family_ != AF_INET6 || (number(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0) == is_v6only_) return {};
+  return change{is_v6only_ ? "opened to IPv4 (IPV6_V6ONLY)" : "closed to IPv4 (IPV6_V6ONLY)", result::needs_new_socket};
+}
+
+/// What the kernel lets everybody write and nobody read: so it is as it should be, and whether it was so is not known.
+void socket_state::overwrite_unreadable(int fd, sharers who) const noexcept {
+  if (family_ == AF_INET6) static_cast<void>(sys::setsockopt(fd, IPPROTO_IPV6, IPV6_PKTINFO, in6_pktinfo{}));
+  if (family_ == AF_UNIX || who == sharers::programs) return;
+  static_cast<void>(sys::setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, ip_mreqn{}));
+}
+
+/// Who asks for the time of sending, or sends without a copy, gets an answer into the socket's queue of errors, which
+/// wakes all until somebody takes it; of pumps only those do that want ICMP errors.
+void socket_state::empty_error_queue(int fd) const noexcept {
+  constexpr int most = 4096;  // a worker may add more meanwhile
+  pollfd one{.fd = fd, .events = 0, .revents = 0};
+  if (family_ == AF_UNIX || sys::poll(&one, 1, 0) <= 0 || (one.revents & POLLERR) == 0) return;
+  if (number(fd, IPPROTO_IP, IP_RECVERR) != 0 || number(fd, IPPROTO_IPV6, IPV6_RECVERR) != 0) return;
+  msghdr nothing{};
+  for (int taken = 0; taken < most && sys::recvmsg(fd, &nothing, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0; ++taken) {
+    nothing = {};
+  }
 }
 
 /// Where it fails tells what the socket is: there is nothing at this address to send, which the kernel finds last.
@@ -211,7 +349,10 @@ socket_state::filter socket_state::filter_of(int fd) {
 }
 
 std::optional<socket_state::change> socket_state::restore_filter(int fd) const {
-  if (filter_of(fd) == filter_) return {};
+  if (filter_of(fd) == filter_) {
+    if (is_locked_ || number(fd, SOL_SOCKET, SO_LOCK_FILTER) == 0) return {};
+    return change{"locked, so that a filter cannot be changed (SO_LOCK_FILTER)", result::needs_new_socket};
+  }
   const bool had_one = filter_.is_extended || !filter_.program.empty();
   const std::string what = had_one ? "given another filter" : "given a filter";
   if (filter_.is_extended) return change{what, result::refused, "what it was cannot be known"};
@@ -251,16 +392,25 @@ void socket_state::restore_options(int fd, sharers who, std::vector<change>& cha
     const int done = sys::setsockopt(fd, one.level, one.option, *options_[at]);
     changes.push_back(done < 0 ? refused(std::move(what), done) : change{std::move(what), result::undone});
   }
-  if (has_ip_options_ || !has_ip_options(fd)) return;
-  const int done = sys::setsockopt_text(fd, IPPROTO_IP, IP_OPTIONS, nullptr, 0);
-  changes.push_back(done < 0 ? refused("given IP_OPTIONS", done) : change{"given IP_OPTIONS", result::undone});
 }
 
 /// Such as a route that answers are to take (ip(7)).
-bool socket_state::has_ip_options(int fd) noexcept {
-  std::array<std::byte, 40> options{};
-  socklen_t size = options.size();
-  return sys::getsockopt_sized(fd, IPPROTO_IP, IP_OPTIONS, options.data(), size) >= 0 && size != 0;
+void socket_state::restore_headers(int fd, std::vector<change>& changes) const {
+  const auto restore_one = [&](int level, int option, const std::string& name) {
+    if (!has_header(fd, level, option)) return;
+    const int done = sys::setsockopt_text(fd, level, option, nullptr, 0);
+    changes.push_back(done < 0 ? refused("given " + name, done) : change{"given " + name, result::undone});
+  };
+  if (!has_ip_options_) restore_one(IPPROTO_IP, IP_OPTIONS, "IP_OPTIONS");
+  for (std::size_t at = 0; family_ == AF_INET6 && at < std::size(sent_headers); ++at) {
+    if (!has_headers_[at]) restore_one(IPPROTO_IPV6, sent_headers[at].first, sent_headers[at].second);
+  }
+}
+
+bool socket_state::has_header(int fd, int level, int option) noexcept {
+  std::array<std::byte, 2048> header{};
+  socklen_t size = header.size();
+  return sys::getsockopt_sized(fd, level, option, header.data(), size) >= 0 && size != 0;
 }
 
 void socket_state::restore_memberships(int fd, std::vector<change>& changes) const {
@@ -268,8 +418,14 @@ void socket_state::restore_memberships(int fd, std::vector<change>& changes) con
     const unsigned index = interface.empty() ? 0 : sys::interface_index(interface.c_str());
     if (index == 0 && !interface.empty()) continue;  // gone
     // EADDRINUSE: it is in it. Any other: pumps of a socket whose interface came back try again, and tell.
-    if (join_group(fd, group, index) < 0) continue;
-    changes.push_back({"taken out of group " + group.with_port(0).to_string(), result::undone});
+    const int joined = join_group(fd, group, index);
+    const std::string name = group.with_port(0).to_string();
+    if (joined >= 0) changes.push_back({"taken out of group " + name, result::undone});
+    if (joined != -EADDRINUSE) continue;
+    if (const int heard = hear_all_senders(fd, group, index); heard != 0) {
+      std::string what = "closed to senders of group " + name + " (MCAST_BLOCK_SOURCE)";
+      changes.push_back(heard < 0 ? refused(std::move(what), heard) : change{std::move(what), result::undone});
+    }
   }
 }
 

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <sys/socket.h>
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,13 +31,25 @@ class UDPPUMP_EXPORT socket_state {
     std::string why = {};
   };
 
+  /// As the socket is now.
   explicit socket_state(const datagram_socket& socket);
+  /// The same of one that this process has just bound, and nobody else had.
+  static socket_state as_made(const datagram_socket& socket);
+  /// As the socket would be if it had just been bound with these options; its address, groups and IPV6_V6ONLY are its
+  /// own. Throws std::system_error.
+  static socket_state as_asked(const datagram_socket& socket, socket_options options);
 
   const address& local() const noexcept { return local_; }
   /// Whether a new socket can be bound in its place.
   bool is_replaceable() const noexcept { return is_known_ && peer_.is_none() && !local_.is_none(); }
+  /// Whether no other socket may be bound where this one is, unless somebody sets SO_REUSEPORT or SO_REUSEADDR.
+  bool has_port_alone() const noexcept { return is_known_ && family_ != AF_UNIX && device_.empty(); }
   /// Looks at the socket, and makes it as it was where that is possible. None of it waits or sends anything.
   std::vector<change> restore(int fd, sharers who) const;
+  /// What is not as it was and is left to programs: "IP_TTL = 1 instead of 64, ..."; empty if all is.
+  std::string left_to_programs(int fd) const;
+  /// A buffer that only root could make so large is smaller in a socket that stands in for it.
+  void be_content_with_buffers(int fd) noexcept;
   /// Options of a socket that is to stand in for it: as those of the pool, but for those that must be set before bind.
   socket_options for_new_socket(socket_options options) const;
 
@@ -45,6 +60,7 @@ class UDPPUMP_EXPORT socket_state {
     bool operator==(const filter& other) const noexcept;
   };
 
+  socket_state(const datagram_socket& socket, int like);
   static filter filter_of(int fd);
   std::optional<change> restore_peer(int fd) const;
   std::optional<change> look_for_shutdown(int fd) const;
@@ -52,8 +68,12 @@ class UDPPUMP_EXPORT socket_state {
   std::optional<change> restore_device(int fd) const;
   std::optional<change> restore_buffer(int fd, int option, int force, int size) const;
   void restore_options(int fd, sharers who, std::vector<change>& changes) const;
+  void restore_headers(int fd, std::vector<change>& changes) const;
   void restore_memberships(int fd, std::vector<change>& changes) const;
-  static bool has_ip_options(int fd) noexcept;
+  std::optional<change> look_at_v6only(int fd) const;
+  void overwrite_unreadable(int fd, sharers who) const noexcept;
+  void empty_error_queue(int fd) const noexcept;
+  static bool has_header(int fd, int level, int option) noexcept;
   long try_to_send(int fd, const address& to) const noexcept;
 
   bool is_known_ = false;
@@ -65,6 +85,9 @@ class UDPPUMP_EXPORT socket_state {
   int receive_buffer_ = 0, send_buffer_ = 0;
   bool is_v6only_ = false;
   bool has_ip_options_ = false;
+  std::array<bool, 4> has_headers_ = {};
+  bool is_locked_ = false;
+  bool is_pools_own_ = false;                // what cannot be read was never set
   std::vector<std::optional<int>> options_;  // as the table has them
   std::vector<multicast_membership> memberships_;
 };

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@
 #include "support/asking_client.hpp"
 #include "support/fault.hpp"
 #include "support/pool_process.hpp"
+#include "support/private_folder.hpp"
 
 #include <netinet/udp.h>
 
@@ -347,6 +349,303 @@ TEST_F(watched_sockets, of_programs_their_own_options_are_theirs_but_not_to_make
   set(fd(), IPPROTO_UDP, UDP_CORK, 1);
   EXPECT_FALSE(check.look(now + 70s));
   EXPECT_EQ(lines("socket-changed"), 2u);
+}
+
+int option_of(int fd, int level, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, level, option, &value, &size) == 0 ? value : -errno;
+}
+
+TEST_F(watched_sockets, whose_filter_is_locked_although_there_is_none_are_replaced) {
+  auto check = make();
+  set(fd(), SOL_SOCKET, SO_LOCK_FILTER, 1);
+  EXPECT_TRUE(check.look(now));
+  EXPECT_THAT(texts.at(0), HasSubstr("was locked, so that a filter cannot be changed (SO_LOCK_FILTER) by a worker"));
+  EXPECT_EQ(option_of(fd(), SOL_SOCKET, SO_LOCK_FILTER), 0);
+}
+
+TEST_F(watched_sockets, share_their_port_with_nobody_for_long_whoever_the_workers_are) {
+  for (const auto who : {detail::socket_state::sharers::pumps, detail::socket_state::sharers::programs}) {
+    auto check = make(who);
+    for (const int option : {SO_REUSEPORT, SO_REUSEADDR}) {
+      set(fd(), SOL_SOCKET, option, 1);
+      EXPECT_FALSE(check.look(now));
+      EXPECT_EQ(option_of(fd(), SOL_SOCKET, option), 0);
+    }
+    static_cast<void>(::shutdown(fd(), SHUT_RDWR));
+    EXPECT_TRUE(check.look(now));
+    EXPECT_EQ(option_of(fd(), SOL_SOCKET, SO_REUSEPORT), 0) << "which the new one needed for a moment";
+    EXPECT_EQ(lines("socket-shared"), 0u) << "the old one is the pool's own";
+  }
+}
+
+TEST_F(watched_sockets, beside_which_somebody_has_bound_another_are_told_of_once_with_its_process) {
+  auto check = make();
+  set(fd(), SOL_SOCKET, SO_REUSEPORT, 1);
+  const auto beside = datagram_socket::bind(sockets.all()[0].local(), {.reuse_port = true});
+  set(fd(), SOL_SOCKET, SO_REUSEPORT, 0);  // so that only the other one shows it
+  for (int looks = 0; looks < 3; ++looks) EXPECT_FALSE(check.look(now + looks * 5s));
+  ASSERT_EQ(lines("socket-shared"), 1u);
+  EXPECT_THAT(texts.at(0), HasSubstr("(pid " + std::to_string(::getpid()) + ") of user " + std::to_string(::geteuid()) +
+                                     " has another one (inode "));
+  const auto elsewhere = bound();  // of no interest
+  EXPECT_FALSE(check.look(now + 20s));
+  EXPECT_EQ(texts.size(), 1u);
+}
+
+TEST_F(watched_sockets, that_were_replaced_give_nothing_to_who_has_the_old_one_and_dissolves_its_connection) {
+  auto check = make();
+  const detail::descriptor old{::fcntl(fd(), F_DUPFD_CLOEXEC, 3)};
+  set(old.fd(), SOL_SOCKET, SO_LOCK_FILTER, 1);
+  ASSERT_TRUE(check.look(now));
+  disconnect(old.fd());
+  const address& local = sockets.all()[0].local();
+  static_cast<void>(::bind(old.fd(), local.data(), local.size()));
+  for (int count = 0; count < 50; ++count) {
+    const auto client = datagram_socket::connect(local);
+    ASSERT_FALSE(client.send("x"));
+    EXPECT_EQ(received(sockets.all()[0]), "x") << count;
+  }
+}
+
+TEST_F(watched_sockets, whose_errors_are_filled_with_what_was_sent_do_not_wake_pumps_without_end) {
+  auto check = make();
+  set(fd(), SOL_SOCKET, SO_TIMESTAMPING, 1 << 1 | 1 << 4);  // SOF_TIMESTAMPING_TX_SOFTWARE, _SOFTWARE
+  const auto client = bound();
+  ASSERT_FALSE(sockets.all()[0].send_to("x", client.local()));
+  const auto has_error = [this] {
+    pollfd one{.fd = fd(), .events = 0, .revents = 0};
+    return ::poll(&one, 1, 0) == 1 && (one.revents & POLLERR) != 0;
+  };
+  ASSERT_TRUE(eventually(has_error));
+  EXPECT_FALSE(check.look(now));
+  EXPECT_FALSE(has_error());
+}
+
+TEST_F(watched_sockets, of_ipv6_are_sent_on_their_way_by_no_worker) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  sockets.open({{"x", address::parse("[::1]:0")}}, {}, false, {}, log);
+  auto check = make(detail::socket_state::sharers::programs);
+  const datagram_socket& server = sockets.all()[1];
+  const auto client = bound({}, "[::1]:0");
+  in6_pktinfo nowhere{};
+  nowhere.ipi6_ifindex = INT32_MAX;  // no such interface
+  ASSERT_EQ(::setsockopt(server.fd(), IPPROTO_IPV6, IPV6_PKTINFO, &nowhere, sizeof nowhere), 0);
+  ASSERT_TRUE(server.send_to("x", client.local())) << "the attack works";
+  // A routing header of type 2 (RFC 6275), which everybody may set.
+  struct {
+    unsigned char next = 0, size = 2, type = 2, left = 1, zero[4] = {};
+    in6_addr home = in6addr_loopback;
+  } route;
+  const bool is_routed = ::setsockopt(server.fd(), IPPROTO_IPV6, IPV6_RTHDR, &route, sizeof route) == 0;
+  EXPECT_FALSE(check.look(now));
+  EXPECT_FALSE(server.send_to("x", client.local()));
+  EXPECT_EQ(received(client), "x");
+  EXPECT_EQ(texts, is_routed ? std::vector{"socket " + server.local().to_string() +
+                                           " was given IPV6_RTHDR by a worker; undone"}
+                             : std::vector<std::string>{});
+}
+
+TEST_F(watched_sockets, of_ipv6_that_were_turned_into_ipv4_or_away_from_it_are_replaced) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  sockets.open({{"x", address::parse("[::]:0")}}, {}, false, {}, log);
+  auto check = make();
+  const datagram_socket& server = sockets.all()[1];
+  const address local = server.local();
+  const auto both_are_answered = [&] {
+    for (const char* host : {"127.0.0.1:0", "[::1]:0"}) {
+      const auto client = datagram_socket::connect(address::parse(host).with_port(local.port()));
+      EXPECT_FALSE(client.send("x")) << host;
+      EXPECT_EQ(received(server), "x") << host;
+    }
+  };
+  both_are_answered();
+  connect_to(server.fd(), address::parse("[::ffff:127.0.0.1]:9"));
+  set(server.fd(), IPPROTO_IPV6, IPV6_ADDRFORM, AF_INET);
+  EXPECT_TRUE(check.look(now));
+  EXPECT_THAT(texts.at(0), HasSubstr("was turned into an IPv4 socket (IPV6_ADDRFORM) by a worker"));
+  both_are_answered();
+
+  sockets.open({{"x", address::parse("[::]:0")}}, {}, false, {}, log);
+  auto other = make();
+  const datagram_socket& second = sockets.all()[2];
+  const address there = second.local();
+  connect_to(second.fd(), address::parse("[::1]:9"));
+  disconnect(second.fd());
+  set(second.fd(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  ASSERT_EQ(::bind(second.fd(), there.data(), there.size()), 0) << errno;
+  EXPECT_TRUE(other.look(now + 400s));
+  EXPECT_EQ(option_of(second.fd(), IPPROTO_IPV6, IPV6_V6ONLY), 0);
+  EXPECT_EQ(second.local(), there);
+}
+
+TEST(socket_check, a_unix_socket_whose_path_a_worker_took_is_bound_there_again) {
+  const private_folder folder;
+  const std::string path = folder / "socket";
+  std::vector<std::string> texts;
+  const detail::pool_log log{[&texts](const pool_event& event) { texts.push_back(event.text); }};
+  const socket_options options;
+  detail::pool_sockets sockets{options};
+  const address where = address::parse("unix:" + path);
+  sockets.open({{"udppump", where}}, {}, false, {}, log);
+  detail::socket_check check{sockets, detail::socket_state::sharers::programs, options, log};
+  auto now = detail::socket_check::clock::now();
+  const auto client = bound({}, ("unix:@udppump-path-" + std::to_string(::getpid())).c_str());
+  const auto expect_replaced = [&](const char* how) {
+    EXPECT_TRUE(check.look(now)) << how;
+    ASSERT_EQ(texts.size(), 1u) << how;
+    EXPECT_THAT(texts[0], HasSubstr(how));
+    EXPECT_THAT(texts[0], HasSubstr("one was bound"));
+    texts.clear();
+    EXPECT_FALSE(client.send_to("x", where)) << how;
+    EXPECT_EQ(received(sockets.all()[0]), "x") << how;
+    EXPECT_FALSE(check.look(now += 400s)) << "once";
+    EXPECT_TRUE(texts.empty());
+  };
+  EXPECT_FALSE(check.look(now));
+  ASSERT_EQ(::unlink(path.c_str()), 0);
+  expect_replaced("was parted from its path, which is gone, by a worker");
+  ASSERT_EQ(::unlink(path.c_str()), 0);
+  const auto thief = datagram_socket::bind(where);
+  expect_replaced("was parted from its path, where something else is now, by a worker");
+  EXPECT_FALSE(readable(thief.fd()));
+}
+
+class watched_group : public testing::TestWithParam<std::string> {};
+
+TEST_P(watched_group, hears_all_senders_again_that_a_worker_shut_out) {
+  std::vector<std::string> texts;
+  const detail::pool_log log{[&texts](const pool_event& event) { texts.push_back(event.text); }};
+  const address group = address::parse("239.255.7.8:0");
+  const socket_options options{.join = {{group, GetParam()}}};
+  detail::pool_sockets sockets{options};
+  sockets.open({{"udppump", address::parse("0.0.0.0:0")}}, {}, false, {}, log);
+  detail::socket_check check{sockets, detail::socket_state::sharers::programs, options, log};
+  group_source_req shut_out{};
+  shut_out.gsr_interface = GetParam().empty() ? 0 : ::if_nametoindex(GetParam().c_str());
+  const address sender = address::parse("127.0.0.1:0");
+  std::memcpy(&shut_out.gsr_group, group.data(), group.size());
+  std::memcpy(&shut_out.gsr_source, sender.data(), sender.size());
+  const int fd = sockets.all()[0].fd();
+  ASSERT_EQ(::setsockopt(fd, IPPROTO_IP, MCAST_BLOCK_SOURCE, &shut_out, sizeof shut_out), 0) << errno;
+  EXPECT_FALSE(check.look(detail::socket_check::clock::now()));
+  ASSERT_EQ(texts.size(), 1u);
+  EXPECT_THAT(texts[0], HasSubstr("was closed to senders of group 239.255.7.8:0 (MCAST_BLOCK_SOURCE) by a worker"));
+  EXPECT_EQ(::setsockopt(fd, IPPROTO_IP, MCAST_UNBLOCK_SOURCE, &shut_out, sizeof shut_out), -1) << "it is gone";
+  EXPECT_FALSE(check.look(detail::socket_check::clock::now()));
+  EXPECT_EQ(texts.size(), 1u);
+}
+INSTANTIATE_TEST_SUITE_P(on, watched_group, testing::Values("lo"));
+
+// --- every option that the kernel has --------------------------------------------------------------------------------
+
+/// Options that are left as a worker set them, and why that harms nobody. Linux 6.18 has no others that a datagram
+/// socket takes and shows.
+struct harmless {
+  int level, option;
+  const char* why;
+};
+constexpr harmless all_harmless[] = {
+    {SOL_SOCKET, 1, "SO_DEBUG writes to the kernel's log where it was built so, and requires CAP_NET_ADMIN"},
+    {SOL_SOCKET, 4, "SO_ERROR is what happened last"},
+    {SOL_SOCKET, SO_SNDBUF, "a larger buffer"},
+    {SOL_SOCKET, SO_RCVBUF, "a larger buffer"},
+    {SOL_SOCKET, SO_KEEPALIVE, "of TCP"},
+    {SOL_SOCKET, SO_OOBINLINE, "of TCP"},
+    {SOL_SOCKET, SO_LINGER, "of TCP: close(2) of a datagram socket does not wait"},
+    {SOL_SOCKET, SO_RCVTIMEO, "no pump waits in a receive"},
+    {SOL_SOCKET, SO_SNDTIMEO, "no pump waits in a send"},
+    {SOL_SOCKET, 43, "SO_NOFCS: of packet sockets"},
+    {SOL_SOCKET, 66, "SO_RCVTIMEO_NEW, as SO_RCVTIMEO"},
+    {SOL_SOCKET, 67, "SO_SNDTIMEO_NEW, as SO_SNDTIMEO"},
+    {SOL_SOCKET, 46, "SO_BUSY_POLL: more requires CAP_NET_ADMIN"},
+    {SOL_SOCKET, 69, "SO_PREFER_BUSY_POLL requires CAP_NET_ADMIN"},
+    {SOL_SOCKET, 70, "SO_BUSY_POLL_BUDGET requires CAP_NET_ADMIN"},
+    {SOL_SOCKET, SO_INCOMING_CPU, "which of several sockets of one port is preferred; the kernel changes it itself"},
+    {SOL_SOCKET, 61, "SO_TXTIME: of datagrams that name a time, which pumps do not"},
+    {SOL_SOCKET, 72, "SO_BUF_LOCK: of TCP, whose buffers grow by themselves"},
+    {SOL_SOCKET, 73, "SO_RESERVE_MEM requires memory that is accounted, and then keeps some"},
+    {SOL_SOCKET, 74, "SO_TXREHASH: of TCP"},
+    {IPPROTO_IP, 19, "IP_TRANSPARENT requires CAP_NET_ADMIN, and opens addresses to bind(2)"},
+    {IPPROTO_IP, 24, "IP_BIND_ADDRESS_NO_PORT: of bind(2)"},
+    {IPPROTO_IP, 51, "IP_LOCAL_PORT_RANGE: of bind(2)"},
+    {IPPROTO_IPV6, 30, "IPV6_ROUTER_ALERT_ISOLATE: of raw sockets"},
+    {IPPROTO_IPV6, 75, "IPV6_TRANSPARENT requires CAP_NET_ADMIN, and opens addresses to bind(2)"},
+};
+bool is_harmless(int level, int option) {
+  return std::any_of(std::begin(all_harmless), std::end(all_harmless),
+                     [=](const harmless& one) { return one.level == level && one.option == option; });
+}
+
+struct option_range {
+  int level, most;
+};
+constexpr option_range all_options[] = {{SOL_SOCKET, 84}, {IPPROTO_IP, 52}, {IPPROTO_IPV6, 82}, {IPPROTO_UDP, 105}};
+
+/// What getsockopt(2) says to each number; nothing where it says nothing, or not the same twice.
+using shown = std::vector<std::optional<std::string>>;
+shown shown_by(int fd) {
+  shown all;
+  for (const auto& [level, most] : all_options) {
+    for (int option = 0; option <= most; ++option) {
+      char value[64] = {};
+      socklen_t size = sizeof value;
+      const bool is_identity = level == SOL_SOCKET && (option == 55 || option == 57 || option == 71);
+      const bool says = !is_identity && ::getsockopt(fd, level, option, value, &size) == 0;
+      all.push_back(says ? std::optional{std::string{value, std::min<std::size_t>(size, sizeof value)}} : std::nullopt);
+    }
+  }
+  return all;
+}
+
+TEST_F(watched_sockets, have_no_option_that_a_worker_can_set_and_that_stays_so_and_harms) {
+  std::vector<detail::wanted_address> others;
+  for (const char* where : available({"[::1]:0", "[::]:0"})) others.push_back({"x", address::parse(where)});
+  const private_folder folder;
+  others.push_back({"x", address::parse("unix:" + folder / "socket")});
+  sockets.open(std::move(others), {}, false, {}, log);
+  auto check = make();
+  auto time = now;
+  std::size_t changed = 0;
+  for (std::size_t at = 0; at < sockets.size(); ++at) {
+    const datagram_socket& server = sockets.all()[at];
+    const shown before = shown_by(server.fd());
+    const auto client = server.family() == AF_UNIX
+                            ? bound({}, ("unix:@udppump-client-" + std::to_string(::getpid())).c_str())
+                            : datagram_socket::bind(server.local().is_ipv4() ? address::parse("127.0.0.1:0")
+                                                                             : address::parse("[::1]:0"));
+    const address where =
+        server.local().is_wildcard() ? address::parse("[::1]:0").with_port(server.local().port()) : server.local();
+    for (const auto& [level, most] : all_options) {
+      for (int option = 0; option <= most; ++option) {
+        bool is_set = false;
+        for (const int value : {0, 1, 2, 3, 0x10}) {
+          is_set |= ::setsockopt(server.fd(), level, option, &value, sizeof value) == 0;
+        }
+        const struct { int on, more, even_more; } longer{1, 0, 1};
+        is_set |= ::setsockopt(server.fd(), level, option, &longer, sizeof longer) == 0;
+        if (!is_set) continue;
+        const std::string what =
+            server.local().to_string() + ": option " + std::to_string(option) + " of level " + std::to_string(level);
+        for (int looks = 0; looks < 2; ++looks) static_cast<void>(check.look(time += 400s));
+        const shown after = shown_by(server.fd());
+        std::size_t number = 0;
+        for (const auto& [of, last] : all_options) {
+          for (int one = 0; one <= last; ++one, ++number) {
+            if (after[number] == before[number] || is_harmless(of, one)) continue;
+            ADD_FAILURE() << what << " has changed option " << one << " of level " << of << " for good";
+          }
+        }
+        ++changed;
+        ASSERT_FALSE(client.send_to("question", where)) << what;
+        ASSERT_EQ(received(server), "question") << what;
+        ASSERT_FALSE(server.send_to("answer", client.local())) << what;
+        ASSERT_EQ(received(client), "answer") << what;
+      }
+    }
+  }
+  EXPECT_GT(changed, 50u);
 }
 
 }  // namespace

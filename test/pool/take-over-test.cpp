@@ -2,6 +2,7 @@
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
+#include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -13,10 +14,13 @@
 #include "pool/passed_socket.hpp"
 #include "pool/pool_sockets.hpp"
 #include "pool/predecessor.hpp"
+#include "pool/socket_check.hpp"
 #include "pool/successor.hpp"
 #include "support/asking_client.hpp"
 #include "support/pool_process.hpp"
 #include "support/private_folder.hpp"
+
+#include <netinet/udp.h>
 
 using namespace udppump;
 using namespace std::chrono_literals;
@@ -216,9 +220,9 @@ TEST_F(a_take_over_path, where_somebody_listens_and_is_silent_is_said_in_time) {
 // --- which sockets are taken -----------------------------------------------------------------------------------------
 
 /// What is found wrong with a socket that is passed.
-std::string fault(int fd, bool from_service_manager = false, const socket_options& wanted = {}) {
+std::string fault(int fd, bool from_service_manager = false) {
   passed_socket passed{descriptor{fd}, {.name = "x", .from_service_manager = from_service_manager}};
-  std::string found = detail::fault_of(passed, wanted);
+  std::string found = detail::fault_of(passed);
   static_cast<void>(passed.socket.release());
   return found;
 }
@@ -257,35 +261,127 @@ TEST(a_socket_that_is_handed_on, is_served_only_if_it_is_what_pools_serve) {
     ASSERT_EQ(::setsockopt(good.fd(), SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on), 0);
     EXPECT_THAT(fault(good.fd(), managed), HasSubstr("is locked"));
   }
-  const auto lent = bound({.reuse_port = true});
-  EXPECT_THAT(fault(lent.fd()), HasSubstr("SO_REUSEPORT"));
-  EXPECT_EQ(fault(lent.fd(), false, {.reuse_port = true}), "") << "as it was asked for";
-  EXPECT_EQ(fault(lent.fd(), true), "") << "as the unit has it";
-  const auto stolen = bound();
-  const int on = 1;
-  ASSERT_EQ(::setsockopt(stolen.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
-  EXPECT_THAT(fault(stolen.fd()), HasSubstr("SO_REUSEADDR"));
 }
 
-TEST_F(a_take_over_path, hands_on_no_socket_that_a_worker_has_spoilt) {
-  auto pool = pool_process{options, [](worker_pool& made) {
-                             return made.serve([&made](datagram& received) {
-                               if (received.text() == "spoil") {
-                                 const int on = 1;
-                                 EXPECT_EQ(::setsockopt(made.sockets()[0].fd(), SOL_SOCKET, SO_REUSEADDR, &on, 4), 0);
-                               }
-                               echo(received);
-                             });
-                           }};
+int option_of(int fd, int level, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, level, option, &value, &size) == 0 ? value : -errno;
+}
+void set(int fd, int level, int option, int value) {
+  EXPECT_EQ(::setsockopt(fd, level, option, &value, sizeof value), 0) << std::strerror(errno);
+}
+/// What a worker may do before its pool is taken over.
+void spoil(int fd) {
+  set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  set(fd, SOL_SOCKET, SO_DONTROUTE, 1);
+  set(fd, SOL_SOCKET, SO_RCVBUF, 1);
+  set(fd, SOL_SOCKET, SO_TIMESTAMP, 1);
+  set(fd, IPPROTO_IP, IP_TTL, 1);
+  set(fd, IPPROTO_IP, IP_TOS, 0x10);
+  set(fd, IPPROTO_UDP, UDP_CORK, 1);
+}
+/// What spoil() changes, as one text.
+std::string looks_of(int fd) {
+  std::string all;
+  for (const auto& [level, option] : std::vector<std::pair<int, int>>{{SOL_SOCKET, SO_REUSEADDR},
+                                                                      {SOL_SOCKET, SO_REUSEPORT},
+                                                                      {SOL_SOCKET, SO_DONTROUTE},
+                                                                      {SOL_SOCKET, SO_RCVBUF},
+                                                                      {SOL_SOCKET, SO_TIMESTAMP},
+                                                                      {SOL_SOCKET, SO_PRIORITY},
+                                                                      {IPPROTO_IP, IP_TTL},
+                                                                      {IPPROTO_IP, IP_TOS},
+                                                                      {IPPROTO_UDP, UDP_CORK}}) {
+    all += std::to_string(option_of(fd, level, option)) + ' ';
+  }
+  return all;
+}
+
+TEST_F(a_take_over_path, hands_on_no_socket_as_a_worker_has_spoilt_it) {
+  const auto looks_and_spoils = [](worker_pool& made) {
+    return made.serve([&made](datagram& received) {
+      const int fd = made.sockets()[0].fd();
+      const std::string looks = looks_of(fd);
+      received.reply(looks);
+      if (received.text() == "spoil") spoil(fd);
+    });
+  };
+  auto pool = pool_process{options, looks_and_spoils};
   const asking_client client{pool.address()};
-  EXPECT_EQ(client.ask("spoil"), "spoil");
-  auto next = pool_process::serving_with(options, echo);
-  EXPECT_EQ(next.join(), 90);
-  EXPECT_TRUE(next.has_said("may lose its port to others (SO_REUSEADDR); a worker or another process may have done"))
-      << next.log();
-  EXPECT_TRUE(pool.says("going on as before")) << pool.log();
-  EXPECT_EQ(client.ask("still there"), "still there");
-  EXPECT_EQ(pool.stop(), 0) << pool.log();
+  const std::string good = client.ask("spoil");
+  ASSERT_NE(good, "");
+  auto next_options = options;
+  next_options.bind = {pool.address().to_string()};
+  auto next = pool_process{next_options, looks_and_spoils};
+  static_cast<void>(next.address());
+  EXPECT_EQ(pool.join(), 0) << pool.log() << next.log();
+  EXPECT_EQ(client.ask("?"), good) << next.log();
+  for (const char* told : {"was given SO_REUSEADDR = 1 instead of 0, when the pool before this one handed it on",
+                           "SO_REUSEPORT = 1 instead of 0", "IP_TTL = 1 instead of "}) {
+    EXPECT_TRUE(next.has_said(told) || pool.has_said(told)) << told << '\n' << next.log() << pool.log();
+  }
+  EXPECT_EQ(next.stop(), 0) << next.log();
+}
+
+TEST(a_start_that_takes_over, has_sockets_as_its_own_options_make_them_and_tells_what_was_not_so) {
+  for (const auto who : {detail::socket_state::sharers::pumps, detail::socket_state::sharers::programs}) {
+    std::string told;
+    const detail::pool_log log{
+        [&told](const pool_event& event) { told += std::string{event.name} + ": " + event.text + '\n'; }};
+    const socket_options wanted{.tos = 0x20};
+    const auto made = datagram_socket::bind(address::parse("127.0.0.1:0"), wanted);
+    const std::string good = looks_of(made.fd());
+    auto spoilt = datagram_socket::bind(address::parse("127.0.0.1:0"), wanted);
+    const detail::wanted_address where{"x", spoilt.local()};
+    spoil(spoilt.fd());
+    detail::pool_sockets sockets{wanted};
+    std::vector<passed_socket> passed;
+    passed.push_back({descriptor{spoilt.release()}, {.name = "x"}});
+    sockets.open({where}, std::move(passed), true, {}, log);
+    const int fd = sockets.all()[0].fd();
+    EXPECT_EQ(option_of(fd, SOL_SOCKET, SO_REUSEPORT), 0);
+    EXPECT_EQ(option_of(fd, SOL_SOCKET, SO_RCVBUF), option_of(made.fd(), SOL_SOCKET, SO_RCVBUF));
+    const detail::socket_check check{sockets, who, wanted, log};
+    if (who == detail::socket_state::sharers::pumps) {
+      EXPECT_EQ(looks_of(fd), good) << told;
+      EXPECT_FALSE(sockets.all()[0].control().receive_time);
+    } else {
+      EXPECT_EQ(option_of(fd, IPPROTO_IP, IP_TTL), 1) << "which a program may want";
+      EXPECT_THAT(told, HasSubstr("socket-as-left: "));
+      EXPECT_THAT(told, HasSubstr("IP_TTL = 1 instead of "));
+    }
+    EXPECT_THAT(told, HasSubstr("socket-changed: socket " + where.where.to_string() + " (x) was given SO_DONTROUTE"));
+  }
+}
+
+TEST(a_start_that_takes_over, keeps_the_options_of_a_socket_that_a_service_manager_opened) {
+  const detail::pool_log log{[](const pool_event& event) { ADD_FAILURE() << event.text; }};
+  auto unit = bound();
+  set(unit.fd(), IPPROTO_IP, IP_TOS, 0x10);
+  set(unit.fd(), SOL_SOCKET, SO_REUSEPORT, 1);
+  std::vector<passed_socket> passed;
+  passed.push_back({descriptor{unit.release()}, {.name = "unit", .from_service_manager = true}});
+  const socket_options wanted;
+  detail::pool_sockets sockets{wanted};
+  sockets.open({}, std::move(passed), true, {}, log);
+  detail::socket_check check{sockets, detail::socket_state::sharers::pumps, wanted, log};
+  EXPECT_FALSE(check.look(detail::socket_check::clock::now()));
+  EXPECT_EQ(option_of(sockets.all()[0].fd(), IPPROTO_IP, IP_TOS), 0x10);
+  EXPECT_EQ(option_of(sockets.all()[0].fd(), SOL_SOCKET, SO_REUSEPORT), 1);
+}
+
+TEST(a_start_that_takes_over, is_in_its_groups_without_joining_them_again) {
+  const detail::pool_log log{[](const pool_event& event) { ADD_FAILURE() << event.text; }};
+  const socket_options wanted{.join = {{address::parse("239.255.7.9:0"), "lo"}}};
+  auto before = datagram_socket::bind(address::parse("0.0.0.0:0"), wanted);
+  const detail::wanted_address where{"x", before.local()};
+  std::vector<passed_socket> passed;
+  passed.push_back({descriptor{before.release()}, {.name = "x"}});
+  detail::pool_sockets sockets{wanted};
+  sockets.open({where}, std::move(passed), true, {}, log);
+  EXPECT_EQ(sockets.all()[0].memberships().size(), 1u);
 }
 
 TEST_F(a_take_over_path, gives_a_socketpair_to_no_program_as_what_a_service_manager_opened) {
