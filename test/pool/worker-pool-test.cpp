@@ -693,6 +693,10 @@ TEST(pool, an_address_that_is_given_twice_is_not_said_to_be_somebody_elses) {
   }
   const datagram_socket others = datagram_socket::bind(address::parse(everywhere));
   EXPECT_THROW(worker_pool({.bind = {here}}), std::system_error);  // which names the owner
+  if (has_ipv6()) {
+    EXPECT_THROW(worker_pool({.bind = {"[::]:" + port, everywhere}, .socket = {.v6only = setting::on}}),
+                 std::system_error);
+  }
 }
 
 TEST(pool, buffers_that_are_smaller_than_asked_for_are_logged_of_all_sockets) {

@@ -165,6 +165,7 @@ UDPPUMP_WRAP(int, pipe2, (int* ends, int flags), (ends, flags), -1)
 UDPPUMP_WRAP(int, eventfd, (unsigned value, int flags), (value, flags), -1)
 UDPPUMP_WRAP(int, recvmmsg, (int fd, mmsghdr* messages, unsigned size, int flags, timespec* timeout),
              (fd, messages, size, flags, timeout), fd)
+UDPPUMP_WRAP(int, renameat, (int from, const char* name, int to, const char* other), (from, name, to, other), from)
 UDPPUMP_WRAP(int, listen, (int fd, int backlog), (fd, backlog), fd)
 UDPPUMP_WRAP(int, ftruncate, (int fd, off_t size), (fd, size), fd)
 UDPPUMP_WRAP(int, madvise, (void* memory, std::size_t size, int advice), (memory, size, advice), -1)

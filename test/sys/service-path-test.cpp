@@ -20,6 +20,7 @@
 #include <system_error>
 #include <vector>
 
+#include "support/fault.hpp"
 #include "support/private_folder.hpp"
 #include "support/process.hpp"
 #include "sys/access_list.hpp"
@@ -550,6 +551,27 @@ TEST(service_path, of_two_that_replace_a_dead_socket_at_once_one_has_the_path) {
     ASSERT_EQ((service_path{"test socket", here / "one"}.remove_socket()), 0);
   }
   EXPECT_TRUE(fs::is_empty(here / "."));
+}
+
+TEST(service_path, a_socket_that_took_a_dead_ones_place_meanwhile_keeps_the_path) {
+  const private_folder here;
+  descriptor dead = unix_socket(SOCK_DGRAM);
+  ASSERT_EQ((service_path{"test socket", here / "one"}.bind(dead)), 0);
+  dead.reset();
+  const descriptor living = unix_socket(SOCK_DGRAM);
+  int bound = -1;
+  {
+    const fault::injection meanwhile{{.call = "renameat", .times = 1, .meanwhile = [&] {
+                                        ::unlink((here / "one").c_str());
+                                        bound = service_path{"test socket", here / "one"}.bind(living);
+                                      }}};
+    EXPECT_EQ((service_path{"test socket", here / "one"}.bind(unix_socket(SOCK_DGRAM))), -EADDRINUSE);
+  }
+  ASSERT_EQ(bound, 0);
+  EXPECT_EQ((service_path{"test socket", here / "one"}.bind(unix_socket(SOCK_DGRAM))), -EADDRINUSE)
+      << "the living one is where it was";
+  EXPECT_EQ((service_path{"test socket", here / "one"}.remove_socket()), 0);
+  EXPECT_TRUE(fs::is_empty(here / ".")) << "nothing is left aside";
 }
 
 TEST(service_path, a_socket_is_given_to_the_heir_and_what_is_put_in_its_place_is_not) {
