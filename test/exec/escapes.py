@@ -43,8 +43,10 @@ def escape(what):
     for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(one, signal.SIG_IGN)
     if what == "chain":
-        while True:
+        end = time.monotonic() + 60  # whatever becomes of the test
+        while time.monotonic() < end:
             chain()
+        os._exit(0)
     stay()
 
 
