@@ -52,6 +52,12 @@ struct pump_options {
   /// suddenly long, waits no longer than this. Workers know of each other if they are threads, or were forked after the
   /// socket was made; if they are not, or this is 0, a pump always waits for its socket. At most a second.
   std::chrono::microseconds stand_by = std::chrono::milliseconds{2};
+  /// Most datagrams taken from the kernel in one system call, 1 to 16. More than one only while several wait, recent
+  /// handlers took less than some ten microseconds, and at most as many as are handled in that time: before another
+  /// worker would be awake. Never with max_in_flight, receive_offload, or a pool that redelivers. What stop(), or the
+  /// pump's end, inside a handler leaves of them is lost, and counted in pump_stats::discarded; a process that is
+  /// killed loses as many. 1: one at a time, always.
+  std::size_t batch_limit = 16;
   /// While this many tickets are out, the pump takes no datagram: they are left to other workers. 0: no limit.
   std::size_t max_in_flight = 0;
   /// Senders whose datagrams are dropped before the handler sees them, and counted in pump_stats::ignored. None unless

@@ -14,8 +14,8 @@ struct pump_stats {
   std::uint64_t received = 0, bytes = 0;
   /// Datagrams that were longer than receive_limit; datagrams whose control data was cut.
   std::uint64_t truncated = 0, control_truncated = 0;
-  /// Taken from the kernel by one read with others (receive_offload), then not handled because the handler called
-  /// stop() or threw without on_exception.
+  /// Taken from the kernel with others (receive_offload, pump_options::batch_limit), then not handled because the
+  /// handler called stop(), or, with receive_offload, threw without on_exception.
   std::uint64_t discarded = 0;
   /// Datagrams dropped before the handler: for their source (pump_options::ignore_from); because their sender is in
   /// quarantine (pool_options::quarantine).

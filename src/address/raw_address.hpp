@@ -16,6 +16,11 @@ struct raw_address {
   /// Room for sockaddr_storage; then resize() to what was filled in.
   static sockaddr* buffer(address& a) noexcept { return reinterpret_cast<sockaddr*>(&a.raw_); }
   static void resize(address& a, socklen_t size) noexcept { a.size_ = size <= address::capacity ? size : 0; }
+  /// Makes it the address of so many bytes, at most the capacity, that the kernel filled in.
+  static void copy(address& a, const sockaddr* raw, socklen_t size) noexcept {
+    resize(a, size);
+    std::memcpy(&a.raw_, raw, a.size_);
+  }
   /// Makes it the address that a sockaddr of some family says, without a copy in between.
   template <class Raw>
   static void assign(address& a, const Raw& raw) noexcept {

@@ -18,21 +18,29 @@ class meter {
   class turn;
 
   std::chrono::nanoseconds handler_time() const noexcept { return handler_time_; }
+  /// What a handler took when last read.
+  std::chrono::nanoseconds each() const noexcept { return each_; }
   /// Whether handlers have been brief for a while: done before another worker would be awake.
   bool brief() const noexcept { return score_ >= brief_score; }
+  /// Whether not even one of the last readings was long.
+  bool always_brief() const noexcept { return brief_in_a_row_ == enough_in_a_row; }
 
- private:
   /// A handler that takes less is done before another worker would be awake, and so that a clock reading is worth
   /// saving.
   static constexpr std::chrono::microseconds brief_handler{10};
+
+ private:
   /// Each brief reading adds 1 to the score, each other one takes several away: a few long ones among hundreds, or a
   /// preemption, change nothing, and one in nine does.
   static constexpr unsigned brief_score = 32, best_score = 64, cost_of_long = 8;
+  static constexpr unsigned enough_in_a_row = 64;
 
   std::chrono::nanoseconds handler_time_{0};
+  std::chrono::nanoseconds each_{0};
   clock::duration receive_cost_{0};
   unsigned readings_ = 0;  // of the clock, in busy turns
   unsigned score_ = 0;
+  unsigned brief_in_a_row_ = 0;
   bool quick_ = false;  // the handlers before the last reading
 };
 
@@ -51,8 +59,19 @@ class meter::turn {
 
   /// Before the handler is called.
   void received(bool first) noexcept {
-    if (unread_++ == 0 && (first || ++sums_.readings_ % 4 == 0)) sums_.receive_cost_ = clock::now() - read_at_;
+    if (unread_++ == 0 && !received_before_ && (first || ++sums_.readings_ % 4 == 0))
+      sums_.receive_cost_ = clock::now() - read_at_;
     if (link_) link_->handling(read_at_);
+  }
+  /// Many datagrams are received now: not the handler's time.
+  void batch_begins() noexcept {
+    read();
+    received_before_ = false;
+  }
+  /// Those that were received are handled, one after the other.
+  void batch_came() noexcept {
+    read_at_ = clock::now();
+    received_before_ = true;
   }
   /// What follows is not the handler's time.
   void leave_out() noexcept {
@@ -78,6 +97,7 @@ class meter::turn {
   clock::time_point read_at_;
   unsigned unread_ = 0;  // datagrams since
   bool left_out_ = false;
+  bool received_before_ = false;
 };
 
 }  // namespace udppump::detail

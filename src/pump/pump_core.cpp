@@ -14,6 +14,9 @@ namespace {
 /// many wake-ups in a row that found nothing make the pump look why.
 constexpr unsigned patience = 8;
 constexpr int most_queued_errors = 16;  // taken in a turn
+/// After so many datagrams in a turn the queue is behind, and batches pay.
+constexpr std::size_t before_batches = 4;
+constexpr std::size_t largest_of_batches = 65'535;
 
 /// Errors that no second try can mend: the descriptor is gone or is no datagram socket.
 bool is_final(long error) noexcept {
@@ -49,6 +52,7 @@ void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
   flight_ = std::make_shared<flight>(options_.max_in_flight, std::move(signal));
   link_.reset();  // the parent's
   kept_ = nullptr;
+  if (batch_) batch_->clear();
   if (standing_ == standing::parents) standing_ = standing::in_service;
   if (failure_ == errc::made_before_fork) {
     failure_.clear();
@@ -73,11 +77,13 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
   const std::size_t room_size = receive_size();
   for (std::size_t taken = 0; taken < options_.budget_datagrams; ++taken) {
     if (flight_->full()) return turn_end::full;
-    const std::span room{kept_ != nullptr ? kept_->payload() : buffer.data(), room_size};
-    const long failed = receive(room, common);
+    std::span room{kept_ != nullptr ? kept_->payload() : buffer.data(), room_size};
+    long failed = receive_batch(taken, measured);
+    if (failed == 0) failed = receive(room, common);
     if (failed < 0) {
       if (failed == -EAGAIN) {
         measured.read();
+        behind_ = false;
         spacing_.found_empty(taken, measured.read_at());
       } else {
         measured.leave_out();
@@ -100,19 +106,46 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
     deliver(room, common);
     if (kept_ != nullptr) link_->finished(*kept_);
     if (standing_ != standing::in_service) return resume();
-    if (arming_looks && taken == 0 && spacing_.expects_none() && !is_spare()) {
+    if (arming_looks && taken == 0 && !has_batch() && spacing_.expects_none() && !is_spare()) {
       measured.read();
       spacing_.left(measured.read_at());
       return turn_end::emptied;
     }
-    if (measured.read_if_due() && measured.read_at() - start >= options_.budget_time) break;
+    if (!has_batch() && measured.read_if_due() && measured.read_at() - start >= options_.budget_time) break;
   }
   ++stats_.budget_yields;
+  behind_ = true;
   return turn_end::more;
 }
 
-long pump_core::receive(std::span<std::byte> buffer, scratch& into) {
-  if (kept_ == nullptr) return receiver_.receive(buffer, into.shown.from, into.came);
+long pump_core::receive_batch(std::size_t taken, meter::turn& measured) {
+  if (has_batch()) return 0;
+  const std::size_t count = batch_size(taken);
+  if (count < 2) return 0;
+  measured.batch_begins();
+  if (!batch_) batch_ = std::make_unique<batch>(receive_size());
+  const long failed = batch_->receive(receiver_, count);
+  if (failed == 0) measured.batch_came();
+  return failed;
+}
+
+/// As many as are handled before another worker would be awake to handle them. Datagrams that outlive this process are
+/// taken one at a time, those that may be held as well, since only the handler knows which.
+std::size_t pump_core::batch_size(std::size_t taken) const noexcept {
+  if ((taken < before_batches && !behind_) || kept_ != nullptr || options_.max_in_flight != 0 ||
+      socket_.control().segments || options_.receive_limit > largest_of_batches || !meter_.always_brief()) {
+    return 1;
+  }
+  const auto in_time = meter::brief_handler / std::max(meter_.each(), std::chrono::nanoseconds{1});
+  return std::min({static_cast<std::size_t>(in_time), options_.batch_limit, options_.budget_datagrams - taken});
+}
+
+long pump_core::receive(std::span<std::byte>& room, scratch& into) {
+  if (has_batch()) {
+    room = batch_->take(receiver_, into.shown.from, into.came);
+    return 0;
+  }
+  if (kept_ == nullptr) return receiver_.receive(room, into.shown.from, into.came);
   link_->receive_into(socket_.fd());
   return receiver_.receive_into_slot(kept_->header, into.shown.from, into.came);
 }
@@ -238,6 +271,7 @@ void pump_core::leave_to_parent() noexcept {
   if (standing_ == standing::in_service) standing_ = standing::parents;
   link_.reset();
   kept_ = nullptr;
+  if (batch_) batch_->clear();
 }
 
 turn_end pump_core::on_failed_receive(long error) {
@@ -289,9 +323,16 @@ void pump_core::drain_error_queue() {
   }
 }
 
+void pump_core::end() noexcept {
+  standing_ = standing::over;
+  if (!batch_) return;
+  stats_.discarded += batch_->size();
+  batch_->clear();
+}
+
 void pump_core::fail(std::error_code why) {
   if (standing_ == standing::over) return;
-  standing_ = standing::over;
+  end();
   failure_ = why;
   report(receive_error::kind::fatal, why);
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "pump/batch.hpp"
 #include "pump/flight.hpp"
 #include "pump/meter.hpp"
 #include "pump/source_check.hpp"
@@ -78,7 +79,7 @@ class pump_core {
   /// Reports, once, that the pump cannot go on, and makes it so.
   void fail(std::error_code why);
   /// Nothing starts after this.
-  void end() noexcept { standing_ = standing::over; }
+  void end() noexcept;
   void after_fork(std::shared_ptr<wake_signal> signal);
 
   /// Bytes of buffer that a turn needs.
@@ -103,8 +104,13 @@ class pump_core {
   /// parents: this is the child of a fork, and after_fork() was not called.
   enum class standing : std::uint8_t { in_service, over, parents };
 
-  /// Takes a datagram, into memory that outlives this process if the pool keeps it: 0, or -errno.
-  long receive(std::span<std::byte> buffer, scratch& into);
+  /// Takes a datagram: 0, or -errno. `room` becomes what it was received into: memory that outlives this process if the
+  /// pool keeps it, or a batch.
+  long receive(std::span<std::byte>& room, scratch& into);
+  /// Takes as many datagrams as make a batch, if after `taken` datagrams of a turn a batch pays; 0, or -errno.
+  long receive_batch(std::size_t taken, meter::turn& measured);
+  std::size_t batch_size(std::size_t taken) const noexcept;
+  bool has_batch() const noexcept { return batch_ && !batch_->empty(); }
   /// Fills in the datagram that is shown.
   void describe(scratch& common) const noexcept;
   /// Whether what was received is not for the handler; it is then counted.
@@ -134,11 +140,13 @@ class pump_core {
   std::shared_ptr<flight> flight_;
   std::shared_ptr<worker_link> link_;
   kept_datagram* kept_ = nullptr;  // what is received into; null: the group's buffer
+  std::unique_ptr<batch> batch_;   // none before the first
   pump_stats stats_;
   meter meter_;
   std::error_code failure_;
   standing standing_ = standing::in_service;
   bool woken_ = false;
+  bool behind_ = false;  // the last turn did not empty the queue
   bool look_at_errors_ = false;
   std::optional<interface_change> interface_to_report_;
   unsigned refused_ = 0;         // failed receives in a row

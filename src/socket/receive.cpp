@@ -74,11 +74,15 @@ long receiver::receive(std::span<std::byte> buffer, address& from, received& int
       sys::recvfrom(socket_.fd(), buffer.data(), buffer.size(), receive_flags, raw_address::buffer(from), &from_size);
   if (size < 0) return size;
   raw_address::resize(from, from_size);
+  note_plain(static_cast<std::size_t>(size), from, into);
+  return 0;
+}
+
+void receiver::note_plain(std::size_t size, address& from, received& into) noexcept {
   if (from.is_ipv6() && from.is_v4_mapped()) from = from.unmapped();
   into.told.segment_size = 0;
   into.control_cut = false;
-  into.real_size = static_cast<std::size_t>(size);
-  return 0;
+  into.real_size = size;
 }
 
 long receiver::receive_into_slot(mmsghdr& slot, address& from, received& into) const noexcept {
@@ -86,6 +90,16 @@ long receiver::receive_into_slot(mmsghdr& slot, address& from, received& into) c
   if (came < 0) return came;
   note(slot.msg_hdr, slot.msg_len, received_by::this_process, from, into);
   return 0;
+}
+
+long receiver::receive_many(std::span<mmsghdr> into) const noexcept {
+  return sys::recvmmsg(socket_.fd(), into.data(), static_cast<unsigned>(into.size()), receive_flags | MSG_CMSG_CLOEXEC);
+}
+
+void receiver::read(const mmsghdr& slot, address& from, received& into) const noexcept {
+  if (!plain_) return note(slot.msg_hdr, slot.msg_len, received_by::this_process, from, into);
+  raw_address::copy(from, static_cast<const sockaddr*>(slot.msg_hdr.msg_name), slot.msg_hdr.msg_namelen);
+  note_plain(slot.msg_len, from, into);
 }
 
 void receiver::read_slot(const msghdr& message, std::size_t size, address& from, received& into) const noexcept {

@@ -53,6 +53,11 @@ class receiver {
   /// The same into a slot that outlives this process. Its header was made by message_into(); the kernel writes the
   /// length to it.
   long receive_into_slot(mmsghdr& slot, address& from, received& into) const noexcept;
+  /// Takes as many as there are and as there is room for, each into a header of its own, made by message_into(); the
+  /// kernel writes the lengths to them. How many, at least 1; or -errno.
+  long receive_many(std::span<mmsghdr> into) const noexcept;
+  /// Reads what receive_many() filled in.
+  void read(const mmsghdr& slot, address& from, received& into) const noexcept;
   /// Reads a slot that another process has received into, after message_into() pointed `message` at what is in it.
   void read_slot(const msghdr& message, std::size_t size, address& from, received& into) const noexcept;
 
@@ -65,6 +70,7 @@ class receiver {
 
  private:
   void note(const msghdr& message, std::size_t size, received_by whom, address& from, received& into) const noexcept;
+  static void note_plain(std::size_t size, address& from, received& into) noexcept;
 
   const datagram_socket& socket_;
   const bool plain_;

@@ -85,6 +85,10 @@ inline ssize_t recvmsg(int fd, msghdr* message, int flags) noexcept {
 inline int recvmmsg_one(int fd, mmsghdr& message, int flags) noexcept {
   return repeat([&] { return ::recvmmsg(fd, &message, 1, flags, nullptr); });
 }
+/// How many came, at least 1; or -errno.
+inline int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags) noexcept {
+  return repeat([&] { return ::recvmmsg(fd, messages, count, flags, nullptr); });
+}
 inline ssize_t sendto(int fd, const void* from, std::size_t size, int flags, const sockaddr* to,
                       socklen_t to_size) noexcept {
   return repeat([&] { return ::sendto(fd, from, size, flags, to, to_size); });
