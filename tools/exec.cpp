@@ -126,6 +126,12 @@ void add_where(CLI::App& app, wishes& wanted) {
   add_parsed(
       app, "--receive-buffer", socket.receive_buffer, load::parse_buffer_size,
       {"SIZE", "", "bytes of payload that may wait in each socket: 65536, 256K, 4M; default: the kernel's", group});
+  add_parsed(
+      app, "--max-wait", wanted.run.max_wait, time_in(milliseconds{1}),
+      {"MS", "",
+       "keep each receive buffer at what is served in this time, so that nothing is served too late: 3/4 of what "
+       "clients wait, such as 750ms; default 0: as it is",
+       group});
   add_parsed(app, "--send-buffer", socket.send_buffer, load::parse_buffer_size,
              {"SIZE", "", "the same for what is sent, in bytes", group});
   add_repeated(app, "--join", [&socket](const std::string& text) { socket.join.push_back(parse_group(text)); },
@@ -191,6 +197,16 @@ void add_workers(CLI::App& app, wishes& wanted) {
                "--quarantine",
                "which datagram a program died of is not known here, as it receives by itself; use a "
                "worker_pool with redeliver and quarantine, or block the sender by a firewall"};
+         })
+      ->expected(0, 1)
+      ->group("");
+  app.add_option_function<std::string>(
+         "--max-age",
+         [](const std::string&) {
+           throw CLI::ValidationError{
+               "--max-age",
+               "what a program takes is not known here, as it receives by itself; --max-wait keeps the queue short, "
+               "and a worker_pool has max_age"};
          })
       ->expected(0, 1)
       ->group("");

@@ -3,7 +3,7 @@
 
 _udppump_exec() {
   local word=$1 before=$2 valued flags at
-  valued='--bind --receive-buffer --send-buffer --join --device --path-mtu --workers --ready-after --stop-timeout
+  valued='--bind --receive-buffer --max-wait --send-buffer --join --device --path-mtu --workers --ready-after --stop-timeout
     --crash-limit --healthy-after --restart-delay --reload-on-change --take-over --nice --limit --user --group --groups --log
     --pid-file'
   flags='--v6only --broadcast --reuse-port --pin --no-new-privs --new-privs --quiet --help'
@@ -78,7 +78,7 @@ _udppump_measure() {
       flags='--ramp --echo --quiet --help'
       ;;
     work)
-      valued='--bind --queue --workers --service --waiter'
+      valued='--bind --queue --workers --service --waiter --max-age'
       flags='--help'
       ;;
   esac

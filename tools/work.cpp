@@ -34,6 +34,9 @@ sigset_t block_signals() {
 }
 
 int run(work_settings& settings) {
+  if (settings.server.max_age.count() != 0 && settings.server.queue == queue_kind::herd) {
+    throw std::invalid_argument{"--max-age is of pumps, and --queue herd has none; omit one of the two"};
+  }
   settings.server.bind = parse_address("--bind", settings.bind);
   const sigset_t awaited = block_signals();
   work_server server{settings.server};
@@ -61,6 +64,10 @@ int run(work_settings& settings) {
                "machine, or ask for longer services\n",
                format_number(server.stretch()));
   }
+  if (settings.server.max_age.count() != 0) {
+    fmt::print("dropped {} requests that had waited longer than {}\n", server.expired(),
+               format_duration(settings.server.max_age));
+  }
   if (server.refused() > 0) fmt::print("{} datagrams were no work requests\n", server.refused());
   return exit_ok;
 }
@@ -79,6 +86,8 @@ void add_work(CLI::App& app, action& chosen) {
        "shared: one socket for all workers; sharded: a socket for each (SO_REUSEPORT); herd: one socket that each "
        "waits for by a plain epoll, so that an arrival wakes all"});
   add_service_options(sub, server, "Options");
+  add_parsed(sub, "--max-age", server.max_age, parse_duration,
+             {"TIME", "0", "drop requests that have waited longer, such as 40ms; 0: none"});
   sub.footer(
       "Ends at SIGINT and SIGTERM, and then says what each worker served, and if services took longer than asked for.\n"
       "Exit codes: 0 told to end; 1 could not serve, or a worker ended; 2 the command line is wrong, or\n"

@@ -115,6 +115,9 @@ struct pool_options {
   std::optional<redelivery> redeliver = {};
   /// Requires redeliver: else the pool does not know of which datagram a worker died.
   std::optional<sender_quarantine> quarantine = {};
+  /// pump_options::max_age of all pumps in the workers' groups that set none of their own. 0: none. Programs that a
+  /// pool runs receive by themselves; for them there is program_options::max_wait.
+  std::chrono::nanoseconds max_age{0};
 
   /// Workers that are told to stop finish what they hold; after this long they are killed. A thread cannot be: run()
   /// then returns pool_result::killed while it still runs, and the process should end without waiting for it.
@@ -155,6 +158,8 @@ struct pool_options {
   /// "receive-error", "icmp-error", "control-truncated", "interface" and "pump-ended", of each at most one in ten
   /// seconds, with how many there were. ICMP errors are told if socket_options::icmp_errors asks for them. Programs
   /// that a pool runs receive by themselves: what they meet is theirs to tell.
+  /// Once a minute at most for each socket, "behind" tells that what is taken from it has waited for half a second and
+  /// more, and "expired" how many datagrams max_age has dropped.
   std::function<void(const pool_event&)> log = {};
 };
 

@@ -47,6 +47,8 @@ struct worker_status {
   /// Datagrams dropped before the handler: for their source (pump_options::ignore_from); because their sender is in
   /// quarantine.
   std::uint64_t ignored = 0, quarantined = 0;
+  /// Datagrams dropped before the handler because they had waited too long (pump_options::max_age).
+  std::uint64_t expired = 0;
   std::chrono::nanoseconds handler_time{0};
   handler_times times;
   /// Times the parent woke it for a datagram that nobody looked at.
@@ -64,6 +66,8 @@ struct UDPPUMP_EXPORT pool_status {
   std::uint64_t redelivered = 0, poisoned = 0, abandoned = 0;
   /// Times that a sender was put in quarantine (pool_options::quarantine).
   std::uint64_t quarantines = 0;
+  /// Datagrams that workers dropped because they had waited too long: of those alive, and of those before them.
+  std::uint64_t expired = 0;
   /// Workers alive, in the order of their numbers.
   std::vector<worker_status> workers;
 

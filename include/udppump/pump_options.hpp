@@ -12,6 +12,8 @@
 
 namespace udppump {
 
+struct datagram;
+
 /// What went wrong while receiving; goes to pump_options::on_error, never to the handler.
 struct receive_error {
   enum class kind {
@@ -64,9 +66,23 @@ struct pump_options {
   /// asked for: a pump does not know whether its handler answers, and a program may send to its own socket. If it
   /// answers everybody, it wants source_filter::against_loops().
   source_filter ignore_from = {};
+  /// A datagram that has waited longer than this in the socket's queue is dropped when it is taken, before the handler
+  /// sees it, and counted in pump_stats::expired. When more comes than can be served, the queue fills up, and without
+  /// this each datagram is served after its sender has given up. Three quarters of the time that clients wait are a
+  /// good choice: the rest is for the work and the way back. 0: none is dropped.
+  ///
+  /// The kernel then notes when each datagram comes (SO_TIMESTAMP). A pump asks for that time only while a datagram may
+  /// have waited half as long as this, so that it costs nothing where nothing waits; datagram::receive_time is still
+  /// filled in only with socket_options::receive_time. A step of the wall clock drops nothing that is fresh, and keeps
+  /// nothing that is old. Time during which the machine sleeps does not count. What is given to a second worker because
+  /// the first one died of it (pool_options::redeliver) is served however old it is.
+  std::chrono::nanoseconds max_age{0};
   /// Called on the pump's thread. Without it, errors are only counted in stats(), and a worker_pool logs those of its
   /// workers (pool_options::log).
   std::function<void(const receive_error&)> on_error = {};
+  /// Called on the pump's thread with each datagram that max_age drops, and with how long it has waited: to answer
+  /// "busy", for example, where that costs less than to serve it. What it throws goes to on_exception.
+  std::function<void(datagram&, std::chrono::nanoseconds age)> on_expired = {};
   /// Called with what a handler (or on_error) throws; the next datagram is then served. Without it, the exception
   /// leaves dispatch() or run(), which may be called again and go on with the next datagram.
   std::function<void(std::exception_ptr)> on_exception = {};

@@ -20,6 +20,8 @@ struct pump_stats {
   /// Datagrams dropped before the handler: for their source (pump_options::ignore_from); because their sender is in
   /// quarantine (pool_options::quarantine).
   std::uint64_t ignored = 0, quarantined = 0;
+  /// Datagrams dropped before the handler because they had waited longer than pump_options::max_age.
+  std::uint64_t expired = 0;
   struct error_count {
     std::error_code code;
     std::uint64_t count;

@@ -18,7 +18,7 @@ namespace udppump::detail {
 
 /// Of the shared memory as a whole. A change of board_geometry, board_header, quarantine_list, worker_page or
 /// kept_datagram is a new one.
-constexpr std::uint32_t layout_version = 3;
+constexpr std::uint32_t layout_version = 4;
 constexpr char board_name[] = "udppump-pool";  // of the memfd
 constexpr char board_magic[8] = {'u', 'd', 'p', 'p', 'u', 'm', 'p', '\0'};
 
@@ -63,6 +63,8 @@ struct board_header {
   std::atomic<std::uint32_t> offers;
   /// By tally; the parent counts by itself, and shows it here.
   shared_count counts[tallies];
+  /// Datagrams that were too old (worker_page::expired), of workers that are gone.
+  shared_count expired_before;
   /// The parent keeps it by itself as well, and writes it here for the workers.
   quarantine_list quarantined;
 

@@ -59,6 +59,7 @@ pool_options checked(pool_options options) {
     refuse("quarantine: deaths or time is not above 0; give 1 at least");
   }
   if (options.quarantine) options.quarantine->time = bounded(options.quarantine->time);
+  if (options.max_age.count() < 0) refuse("max_age is negative; give 0 for no limit");
   if (options.nice && (*options.nice < -20 || *options.nice > 19)) {
     refuse("nice: " + std::to_string(*options.nice) + " is not between -20 and 19; give a level that is");
   }
@@ -72,6 +73,7 @@ pool_options checked(pool_options options) {
 
 program_options checked(program_options options) {
   options.ready_after = bounded(options.ready_after);
+  options.max_wait = bounded(options.max_wait);
   return options;
 }
 

@@ -87,7 +87,7 @@ void pool_parent::open() {
 
 int pool_parent::run(worker_body body) {
   const auto start = make_launcher(*context_, own_, std::move(body), shared_from_this());
-  return supervise(*start, {});
+  return supervise(*start);
 }
 
 int pool_parent::run(const worker_program& program, const program_options& options) {
@@ -97,11 +97,16 @@ int pool_parent::run(const worker_program& program, const program_options& optio
   if (options_.redeliver) {
     throw std::invalid_argument{"redeliver requires handlers, as a program receives by itself; omit redeliver"};
   }
+  if (options_.max_age.count() != 0) {
+    throw std::invalid_argument{
+        "max_age requires handlers, as a program receives by itself; set program_options::max_wait, which keeps the "
+        "queue short, or omit max_age"};
+  }
   program_launcher start{*context_, program};
-  return supervise(start, checked(options).ready_after);
+  return supervise(start, checked(options));
 }
 
-int pool_parent::supervise(launcher& start, std::chrono::milliseconds ready_after) {
+int pool_parent::supervise(launcher& start, const program_options& programs) {
   become_.bind_thread();
   supervisor parent{{.context = *context_,
                      .start = start,
@@ -110,7 +115,8 @@ int pool_parent::supervise(launcher& start, std::chrono::milliseconds ready_afte
                      .takes_over = *takes_over_,
                      .redelivers = redelivers_ ? &*redelivers_ : nullptr,
                      .pid = pid_ ? &*pid_ : nullptr,
-                     .ready_after = ready_after}};
+                     .ready_after = programs.ready_after,
+                     .max_wait = programs.max_wait}};
   return parent.run();
 }
 

@@ -30,7 +30,7 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
 
  private:
   void open();
-  int supervise(launcher& start, std::chrono::milliseconds ready_after);
+  int supervise(launcher& start, const program_options& programs = {});
 
   const pool_options options_;
   const pool_log log_;

@@ -148,6 +148,7 @@ worker_status read(const worker_page& page, page_state state, std::uint64_t now)
   told.handled = page.handled;
   told.ignored = page.ignored;
   told.quarantined = page.quarantined;
+  told.expired = page.expired;
   told.handler_time = as_time(page.handler_time);
   for (const shared_count& count : page.times) told.times.counts.push_back(count);
   told.kicks = page.kicks;
@@ -171,6 +172,7 @@ pool_status pool_status::of(pid_t parent) {
                    .poisoned = counted(tally::poisoned),
                    .abandoned = counted(tally::abandoned),
                    .quarantines = counted(tally::quarantines),
+                   .expired = header->expired_before,
                    .workers = {}};
   copy<worker_page> page;
   for (std::uint32_t at = 0; at < geometry->pages; ++at) {
@@ -178,6 +180,9 @@ pool_status pool_status::of(pid_t parent) {
     const page_state state = page->state;
     if (!is_known(state)) fail_as_unsound(parent);
     if (state != page_state::free && page->pid != 0) told.workers.push_back(read(*page, state, now));
+  }
+  for (const worker_status& each : told.workers) {
+    told.expired = sum(told.expired, each.expired);
   }
   std::stable_sort(told.workers.begin(), told.workers.end(),
                    [](const worker_status& a, const worker_status& b) { return a.number < b.number; });

@@ -111,6 +111,7 @@ bool socket_check::look(clock::time_point now) {
   bool is_new = false;
   for (std::size_t at = 0; at < watched_.size(); ++at) {
     watched& one = watched_[at];
+    if (leaves_receive_buffers_) one.state.leave_receive_buffer();
     std::string hopeless;
     for (const socket_state::change& what : one.state.restore(sockets_.all()[at].fd(), who_)) {
       if (what.outcome == socket_state::change::result::needs_new_socket) {

@@ -25,6 +25,9 @@ class socket_check {
   /// outlive this object.
   socket_check(pool_sockets& sockets, socket_state::sharers who, const socket_options& options, const pool_log& log);
 
+  /// How large the receive buffers are is somebody else's affair.
+  void leave_receive_buffers() noexcept { leaves_receive_buffers_ = true; }
+
   /// When to call look().
   clock::time_point next() const noexcept { return next_; }
   void worker_died(clock::time_point now) noexcept;
@@ -54,6 +57,7 @@ class socket_check {
   const socket_state::sharers who_;
   const socket_options& options_;
   const pool_log& log_;
+  bool leaves_receive_buffers_ = false;
   std::vector<watched> watched_;
   std::vector<ino_t> former_;  // that were replaced; workers may have them still
   clock::time_point next_, looked_;

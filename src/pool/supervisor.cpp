@@ -22,12 +22,20 @@ supervisor::supervisor(const supervised& parts)
       sockets_{parts.context.sockets,
                parts.start.keeps_pages() ? socket_state::sharers::pumps : socket_state::sharers::programs,
                options_.socket, parts.log},
+      backlog_{board_,
+               parts_.context.sockets.all(),
+               {.programs = !parts.start.keeps_pages(),
+                .max_age = options_.max_age,
+                .max_wait = parts.max_wait,
+                .workers = options_.workers},
+               parts.log},
       places_(options_.workers, place{.plan = restart_plan{options_.restart}}),
       crew_{parts.context, parts.start, parts.ready_after},
       errors_{board_.pages(), log_} {
   if (!signal_fd_) fail_with_cure(signal_fd_.fd(), "signalfd");
   if (!options_.reload_on_change.empty()) files_.emplace(options_.reload_on_change);
   if (options_.end_orphans) orphans_.emplace(log_);
+  if (parts.max_wait.count() != 0) sockets_.leave_receive_buffers();
   if (parts_.start.keeps_pages()) stranded_.emplace(board_, parts_.context.sockets.all());
 }
 
@@ -56,7 +64,10 @@ int supervisor::run() {
 
 void supervisor::go_round() {
   const wake_reasons woken = wait();
-  if (woken.arrival) stranded_->arrived(clock::now());
+  if (woken.arrival) {
+    if (stranded_ && !stranded_->wants_to_know().empty()) stranded_->arrived(clock::now());
+    backlog_.arrived(clock::now());
+  }
   if (woken.file) {
     if (const std::string file = files_->changed(); !file.empty() && !is_stopping()) {
       log_.notice("file-changed", "\"" + file + "\" has changed");
@@ -76,6 +87,7 @@ void supervisor::go_round() {
   continue_reload();  // last: it goes on without whoever is late
   const auto now = clock::now();
   if (stranded_ && !is_stopping() && now >= stranded_->next()) stranded_->look(now);
+  if (!is_stopping() && now >= backlog_.next()) backlog_.look(now);
   if (now >= watchdog_at_) {
     parts_.service.feed_watchdog();
     watchdog_at_ = now + parts_.service.watchdog_interval();
@@ -88,8 +100,10 @@ wake_reasons supervisor::wait() {
   list.watch(board_.parent_signal(), &wake_reasons::news);
   if (files_) list.watch(files_->fd(), &wake_reasons::file);
   for (const int fd : parts_.takes_over.descriptors()) list.watch(fd, &wake_reasons::take_over);
-  if (stranded_ && !is_stopping()) {
-    for (const int fd : stranded_->wants_to_know()) list.watch(fd, &wake_reasons::arrival);
+  if (!is_stopping()) {
+    auto asked = backlog_.wants_to_know();
+    if (asked.empty() && stranded_) asked = stranded_->wants_to_know();
+    for (const int fd : asked) list.watch(fd, &wake_reasons::arrival);
   }
   return list.wait(next_event());
 }
@@ -98,7 +112,7 @@ supervisor::clock::time_point supervisor::next_event() const {
   auto next = std::min({watchdog_at_, orphans_ ? orphans_->next() : clock::time_point::max(),
                         parts_.takes_over.wakes_at(), crew_.next_deadline(), errors_.wakes_at()});
   if (is_stopping()) return next;
-  next = std::min(next, sockets_.next());
+  next = std::min({next, sockets_.next(), backlog_.next()});
   if (stranded_) next = std::min(next, stranded_->next());
   for (const place& one : places_) {
     if (one.start_at) next = std::min(next, *one.start_at);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "pool/backlog.hpp"
 #include "pool/crew.hpp"
 #include "pool/error_log.hpp"
 #include "pool/file_watch.hpp"
@@ -36,6 +37,8 @@ struct supervised {
   const pid_file* pid;      // null without pid_file
   /// Of workers that do not say themselves when they serve.
   std::chrono::milliseconds ready_after;
+  /// Of programs; 0: none.
+  std::chrono::milliseconds max_wait{0};
 };
 
 /// The parent at work: keeps as many workers as wanted alive, stops, reloads and hands over. One thread, in run().
@@ -106,6 +109,7 @@ class supervisor {
   std::optional<file_watch> files_;
   std::optional<stranded_watch> stranded_;
   socket_check sockets_;
+  backlog backlog_;
   std::vector<place> places_;
   crew crew_;
   error_log errors_;

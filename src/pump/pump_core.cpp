@@ -46,7 +46,12 @@ pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options 
       flight_{std::make_shared<flight>(options_.max_in_flight, std::move(signal))},
       link_{std::move(link)},
       stand_by_{socket.shared_line()},
-      drops_seen_{receiver_.drops()} {}
+      drops_seen_{receiver_.drops()} {
+  if (options_.max_age.count() == 0 || socket.control().receive_time) return;
+  if (const int set = receiver_.note_times(); set < 0) {
+    fail_with_cure(set, "setsockopt SO_TIMESTAMP = 1, which pump_options::max_age needs");
+  }
+}
 
 void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
   flight_ = std::make_shared<flight>(options_.max_in_flight, std::move(signal));
@@ -78,10 +83,14 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
   for (std::size_t taken = 0; taken < options_.budget_datagrams; ++taken) {
     if (flight_->full()) return turn_end::full;
     std::span room{kept_ != nullptr ? kept_->payload() : buffer.data(), room_size};
-    long failed = receive_batch(taken, measured);
-    if (failed == 0) failed = receive(room, common);
+    const auto looked_at = measured.read_at();
+    // What is left of a batch was taken a moment ago, when the queue was young.
+    const bool with_time = !has_batch() && may_expire(looked_at);
+    long failed = with_time ? 0 : receive_batch(taken, measured);
+    if (failed == 0) failed = receive(room, common, with_time);
     if (failed < 0) {
       if (failed == -EAGAIN) {
+        arrivals_.was_empty(looked_at);
         measured.read();
         behind_ = false;
         spacing_.found_empty(taken, measured.read_at());
@@ -100,6 +109,15 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
       measured.leave_out();
       if (kept_ != nullptr) link_->finished(*kept_);
       measured.go_on();
+      continue;
+    }
+    if (const auto age = with_time ? too_old(common) : std::nullopt) {
+      measured.leave_out();
+      expire(room, common, *age);
+      if (kept_ != nullptr) link_->finished(*kept_);
+      if (standing_ != standing::in_service) return resume();
+      measured.go_on();
+      if (measured.read_at() - start >= options_.budget_time) break;
       continue;
     }
     measured.received(taken == 0);
@@ -140,12 +158,12 @@ std::size_t pump_core::batch_size(std::size_t taken) const noexcept {
   return std::min({static_cast<std::size_t>(in_time), options_.batch_limit, options_.budget_datagrams - taken});
 }
 
-long pump_core::receive(std::span<std::byte>& room, scratch& into) {
+long pump_core::receive(std::span<std::byte>& room, scratch& into, bool with_time) {
   if (has_batch()) {
     room = batch_->take(receiver_, into.shown.from, into.came);
     return 0;
   }
-  if (kept_ == nullptr) return receiver_.receive(room, into.shown.from, into.came);
+  if (kept_ == nullptr) return receiver_.receive(room, into.shown.from, into.came, with_time);
   link_->receive_into(socket_.fd());
   return receiver_.receive_into_slot(kept_->header, into.shown.from, into.came);
 }
@@ -168,7 +186,7 @@ void pump_core::describe(scratch& common) const noexcept {
     shown.ecn = ecn::not_ect;
   } else {
     shown.interface_index = told.interface_index;
-    shown.receive_time = told.time;
+    shown.receive_time = socket_.control().receive_time ? told.time : std::nullopt;
     shown.ecn = told.ecn;
   }
 }
@@ -176,11 +194,41 @@ void pump_core::describe(scratch& common) const noexcept {
 bool pump_core::drops(const scratch& common) noexcept {
   const bool is_ignored = sources_.drops(common.shown);
   if (!is_ignored && !(link_ && link_->is_quarantined(common.shown.from))) return false;
-  const std::size_t size = common.came.real_size, segment = common.came.told.segment_size;
-  const std::size_t count = segment == 0 || size == 0 ? 1 : (size + segment - 1) / segment;
+  const std::size_t count = count_of(common.came);
   (is_ignored ? stats_.ignored : stats_.quarantined) += count;
   if (link_) is_ignored ? link_->ignored(count) : link_->quarantined(count);
   return true;
+}
+
+std::size_t pump_core::count_of(const received& came) noexcept {
+  const std::size_t size = came.real_size, segment = came.told.segment_size;
+  return segment == 0 || size == 0 ? 1 : (size + segment - 1) / segment;
+}
+
+std::optional<std::chrono::nanoseconds> pump_core::too_old(const scratch& common) noexcept {
+  const auto at = arrival_clock::read();
+  const auto& stamp = common.came.told.time;
+  if (!stamp) {
+    // Somebody who shares the socket has turned it off. It is no reason to ask for each datagram.
+    if (!socket_.control().receive_time) static_cast<void>(receiver_.note_times());
+    arrivals_.was_empty(at.now);
+    return {};
+  }
+  const auto age = arrivals_.age(*stamp, at);
+  return age > options_.max_age ? std::optional{age} : std::nullopt;
+}
+
+void pump_core::expire(std::span<std::byte> buffer, scratch& common, std::chrono::nanoseconds age) {
+  const std::size_t count = count_of(common.came);
+  stats_.expired += count;
+  if (link_) link_->expired(count);
+  if (!options_.on_expired) return;
+  const std::size_t size = common.came.real_size, stride = count > 1 ? common.came.told.segment_size : size;
+  for (std::size_t nth = 0; nth < count && standing_ == standing::in_service; ++nth) {
+    const std::size_t at = nth * stride;
+    show(buffer.subspan(std::min(at, buffer.size())), std::min(stride, size - at), common.shown);
+    call_out([&] { options_.on_expired(common.shown, age); });
+  }
 }
 
 turn_end pump_core::turn_with(kept_datagram& kept, scratch& common) {
@@ -240,9 +288,13 @@ void pump_core::deliver_parts(std::span<std::byte> buffer, scratch& common) {
   }
 }
 
-void pump_core::deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& shown) {
+void pump_core::show(std::span<std::byte> buffer, std::size_t size, datagram& shown) const noexcept {
   shown.payload = buffer.first(std::min({size, buffer.size(), options_.receive_limit}));
   shown.real_size = size;
+}
+
+void pump_core::deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& shown) {
+  show(buffer, size, shown);
   ++stats_.received;
   stats_.bytes += shown.payload.size();
   if (link_) link_->received(shown.payload.size());

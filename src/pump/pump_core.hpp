@@ -13,6 +13,7 @@
 #include "pump/spacing.hpp"
 #include "pump/stand_by.hpp"
 #include "pump/worker_link.hpp"
+#include "socket/arrival_clock.hpp"
 #include "socket/interface_watch.hpp"
 #include "socket/receive.hpp"
 #include "sys/fork_mark.hpp"
@@ -106,7 +107,7 @@ class pump_core {
 
   /// Takes a datagram: 0, or -errno. `room` becomes what it was received into: memory that outlives this process if the
   /// pool keeps it, or a batch.
-  long receive(std::span<std::byte>& room, scratch& into);
+  long receive(std::span<std::byte>& room, scratch& into, bool with_time);
   /// Takes as many datagrams as make a batch, if after `taken` datagrams of a turn a batch pays; 0, or -errno.
   long receive_batch(std::size_t taken, meter::turn& measured);
   std::size_t batch_size(std::size_t taken) const noexcept;
@@ -115,10 +116,22 @@ class pump_core {
   void describe(scratch& common) const noexcept;
   /// Whether what was received is not for the handler; it is then counted.
   bool drops(const scratch& common) noexcept;
+  /// Whether the next datagram may have waited so long that its age matters; `now` may be a little ago.
+  bool may_expire(clock::time_point now) const noexcept {
+    return options_.max_age.count() != 0 && now - arrivals_.earliest() >= options_.max_age / 2;
+  }
+  /// How long what was received has waited, if that is too long.
+  std::optional<std::chrono::nanoseconds> too_old(const scratch& common) noexcept;
+  /// Counts what was received as too old, and tells on_expired.
+  void expire(std::span<std::byte> buffer, scratch& common, std::chrono::nanoseconds age);
   /// Calls the handler for what was received: once, or once a segment.
   void deliver(std::span<std::byte> buffer, scratch& common);
   void deliver_parts(std::span<std::byte> buffer, scratch& common);
   void deliver_one(std::span<std::byte> buffer, std::size_t size, datagram& shown);
+  /// How many datagrams a read holds.
+  static std::size_t count_of(const received& came) noexcept;
+  /// Shows the part of `buffer` that begins there, as a datagram of `size` bytes.
+  void show(std::span<std::byte> buffer, std::size_t size, datagram& shown) const noexcept;
   /// Calls the program; what it throws goes to on_exception. A fork is noticed here and nowhere else: the program can
   /// make one only while it is called.
   template <class Call>
@@ -136,6 +149,7 @@ class pump_core {
   handler handler_;
   pump_options options_;
   const source_check sources_;
+  arrival_clock arrivals_;
   const fork_mark& home_;
   std::shared_ptr<flight> flight_;
   std::shared_ptr<worker_link> link_;

@@ -76,6 +76,8 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   void serving() noexcept;
   void stopping() noexcept;
   std::function<void()> on_stop;
+  /// Of pumps that have none of their own.
+  std::chrono::nanoseconds max_age{0};
 
   // --- the pump's ---
   bool keeps_datagrams() const noexcept { return share_.own != nullptr; }
@@ -102,6 +104,7 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   bool is_quarantined(const address& from) const noexcept { return share_.quarantined.holds(from); }
   void ignored(std::size_t count) noexcept { add(page_.ignored, count); }
   void quarantined(std::size_t count) noexcept { add(page_.quarantined, count); }
+  void expired(std::size_t count) noexcept { add(page_.expired, count); }
   /// `count` handlers have returned, after so much time together.
   void handled(unsigned count, clock::duration together) noexcept;
   /// No handler runs any more.

@@ -119,6 +119,12 @@ void parse_control(const msghdr& message, received_by whom, received_control& to
         told.time = std::chrono::sys_time<std::chrono::nanoseconds>{std::chrono::nanoseconds{static_cast<std::int64_t>(
             static_cast<std::uint64_t>(at->tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(at->tv_nsec))}};
       }
+    } else if (part.level == SOL_SOCKET && part.type == SCM_TIMESTAMP) {
+      if (const auto at = value_of<timeval>(part)) {
+        told.time = std::chrono::sys_time<std::chrono::nanoseconds>{
+            std::chrono::nanoseconds{static_cast<std::int64_t>(static_cast<std::uint64_t>(at->tv_sec) * 1'000'000'000u +
+                                                               static_cast<std::uint64_t>(at->tv_usec) * 1'000u)}};
+      }
     } else if (part.level == IPPROTO_UDP && part.type == UDP_GRO) {
       if (const auto size = value_of<int>(part); size && *size > 0) told.segment_size = static_cast<std::size_t>(*size);
     }

@@ -59,8 +59,8 @@ receiver::receiver(const datagram_socket& socket) noexcept : socket_{socket}, pl
   if (socket.control().local_address) port_ = socket.local().port();
 }
 
-long receiver::receive(std::span<std::byte> buffer, address& from, received& into) const noexcept {
-  if (!plain_) {
+long receiver::receive(std::span<std::byte> buffer, address& from, received& into, bool with_time) const noexcept {
+  if (!plain_ || with_time) {
     alignas(cmsghdr) std::byte control[control_capacity];
     iovec part{buffer.data(), buffer.size()};
     msghdr message = message_into(raw_address::buffer(from), part, control);
@@ -118,6 +118,20 @@ void receiver::note(const msghdr& message, std::size_t size, received_by whom, a
   raw_address::set_port(into.told.to, port_);
   into.real_size = size;
   into.control_cut = (message.msg_flags & MSG_CTRUNC) != 0;
+}
+
+int receiver::note_times() const noexcept { return sys::setsockopt(socket_.fd(), SOL_SOCKET, SO_TIMESTAMP, 1); }
+
+std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> receiver::oldest() const noexcept {
+  alignas(cmsghdr) std::byte control[control_capacity];
+  std::byte payload[1];  // not wanted
+  iovec part{payload, sizeof payload};
+  msghdr message = message_into(nullptr, part, control);
+  message.msg_namelen = 0;
+  if (sys::recvmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC) < 0) return {};
+  received_control told;
+  parse_control(message, received_by::this_process, told);  // a Unix peer's descriptors come here as well
+  return told.time;
 }
 
 std::optional<queued_error> receiver::take_queued_error() const noexcept {

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -48,8 +49,8 @@ class receiver {
   bool plain() const noexcept { return plain_; }
 
   /// Takes one datagram: 0, or -errno; -EAGAIN if none waits. `from` becomes its sender: IPv4 on a dual-stack socket as
-  /// plain IPv4; none for an unnamed Unix peer.
-  long receive(std::span<std::byte> buffer, address& from, received& into) const noexcept;
+  /// plain IPv4; none for an unnamed Unix peer. If `with_time`, all of `told` holds, even if the socket is plain().
+  long receive(std::span<std::byte> buffer, address& from, received& into, bool with_time = false) const noexcept;
   /// The same into a slot that outlives this process. Its header was made by message_into(); the kernel writes the
   /// length to it.
   long receive_into_slot(mmsghdr& slot, address& from, received& into) const noexcept;
@@ -60,6 +61,12 @@ class receiver {
   void read(const mmsghdr& slot, address& from, received& into) const noexcept;
   /// Reads a slot that another process has received into, after message_into() pointed `message` at what is in it.
   void read_slot(const msghdr& message, std::size_t size, address& from, received& into) const noexcept;
+
+  /// Has the kernel note from now on when each datagram comes: 0, or -errno. Not by SO_TIMESTAMPNS, so that whoever
+  /// gets the socket can tell that nobody asked for receive_time.
+  int note_times() const noexcept;
+  /// The stamp of the oldest datagram that waits, which it leaves there; nothing if none does, or it has none.
+  std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> oldest() const noexcept;
 
   /// The oldest ICMP error in the queue (IP_RECVERR), which it leaves; nothing if there is none.
   std::optional<queued_error> take_queued_error() const noexcept;

@@ -387,6 +387,8 @@ void socket_state::restore_options(int fd, sharers who, std::vector<change>& cha
     const known_option& one = known_options[at];
     const auto now = read(fd, one);
     if (!options_[at] || !now || *now == *options_[at] || (who == sharers::programs && one.is_programs_own)) continue;
+    // Pumps with max_age turn it on, and so does the parent of a pool that falls behind; it harms nobody.
+    if (one.option == SO_TIMESTAMP && one.level == SOL_SOCKET && *options_[at] == 0) continue;
     std::string what = std::string{"given "} + one.name + " = " + std::to_string(*now) + " instead of " +
                        std::to_string(*options_[at]);
     const int done = sys::setsockopt(fd, one.level, one.option, *options_[at]);

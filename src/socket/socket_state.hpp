@@ -39,6 +39,9 @@ class UDPPUMP_EXPORT socket_state {
   /// own. Throws std::system_error.
   static socket_state as_asked(const datagram_socket& socket, socket_options options);
 
+  /// restore() lets it be whatever it is.
+  void leave_receive_buffer() noexcept { receive_buffer_ = 0; }
+
   const address& local() const noexcept { return local_; }
   /// Whether a new socket can be bound in its place.
   bool is_replaceable() const noexcept { return is_known_ && peer_.is_none() && !local_.is_none(); }

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -73,6 +74,13 @@ inline int filter_length(int fd) noexcept {
 /// `size` is what `value` has room for, and then what is there, as the option counts.
 inline int getsockopt_sized(int fd, int level, int option, void* value, socklen_t& size) noexcept {
   return once([&] { return ::getsockopt(fd, level, option, value, &size); });
+}
+
+/// CLOCK_REALTIME in nanoseconds, which anybody with CAP_SYS_TIME may set.
+inline std::int64_t wall_clock() noexcept {
+  timespec now{};
+  static_cast<void>(::clock_gettime(CLOCK_REALTIME, &now));
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
 inline ssize_t recvfrom(int fd, void* to, std::size_t size, int flags, sockaddr* from, socklen_t* from_size) noexcept {

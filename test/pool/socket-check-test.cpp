@@ -570,6 +570,7 @@ constexpr harmless all_harmless[] = {
     {IPPROTO_IP, 19, "IP_TRANSPARENT requires CAP_NET_ADMIN, and opens addresses to bind(2)"},
     {IPPROTO_IP, 24, "IP_BIND_ADDRESS_NO_PORT: of bind(2)"},
     {IPPROTO_IP, 51, "IP_LOCAL_PORT_RANGE: of bind(2)"},
+    {SOL_SOCKET, SO_TIMESTAMP, "SO_TIMESTAMP: a stamp comes along, as with max_age"},
     {IPPROTO_IPV6, 30, "IPV6_ROUTER_ALERT_ISOLATE: of raw sockets"},
     {IPPROTO_IPV6, 75, "IPV6_TRANSPARENT requires CAP_NET_ADMIN, and opens addresses to bind(2)"},
 };

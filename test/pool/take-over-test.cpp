@@ -277,7 +277,7 @@ void spoil(int fd) {
   set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   set(fd, SOL_SOCKET, SO_DONTROUTE, 1);
   set(fd, SOL_SOCKET, SO_RCVBUF, 1);
-  set(fd, SOL_SOCKET, SO_TIMESTAMP, 1);
+  set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
   set(fd, IPPROTO_IP, IP_TTL, 1);
   set(fd, IPPROTO_IP, IP_TOS, 0x10);
   set(fd, IPPROTO_UDP, UDP_CORK, 1);
@@ -289,7 +289,7 @@ std::string looks_of(int fd) {
                                                                       {SOL_SOCKET, SO_REUSEPORT},
                                                                       {SOL_SOCKET, SO_DONTROUTE},
                                                                       {SOL_SOCKET, SO_RCVBUF},
-                                                                      {SOL_SOCKET, SO_TIMESTAMP},
+                                                                      {SOL_SOCKET, SO_TIMESTAMPNS},
                                                                       {SOL_SOCKET, SO_PRIORITY},
                                                                       {IPPROTO_IP, IP_TTL},
                                                                       {IPPROTO_IP, IP_TOS},

@@ -85,6 +85,48 @@ injection::~injection() {
   --count;
 }
 
+namespace {
+
+std::atomic<std::int64_t> wall_step{0}, stepped_at{0};  // nanoseconds
+
+std::int64_t true_wall_clock() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+template <class Stamp>
+void step_stamp(cmsghdr& part, std::int64_t units_a_second) {
+  Stamp stamp;
+  std::memcpy(&stamp, CMSG_DATA(&part), sizeof stamp);
+  auto& [seconds, rest] = stamp;
+  const std::int64_t unit = 1'000'000'000 / units_a_second;
+  std::int64_t at = seconds * 1'000'000'000 + rest * unit;
+  if (at < stepped_at) return;
+  at += wall_step;
+  seconds = at / 1'000'000'000;
+  rest = at % 1'000'000'000 / unit;
+  std::memcpy(CMSG_DATA(&part), &stamp, sizeof stamp);
+}
+
+/// As the kernel would have stamped it.
+void step_stamps(const msghdr& message) {
+  if (wall_step == 0) return;
+  auto& header = const_cast<msghdr&>(message);
+  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
+    if (part->cmsg_level != SOL_SOCKET) continue;
+    if (part->cmsg_type == SCM_TIMESTAMP) step_stamp<timeval>(*part, 1'000'000);
+    if (part->cmsg_type == SCM_TIMESTAMPNS) step_stamp<timespec>(*part, 1'000'000'000);
+  }
+}
+
+}  // namespace
+
+wall_clock_step::wall_clock_step(std::chrono::nanoseconds by) {
+  stepped_at = true_wall_clock() / 1000 * 1000;  // as exact as the coarser stamps
+  wall_step = by.count();
+}
+wall_clock_step::~wall_clock_step() { wall_step = 0; }
+
 int injection::hits() const {
   const std::lock_guard lock{mutex};
   for (const active& one : rules) {
@@ -132,7 +174,24 @@ UDPPUMP_WRAP(int, getsockopt, (int fd, int level, int option, void* value, sockl
              (fd, level, option, value, size), fd)
 UDPPUMP_WRAP(ssize_t, recvfrom, (int fd, void* to, size_t size, int flags, sockaddr* from, socklen_t* from_size),
              (fd, to, size, flags, from, from_size), fd)
-UDPPUMP_WRAP(ssize_t, recvmsg, (int fd, msghdr* message, int flags), (fd, message, flags), fd)
+extern "C" ssize_t __real_recvmsg(int fd, msghdr* message, int flags);
+extern "C" ssize_t __wrap_recvmsg(int fd, msghdr* message, int flags);
+extern "C" ssize_t __wrap_recvmsg(int fd, msghdr* message, int flags) {
+  ssize_t outcome;
+  if (fault::failed("recvmsg", fd, outcome)) return outcome;
+  outcome = __real_recvmsg(fd, message, flags);
+  if (outcome >= 0) fault::step_stamps(*message);
+  return outcome;
+}
+extern "C" int __real_clock_gettime(clockid_t which, timespec* now);
+extern "C" int __wrap_clock_gettime(clockid_t which, timespec* now);
+extern "C" int __wrap_clock_gettime(clockid_t which, timespec* now) {
+  const int told = __real_clock_gettime(which, now);
+  if (told != 0 || which != CLOCK_REALTIME || fault::wall_step == 0) return told;
+  const std::int64_t at = now->tv_sec * std::int64_t{1'000'000'000} + now->tv_nsec + fault::wall_step;
+  *now = {.tv_sec = at / 1'000'000'000, .tv_nsec = at % 1'000'000'000};
+  return told;
+}
 UDPPUMP_WRAP(ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags), fd)
 // Which of the two a socket takes for a datagram is its own affair: to a test both are sendmsg.
 extern "C" ssize_t __real_sendto(int fd, const void* from, size_t size, int flags, const sockaddr* to,
@@ -163,8 +222,15 @@ extern "C" int __wrap_sendmmsg(int fd, mmsghdr* messages, unsigned size, int fla
 }
 UDPPUMP_WRAP(int, pipe2, (int* ends, int flags), (ends, flags), -1)
 UDPPUMP_WRAP(int, eventfd, (unsigned value, int flags), (value, flags), -1)
-UDPPUMP_WRAP(int, recvmmsg, (int fd, mmsghdr* messages, unsigned size, int flags, timespec* timeout),
-             (fd, messages, size, flags, timeout), fd)
+extern "C" int __real_recvmmsg(int fd, mmsghdr* messages, unsigned size, int flags, timespec* timeout);
+extern "C" int __wrap_recvmmsg(int fd, mmsghdr* messages, unsigned size, int flags, timespec* timeout);
+extern "C" int __wrap_recvmmsg(int fd, mmsghdr* messages, unsigned size, int flags, timespec* timeout) {
+  int outcome;
+  if (fault::failed("recvmmsg", fd, outcome)) return outcome;
+  outcome = __real_recvmmsg(fd, messages, size, flags, timeout);
+  for (int at = 0; at < outcome; ++at) fault::step_stamps(messages[at].msg_hdr);
+  return outcome;
+}
 UDPPUMP_WRAP(int, renameat, (int from, const char* name, int to, const char* other), (from, name, to, other), from)
 UDPPUMP_WRAP(int, listen, (int fd, int backlog), (fd, backlog), fd)
 UDPPUMP_WRAP(int, ftruncate, (int fd, off_t size), (fd, size), fd)

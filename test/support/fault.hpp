@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <climits>
 #include <functional>
 #include <string>
@@ -37,6 +38,16 @@ class injection {
 
  private:
   int id_;
+};
+
+/// While it lives, the wall clock is set forward by so much, or back, as the library sees it: when it reads the clock,
+/// and in the kernel's stamps of what arrives from now on. One at a time.
+class wall_clock_step {
+ public:
+  explicit wall_clock_step(std::chrono::nanoseconds by);
+  ~wall_clock_step();
+  wall_clock_step(const wall_clock_step&) = delete;
+  wall_clock_step& operator=(const wall_clock_step&) = delete;
 };
 
 }  // namespace fault

@@ -38,6 +38,8 @@ struct work_options {
   service_mode service = service_mode::sleep;
   /// Of the pumps; herd has none.
   waiter_kind waiter = waiter_kind::automatic;
+  /// Of the pumps: what has waited longer is dropped; 0: nothing is.
+  nanoseconds max_age{0};
   std::uint16_t workers = 4;
   /// Bytes asked for each socket; sharded workers divide it, so that both ways can hold the same.
   std::size_t receive_buffer = 4 << 20;
@@ -64,6 +66,8 @@ class work_server {
   /// Requests answered, and datagrams that were none, by worker; since the start.
   std::vector<std::uint64_t> served() const;
   std::uint64_t refused() const noexcept;
+  /// Requests that were dropped as they had waited longer than max_age.
+  std::uint64_t expired() const noexcept;
   /// Service times really used, as a multiple of those asked for; 1 if nothing was asked for.
   double stretch() const noexcept;
   /// How often the workers' threads went off their processor, of their own will or not, since the start (proc(5)).

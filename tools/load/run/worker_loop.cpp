@@ -20,14 +20,15 @@ void count(work_counts& counts, bool served, const work_service& service) noexce
 
 }  // namespace
 
-void serve_by_pump(datagram_socket& socket, waiter_kind waiter, work_service& service, work_counts& counts,
-                   const ready_function& ready) {
+void serve_by_pump(datagram_socket& socket, waiter_kind waiter, nanoseconds max_age, work_service& service,
+                   work_counts& counts, const ready_function& ready) {
   const auto work = [&](datagram& received) {
     const auto answer = service.serve(received.payload, received.age());
     if (answer) received.reply(*answer);  // a client that is gone is its own affair
     count(counts, answer.has_value(), service);
   };
-  pump pump{socket, work, {}, waiter};
+  const auto expired = [&counts](datagram&, nanoseconds) { counts.expired.fetch_add(1, std::memory_order_relaxed); };
+  pump pump{socket, work, {.max_age = max_age, .on_expired = expired}, waiter};
   ready(to_string(pump.waiter().kind));
   if (const auto error = pump.run()) throw std::system_error{error, with_cure("serving", error.value())};
 }

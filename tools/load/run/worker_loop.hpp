@@ -17,6 +17,8 @@ struct alignas(64) work_counts {
   std::atomic<std::uint64_t> served{0};
   /// Datagrams that were no work requests.
   std::atomic<std::uint64_t> refused{0};
+  /// Those that had waited too long.
+  std::atomic<std::uint64_t> expired{0};
   /// Nanoseconds of service: asked for, and really used.
   std::atomic<std::int64_t> asked{0}, used{0};
   static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
@@ -25,9 +27,9 @@ struct alignas(64) work_counts {
 /// Called once, when the worker serves, with the name of what it waits with.
 using ready_function = std::function<void(std::string_view waiter)>;
 
-/// Serve a socket for ever; they return only if they cannot, by std::system_error.
-void serve_by_pump(datagram_socket& socket, waiter_kind waiter, work_service& service, work_counts& counts,
-                   const ready_function& ready);
+/// Serve a socket for ever; they return only if they cannot, by std::system_error. `max_age` as pump_options has it.
+void serve_by_pump(datagram_socket& socket, waiter_kind waiter, nanoseconds max_age, work_service& service,
+                   work_counts& counts, const ready_function& ready);
 /// As programs do it that have never heard of thundering herds: the socket in an epoll of the worker's own, not
 /// exclusive; awake, it receives until the socket is empty.
 void serve_by_epoll(datagram_socket& socket, work_service& service, work_counts& counts, const ready_function& ready);
