@@ -91,6 +91,8 @@ std::uint64_t kicks_of(const pool_process& pool) {
 class repair_times {
  public:
   void ask(const asking_client& client, const pool_process& pool) {
+    // So that whoever answered last waits again: or it finds the next one without a wake-up.
+    std::this_thread::sleep_for(2ms);
     const auto before = kicks_of(pool);
     const auto begin = std::chrono::steady_clock::now();
     EXPECT_FALSE(client.ask("is somebody there").empty());
