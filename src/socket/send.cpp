@@ -28,10 +28,12 @@ bool is_ip(int family) noexcept { return family == AF_INET || family == AF_INET6
 /// The kernel keeps an ICMP error at the socket and fails the next call with it, whomever that is for (udp(7);
 /// SO_ERROR): asking again gets this datagram's own answer. Another worker that reads the socket's error queue
 /// meanwhile puts the next error there (sock_dequeue_err_skb(), net/core/skbuff.c), so once more may not be enough.
-/// Without a destination the error is the connected peer's, and sending once more would only hide it.
-bool is_worth_repeating(long error, const msghdr& message, int repeated) noexcept {
+/// Without a destination the error is the connected peer's, and sending once more would only hide it, unless
+/// `queue_tells` of it (IP_RECVERR).
+bool is_worth_repeating(long error, const msghdr& message, bool queue_tells, int repeated) noexcept {
   constexpr int most = 4;
-  return message.msg_name != nullptr && detail::is_from_icmp(error) && repeated < (error == -EMSGSIZE ? 1 : most);
+  return (message.msg_name != nullptr || queue_tells) && detail::is_from_icmp(error) &&
+         repeated < (error == -EMSGSIZE ? 1 : most);
 }
 
 ssize_t send_once(int fd, const msghdr& message) noexcept {
@@ -42,16 +44,16 @@ ssize_t send_once(int fd, const msghdr& message) noexcept {
                      static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
 }
 
-ssize_t send_message(int fd, const msghdr& message) noexcept {
+ssize_t send_message(int fd, const msghdr& message, bool queue_tells) noexcept {
   for (int repeated = 0;; ++repeated) {
     const ssize_t sent = send_once(fd, message);
-    if (sent >= 0 || !is_worth_repeating(sent, message, repeated)) return sent;
+    if (sent >= 0 || !is_worth_repeating(sent, message, queue_tells, repeated)) return sent;
   }
 }
 
 /// One datagram per element; a short count is followed by a call for the rest, so that an error is the error of the
 /// first that was not sent (sendmmsg(2)).
-long send_messages(int fd, mmsghdr* messages, std::size_t count) noexcept {
+long send_messages(int fd, mmsghdr* messages, std::size_t count, bool queue_tells) noexcept {
   int repeated = 0;
   for (std::size_t sent = 0; sent < count;) {
     const int done =
@@ -59,7 +61,7 @@ long send_messages(int fd, mmsghdr* messages, std::size_t count) noexcept {
     if (done > 0) {
       sent += static_cast<std::size_t>(done);
       repeated = 0;
-    } else if (done < 0 && is_worth_repeating(done, messages[sent].msg_hdr, repeated)) {
+    } else if (done < 0 && is_worth_repeating(done, messages[sent].msg_hdr, queue_tells, repeated)) {
       ++repeated;
     } else {
       return done < 0 ? done : -EAGAIN;
@@ -100,8 +102,8 @@ class part_cursor {
 };
 
 /// The datagrams of a segmented payload one by one, for kernels and devices that cannot cut it themselves.
-long send_one_by_one(int fd, const msghdr& like, std::span<const iovec> parts, std::size_t total,
-                     std::size_t segment) noexcept {
+long send_one_by_one(int fd, const msghdr& like, std::span<const iovec> parts, std::size_t total, std::size_t segment,
+                     bool queue_tells) noexcept {
   part_cursor cursor{parts};
   const std::size_t count = (total + segment - 1) / segment;
   std::array<iovec, most_parts> pieces;  // enough for any one segment
@@ -122,7 +124,7 @@ long send_one_by_one(int fd, const msghdr& like, std::span<const iovec> parts, s
       used += taken;
       messages[batch] = {message, 0};
     }
-    const long sent = send_messages(fd, messages.data(), batch);
+    const long sent = send_messages(fd, messages.data(), batch, queue_tells);
     if (sent < 0) return sent;
     done += batch;
   }
@@ -210,7 +212,7 @@ long datagram_socket::send_parts(std::span<const iovec> parts, const address& to
   }
   if (options.segment_size == 0 || total <= options.segment_size) {
     control.attach(message);
-    return send_message(fd(), message);
+    return send_message(fd(), message, control_.icmp_errors);
   }
 
   const std::size_t segments = (total + options.segment_size - 1) / options.segment_size;
@@ -218,13 +220,13 @@ long datagram_socket::send_parts(std::span<const iovec> parts, const address& to
     detail::control_builder cut = control;
     cut.add_segment_size(static_cast<std::uint16_t>(options.segment_size));
     cut.attach(message);
-    const ssize_t sent = send_message(fd(), message);
+    const ssize_t sent = send_message(fd(), message, control_.icmp_errors);
     // EIO: the device cannot checksum. EINVAL, since Linux 6.14 EMSGSIZE (commit 235174b): a segment larger than the
     // path's MTU, which the kernel fragments when it is sent by itself.
     if (sent != -EIO && sent != -EINVAL && sent != -EMSGSIZE) return sent;
   }
   control.attach(message);
-  return send_one_by_one(fd(), message, parts, total, options.segment_size);
+  return send_one_by_one(fd(), message, parts, total, options.segment_size, control_.icmp_errors);
 }
 
 }  // namespace udppump

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <udppump/pump.hpp>
@@ -69,6 +70,26 @@ TEST_P(icmp_errors_under, one_that_a_receive_meets_is_told_and_counted_once) {
     expect_rest(pump);
     expect_told_once(dead, pump.stats(), local);
   }
+}
+
+TEST_P(icmp_errors_under, those_of_a_connected_socket_are_told_once_each_and_hold_up_no_datagram) {
+  auto server = std::make_optional(bound());
+  const address where = server->local();
+  datagram_socket asker = datagram_socket::connect(where, {.icmp_errors = true});
+  server.reset();
+  pump pump{asker, [](datagram&) {}, options(), GetParam()};
+  settle(pump);
+  for (std::size_t sent = 1; sent <= 3; ++sent) {
+    EXPECT_FALSE(asker.send("anybody there?")) << sent;
+    ASSERT_TRUE(serve_until(pump, [&] { return told.size() == sent; }));
+  }
+  EXPECT_FALSE(asker.send("two at once")) << "whose error waits in the queue when the next is sent";
+  EXPECT_FALSE(asker.send("two at once"));
+  ASSERT_TRUE(serve_until(pump, [&] { return told.size() == 5; }));
+  expect_rest(pump);
+  EXPECT_EQ(told.size(), 5u);
+  for (const receive_error& error : told) EXPECT_EQ(error.code, std::errc::connection_refused);
+  EXPECT_EQ(asker.send_errors(), 0u);
 }
 
 TEST_P(icmp_errors_under, one_that_a_reply_to_somebody_else_meets_is_told_once_and_the_reply_goes_out) {

