@@ -213,9 +213,9 @@ class ramp {
     const int code = say(found);
     if (fewest_ < requests_for_p99 && code != exit_invalid) {
       fmt::print(settings_.text(),
-                 "note: a step had only {} requests, and a 99th percentile needs {}, of which ten exceed it; take a "
+                 "note: a step had only {}, and a 99th percentile needs {}, of which ten exceed it; take a "
                  "longer --duration\n",
-                 fewest_, requests_for_p99);
+                 counted(fewest_, "request"), requests_for_p99);
     }
     return code;
   }
@@ -363,7 +363,7 @@ void add_load(CLI::App& app, action& chosen) {
   auto* const work = add_parsed(sub, "--work", settings->work, not_empty,
                                 {"TIMES", "",
                                  "requests for udppump work, which works so long on each: constant:1ms, "
-                                 "exponential:1ms, bimodal:1ms or bimodal:500us,100ms,0.5%",
+                                 "exponential:1ms, bimodal:1ms or bimodal:500us,100ms,0.5%; constant:0 only answers",
                                  what});
   auto* const dns = add_parsed(sub, "--dns", settings->dns, not_empty,
                                {"FILE", "", "DNS queries, a line each as in dnsperf: example.com AAAA", what});

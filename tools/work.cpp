@@ -37,11 +37,19 @@ int run(work_settings& settings) {
   if (settings.server.max_age.count() != 0 && settings.server.queue == queue_kind::herd) {
     throw std::invalid_argument{"--max-age is of pumps, and --queue herd has none; omit one of the two"};
   }
+  if (settings.server.queue == queue_kind::herd && settings.server.waiter != waiter_kind::automatic) {
+    throw std::invalid_argument{"--waiter is of pumps, and --queue herd has none; omit one of the two"};
+  }
   settings.server.bind = parse_address("--bind", settings.bind);
+  if (settings.server.queue == queue_kind::sharded && settings.server.bind.is_unix()) {
+    throw std::invalid_argument{
+        "--queue: sharded needs an address of IP, as sockets of a path cannot share it; give "
+        "--bind one, or take shared or herd"};
+  }
   const sigset_t awaited = block_signals();
   work_server server{settings.server};
-  fmt::print("listening on {}\n{} workers, {}, waiting by {}\n", server.local().to_string(), server.workers(),
-             to_string(settings.server.queue), server.waiter());
+  fmt::print("listening on {}\n{}, {}, waiting by {}\n", server.local().to_string(),
+             counted(server.workers(), "worker"), to_string(settings.server.queue), server.waiter());
   std::fflush(stdout);
   if (!server.receive_buffer_shortfall().empty()) {
     fmt::print(stderr, "udppump: {}\n", server.receive_buffer_shortfall());
@@ -57,7 +65,7 @@ int run(work_settings& settings) {
     sum += served;
     each += fmt::format(" {}", served);
   }
-  fmt::print("served {} requests, by worker:{}\n", sum, each);
+  fmt::print("served {}, by worker:{}\n", counted(sum, "request"), each);
   if (!is_as_asked(1, server.stretch(), validity_limits{}.offered)) {
     fmt::print(stderr,
                "udppump: services took {} times as long as was asked for, so the load was as much larger; quiet the "
@@ -65,10 +73,10 @@ int run(work_settings& settings) {
                format_number(server.stretch()));
   }
   if (settings.server.max_age.count() != 0) {
-    fmt::print("dropped {} requests that had waited longer than {}\n", server.expired(),
+    fmt::print("dropped {} that had waited longer than {}\n", counted(server.expired(), "request"),
                format_duration(settings.server.max_age));
   }
-  if (server.refused() > 0) fmt::print("{} datagrams were no work requests\n", server.refused());
+  if (server.refused() > 0) fmt::print("no work requests: {}\n", counted(server.refused(), "datagram"));
   return exit_ok;
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "pool/counted.hpp"
 #include "pool/duration_text.hpp"
 #include "sys/sys.hpp"
 
@@ -56,10 +57,6 @@ std::uint64_t sum_of(const board& shared, Count count) noexcept {
   std::uint64_t all = 0;
   for (std::size_t at = 0; at < shared.pages(); ++at) all += count(shared.page(at));
   return all;
-}
-
-std::string counted(std::uint64_t count, const char* what) {
-  return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
 }
 
 }  // namespace
@@ -168,7 +165,7 @@ void backlog::tell(watched& one, nanoseconds waits, clock::time_point now) {
   } else {
     if (waits < tells_from) return;
     text += "the queue holds about " + duration_text(waits) + " of work";
-    if (a_second_) text += ", at " + std::to_string(static_cast<std::uint64_t>(*a_second_)) + " datagrams a second";
+    if (a_second_) text += ", at " + counted(static_cast<std::uint64_t>(*a_second_), "datagram") + " a second";
     if (one.untold_drops != 0) text += ", and " + counted(one.untold_drops, "datagram") + " did not fit";
     text += "; is that longer than clients wait? Then set max_age, or a smaller receive buffer";
     fields.emplace_back("waits_ms", std::to_string(std::chrono::ceil<milliseconds>(waits).count()));

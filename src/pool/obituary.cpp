@@ -1,5 +1,6 @@
 #include "pool/obituary.hpp"
 
+#include "pool/counted.hpp"
 #include "pool/duration_text.hpp"
 #include "sys/printable.hpp"
 
@@ -12,7 +13,7 @@ std::string name_of(const crew::member& one) {
 obituary obituary_of(const crew::dead_member& dead, std::uint64_t served, std::chrono::nanoseconds lived, bool tells) {
   const auto& [who, end] = dead;
   std::string text = name_of(*who) + ' ' + end.how() + " after " + duration_text(lived);
-  if (tells) text += " and " + std::to_string(served) + " datagrams by its own count";
+  if (tells) text += " and " + counted(served, "datagram") + " by its own count";
   if (!end.words.empty()) text += "; its last words: " + quoted(end.words);
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(lived).count();
   return {std::move(text),

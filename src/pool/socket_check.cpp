@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "address/raw_address.hpp"
+#include "pool/counted.hpp"
 #include "socket/address_owner.hpp"
 #include "socket/socket_error.hpp"
 #include "sys/failure.hpp"
@@ -166,7 +167,8 @@ void socket_check::tell(watched& one, const socket_state::change& what, clock::t
   const std::string name = one.state.local().to_string();
   std::string text = "socket " + name + " was " + what.what + " by a worker; ";
   text += is_undone ? "undone" : "undoing that was refused: " + what.why + "; restart the pool";
-  if (one.told == 1 && untold != 0) text += "; " + std::to_string(untold) + " changes before this one were not told";
+  if (one.told == 1 && untold != 0)
+    text += "; " + counted(untold, "change") + " before this one " + (untold == 1 ? "was" : "were") + " not told";
   pool_log::fields fields{{"socket", name}, {"change", what.what}};
   is_undone ? log_.warning("socket-changed", text, std::move(fields))
             : log_.error("socket-changed", text, std::move(fields));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "pool/counted.hpp"
 #include "pool/duration_text.hpp"
 #include "pool/obituary.hpp"
 #include "sys/failure.hpp"
@@ -266,7 +267,7 @@ std::string supervisor::plan_restart(const crew::dead_member& dead, clock::time_
 void supervisor::give_up(const crew::dead_member& dead, const std::string& told) {
   std::string often;
   if (!dead.end.hopeless) {
-    often = "; " + std::to_string(places_[dead.who->number].plan.unserved_lives()) + " times in a row ";
+    often = "; " + counted(places_[dead.who->number].plan.unserved_lives(), "time") + " in a row ";
     often += parts_.start.keeps_pages()
                  ? "without serving a datagram"
                  : "within " + duration_text(options_.restart.healthy_after) +
@@ -377,8 +378,8 @@ void supervisor::end_reload(const std::string& failure) {
   if (phase_ == phase::serving) parts_.service.ready(status());
   if (failure.empty()) {
     board_.count(tally::reloads);
-    log_.notice("reloaded", "reloaded " + std::to_string(places_.size()) + " workers in " +
-                                duration_text(clock::now() - done.began));
+    log_.notice("reloaded",
+                "reloaded " + counted(places_.size(), "worker") + " in " + duration_text(clock::now() - done.began));
   } else {
     log_.error("reload-failed", "the reload was given up at worker " + std::to_string(done.steps.number()) + ": " +
                                     failure + "; the workers that are left serve on");

@@ -396,7 +396,7 @@ TEST(validity, each_flaw_is_named_and_none_is_taken_for_another) {
   };
   expect(flaw::nothing_sent, "no request was due", [](load_result& run) { run.counts = {}; });
   expect(flaw::gave_up, "gave up; lower --rate", [](load_result& run) { run.gave_up = true; });
-  expect(flaw::own_drops, "1 answers were dropped", [](load_result& run) { run.receive_drops = 1; });
+  expect(flaw::own_drops, "1 answer dropped at", [](load_result& run) { run.receive_drops = 1; });
   expect(flaw::ids_used_up, "raise --flows", [](load_result& run) { run.counts.reused = 1; });
   expect(flaw::late, "requests left late", [](load_result& run) {
     for (int i = 0; i < 100; ++i) run.lag.add(1ms);

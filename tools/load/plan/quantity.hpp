@@ -37,6 +37,8 @@ std::string quoted(std::string_view text);
 std::string format_duration(nanoseconds value);
 /// Three significant digits: "1.04", "31.2", "417"; "-" for what is not a number, "inf" for infinity.
 std::string format_number(double value);
+/// "1 datagram", "2 datagrams".
+std::string counted(std::uint64_t count, std::string_view what);
 /// Whole percents of a share of 1: "70%"; "-" for what is not a number.
 std::string format_percent(double share);
 

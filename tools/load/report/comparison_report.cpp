@@ -74,11 +74,12 @@ std::string queue_names(const std::vector<queue_kind>& queues) {
 std::string method_of(const comparison_options& options) {
   const auto& plan = options.run.plan;
   return fmt::format(
-      "{} workers that {}, {}; {} load: {:.0f} requests a second from {} flows, {} arrivals\n"
-      "{} in turn on the same trace, {} times for {} each; the ideal queue is simulated on that trace\n",
-      options.server.workers, options.server.service == service_mode::sleep ? "sleep" : "spin",
-      plan.service.to_string(), format_percent(options.load), rate_of(options), plan.flows, plan.arrivals.to_string(),
-      queue_names(options.queues), options.repetitions, format_duration(plan.length));
+      "{} that {}{}, {}; {} load: {:.0f} requests a second from {}, {} arrivals\n"
+      "{} in turn on the same trace, {} for {} each; the ideal queue is simulated on that trace\n",
+      counted(options.server.workers, "worker"), options.server.service == service_mode::sleep ? "sleep" : "spin",
+      options.server.workers == 1 ? "s" : "", plan.service.to_string(), format_percent(options.load), rate_of(options),
+      counted(plan.flows, "flow"), plan.arrivals.to_string(), queue_names(options.queues),
+      counted(options.repetitions, "time"), format_duration(plan.length));
 }
 
 std::string to_table(const comparison& compared) {
@@ -132,9 +133,10 @@ std::string to_sentence(const comparison& compared) {
   const auto to_ideal = [](const work_run& run) { return run.ratio_to_ideal(99); };
   const auto& queues = compared.options.queues;
   const auto offered = [](const work_run& run) { return run.real_load; };
-  std::string sentence = fmt::format("With {} workers at {} load ({} really offered), 99 of 100 requests were answered",
-                                     compared.options.server.workers, format_percent(compared.options.load),
-                                     format_percent(compared.figure(queues.front(), offered).median));
+  std::string sentence =
+      fmt::format("With {} at {} load ({} really offered), 99 of 100 requests were answered",
+                  counted(compared.options.server.workers, "worker"), format_percent(compared.options.load),
+                  format_percent(compared.figure(queues.front(), offered).median));
   const double reference = compared.figure(queues.front(), p99).median;
   for (std::size_t i = 0; i < queues.size(); ++i) {
     const double median = compared.figure(queues[i], p99).median;
@@ -260,7 +262,7 @@ void plot(const std::string& path, const comparison& compared) {
                       .colour = colour_of(options.queues[i])});
   }
   plot(path,
-       fmt::format("{} workers, {}, {} load", options.server.workers, options.run.plan.service.to_string(),
+       fmt::format("{}, {}, {} load", counted(options.server.workers, "worker"), options.run.plan.service.to_string(),
                    format_percent(options.load)),
        curves);
 }

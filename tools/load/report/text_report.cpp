@@ -62,14 +62,16 @@ std::string to_text(const load_result& result) {
   const std::string doubtful = doubtful_answers(counts);
   if (!doubtful.empty()) say("note: {}\n", doubtful);
   if (counts.reused > 0) {
-    say("ids used again: {} requests had no answer yet when their flow needed their id; they count as lost\n",
-        counts.reused);
+    say("ids used again: {} without an answer yet when the flow needed the id; counted as lost\n",
+        counted(counts.reused, "request"));
   }
-  if (counts.strange > 0) say("strange: {} datagrams came that answer nothing that was asked\n", counts.strange);
+  if (counts.strange > 0)
+    say("strange: {} that came and answer nothing that was asked\n", counted(counts.strange, "datagram"));
   if (result.icmp_errors > 0) say("ICMP errors: {}\n", result.icmp_errors);
   if (result.receive_drops > 0) {
-    say("dropped here: {} answers found this program's sockets full and count as lost{}{}\n", result.receive_drops,
-        result.receive_buffer_shortfall.empty() ? "" : "; ", result.receive_buffer_shortfall);
+    say("dropped here: {} that found this program's sockets full, counted as lost{}{}\n",
+        counted(result.receive_drops, "answer"), result.receive_buffer_shortfall.empty() ? "" : "; ",
+        result.receive_buffer_shortfall);
   }
   if (result.used.count() > 0) {
     say("service time used: mean {}, p99 {}, max {}\n", format_duration(result.used.mean()),
@@ -94,8 +96,8 @@ std::string few_requests(std::uint64_t requests, std::initializer_list<double> p
     names += fmt::format("{}p{}", names.empty() ? "" : ", ", percent);
   }
   if (names.empty()) return {};
-  return fmt::format("{} requests: fewer than ten of them exceed {}, which may be chance; measure for longer", requests,
-                     names);
+  return fmt::format("{}: fewer than ten of them exceed {}, which may be chance; measure for longer",
+                     counted(requests, "request"), names);
 }
 
 std::string response_codes(const request_counts& counts) {
@@ -131,13 +133,13 @@ std::string invalidity(const load_result& result, const validity_limits& limits)
     case flaw::nothing_sent:
       return "no request was due in the time measured; raise --rate or --duration";
     case flaw::gave_up:
-      return fmt::format("after {} requests this program was so late that it gave up; lower --rate",
-                         result.counts.sent + result.counts.unsent);
+      return fmt::format("after {} this program was so late that it gave up; lower --rate",
+                         counted(result.counts.sent + result.counts.unsent, "request"));
     case flaw::own_drops:
       return fmt::format(
-          "{} answers were dropped at this program's own sockets, which were full: lower --rate, raise "
+          "{} dropped at this program's own sockets, which were full: lower --rate, raise "
           "--flows{}{}",
-          result.receive_drops, result.receive_buffer_shortfall.empty() ? "" : ", or enlarge the ",
+          counted(result.receive_drops, "answer"), result.receive_buffer_shortfall.empty() ? "" : ", or enlarge the ",
           result.receive_buffer_shortfall);
     case flaw::ids_used_up:
       return fmt::format(
