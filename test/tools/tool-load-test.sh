@@ -277,6 +277,30 @@ refuse 1 "$target: nothing listens there; start the server.*Connection refused" 
 refuse 2 'no port; name the server.s' load 127.0.0.1:0 # port 0
 refuse 2 'the same family' load "$target" --source ::1
 refuse 2 '--source: 127.0.0.1:9 is the target: it would answer itself' load "$target" --source "$target"
+# refuse_itself TARGET SOURCE OPTION... : each without its port; one that is taken by somebody is not taken again
+refuse_itself() {
+  local target=$1 source=$2 port
+  shift 2
+  for ((attempt = 0; attempt < 10; ++attempt)); do
+    port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+    timeout 20 "$tool" load "$target:$port" --source "$source:$port" --echo "$@" >/dev/null 2>"$dir/itself.err" </dev/null || true
+    grep -q 'in use' "$dir/itself.err" || break
+  done
+  refuse 2 '--source: .* is the target .*: it would answer itself; omit the port' \
+    load "$target:$port" --source "$source:$port" --echo "$@"
+}
+# An address that is everything here is this machine to whoever sends there.
+for option in '' --ramp; do
+  refuse_itself 0.0.0.0 127.0.0.1 $option
+  refuse_itself 127.0.0.1 0.0.0.0 $option
+  if grep -qs '^0\{31\}1 ' /proc/net/if_inet6; then
+    refuse_itself '[::]' '[::1]' $option
+    refuse_itself '[::1]' '[::]' $option
+    refuse_itself '[::ffff:127.0.0.1]' '[::]' $option
+  else
+    leave_out "no IPv6 on this machine's loopback"
+  fi
+done
 refuse 2 '--source: 127.0.0.2:0 is named twice' load "$target" --source 127.0.0.2 --source 127.0.0.2:0
 refuse 2 'one flow only; omit the port, or take --flows 1' load "$target" --source 127.0.0.1:5999 --flows 2
 refuse 1 "unix:$dir/none" load "unix:$dir/none" # no server there, as above
@@ -313,6 +337,10 @@ refuse 2 'excludes' load "$target" --size 9 --dns "$dir/both.dns"
 refuse 2 '--queue: "heap" is none of: shared, sharded, herd' work --queue heap
 refuse 2 '--workers' work --workers 0
 refuse 2 '--waiter: "magic" is none of' work --waiter magic
+refuse 2 '--waiter is of pumps, and --queue herd has none; omit' work --queue herd --waiter poll
+refuse 2 '--queue: sharded needs an address of IP' work --queue sharded --bind "unix:$dir/sharded"
+UDPPUMP_WAITER=kq refuse 1 'UDPPUMP_WAITER.*"kq"' work --bind 127.0.0.1:0
+UDPPUMP_WAITER=kq refuse 1 'UDPPUMP_WAITER.*"kq"' compare --quiet
 refuse 2 '--bind: .*127.0.0.1:99999' work --bind 127.0.0.1:99999
 for queue in shared sharded herd; do
   refuse 2 '192.0.2.1:0.* no interface here has that address' work --bind 192.0.2.1:0 --queue $queue

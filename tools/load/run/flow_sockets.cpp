@@ -39,7 +39,8 @@ datagram_socket connected(const address& target, const address& source) {
   }
   auto socket = datagram_socket::bind(source, options);
   check(::connect(socket.fd(), target.data(), target.size()),
-        fmt::format("connect {} to {}; is there a way from that source to that target? See `ip route get`",
+        fmt::format("connect {} to {}; is it the address of one host, and is there a way from that source to that "
+                    "target? See `ip route get`",
                     source.to_string(), target.to_string()));
   return socket;
 }
@@ -53,8 +54,14 @@ bool are_ports_used_up(const std::system_error& error, const address& source) no
 datagram_socket open_flow(const address& target, const address& source, std::uint32_t flow) {
   try {
     auto socket = connected(target, source);
+    // What the two are once connected: the target may be a wildcard, and so may the source.
+    const bool is_target = socket.local() == socket.peer();
+    if (is_target && (source.is_unix() || source.port() != 0)) {
+      throw std::invalid_argument{fmt::format("--source: {} is the target {}: it would answer itself; omit the port",
+                                              source.to_string(), target.to_string())};
+    }
     // The kernel may choose the target's own port, if nobody has it; it would then send to itself.
-    if (socket.local() == target) {
+    if (is_target) {
       throw std::system_error{
           ECONNREFUSED, std::generic_category(),
           fmt::format("{}: nothing listens there; start the server, or correct the address", target.to_string())};

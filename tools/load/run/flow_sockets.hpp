@@ -17,7 +17,8 @@ namespace udppump::load {
 class flow_sockets {
  public:
   /// `sources` are local addresses that the flows take in turn; empty leaves the choice to the kernel. Raises the limit
-  /// of descriptors if it must. Throws std::system_error that names the address and, if one is known, the cure.
+  /// of descriptors if it must. Throws std::system_error that names the address and, if one is known, the cure, and
+  /// std::invalid_argument if a source is the target.
   flow_sockets(const address& target, std::span<const address> sources, std::uint32_t count);
 
   std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(sockets_.size()); }

@@ -152,18 +152,18 @@ void work_server::start(const work_options& options, std::vector<datagram_socket
   sockets.clear();
   ::close(pipe[1]);
   report told;
+  std::string failure = "a worker ended before it could serve; see what it said above, or what `dmesg` says of it";
   std::size_t ready = 0;
   while (ready < options.workers && repeat([&] { return ::read(pipe[0], &told, sizeof told); }) == sizeof told) {
-    if (!told.serves) break;
+    if (!told.serves) {
+      failure = told.text.data();
+      break;
+    }
     waiter_ = told.text.data();
     ++ready;
   }
   ::close(pipe[0]);
-  if (ready == options.workers) return;
-  throw std::runtime_error{
-      told.serves || ready == 0
-          ? std::string{"a worker ended before it could serve; see what it said above, or what `dmesg` says of it"}
-          : std::string{told.text.data()}};
+  if (ready < options.workers) throw std::runtime_error{failure};
 }
 
 void work_server::kill_all() noexcept {
