@@ -67,6 +67,12 @@ bool collide(const address& one, const address& other, bool v6only) noexcept {
   return !v6only && (one.family() == AF_INET6 ? one : other).is_wildcard();
 }
 
+/// Of several sockets, IPv6 only is of those of IPv6.
+socket_options options_for(socket_options options, int family) {
+  if (family == AF_INET) options.v6only = setting::automatic;
+  return options;
+}
+
 }  // namespace
 
 /// A name has no colon, as LISTEN_FDNAMES separates by it, and no '[' or '/': these begin addresses.
@@ -108,7 +114,7 @@ void pool_sockets::adopt(passed_socket passed) {
   if (type == SOCK_STREAM || listening != 0) {
     fail(EPROTOTYPE, what + " is a stream socket; in the socket unit, write ListenDatagram= instead of ListenStream=");
   }
-  all_.push_back(datagram_socket::adopt(fd, options_));
+  all_.push_back(datagram_socket::adopt(fd, options_for(options_, local_address(fd).family())));
   static_cast<void>(passed.socket.release());
   called_.push_back(std::move(passed.as));
 }
@@ -160,7 +166,10 @@ void pool_sockets::clean(const listening& as, const pool_log& log) {
   if (is_changed) reread(all_.size() - 1);
 }
 
-void pool_sockets::reread(std::size_t at) { all_[at] = datagram_socket::adopt(all_[at].release(), options_); }
+void pool_sockets::reread(std::size_t at) {
+  const int family = all_[at].family();
+  all_[at] = datagram_socket::adopt(all_[at].release(), options_for(options_, family));
+}
 
 void pool_sockets::bind(const wanted_address& wanted, heir who) {
   if (const std::string path = path_of(wanted.where); !path.empty()) {
@@ -168,7 +177,7 @@ void pool_sockets::bind(const wanted_address& wanted, heir who) {
     static_cast<void>(service_path{"socket", path, who, sticky_folder::accepted}.remove_dead_socket());
   }
   try {
-    all_.push_back(datagram_socket::bind(wanted.where, options_));
+    all_.push_back(datagram_socket::bind(wanted.where, options_for(options_, wanted.where.family())));
   } catch (const std::system_error& refused) {
     if (refused.code() == std::errc::address_in_use) check_against_own(wanted.where);
     throw;
@@ -207,6 +216,11 @@ void pool_sockets::open(const std::vector<wanted_address>& wanted, std::vector<p
   }
   if (all_.empty()) {
     throw std::invalid_argument{"nothing to listen on: give an address to bind, or start by a socket unit of systemd"};
+  }
+  const auto is_v6 = [](const datagram_socket& socket) { return socket.family() == AF_INET6; };
+  if (options_.v6only == setting::on && std::none_of(all_.begin(), all_.end(), is_v6)) {
+    throw std::invalid_argument{
+        "v6only (--v6only): no address here is of IPv6; omit it, or bind one such as [::]:PORT"};
   }
 }
 

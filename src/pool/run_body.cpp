@@ -21,7 +21,10 @@ worker_end run_body(const launch_context& context, const assignment& what, const
     const auto link = std::make_shared<worker_link>(context.shared.share_of(what.page), std::move(descriptors));
     link->max_age = context.options.max_age;
     const int own_signal = sys::duplicate(context.shared.page_signal(what.page), 3);
-    if (own_signal < 0) return end(status_no_setup, "eventfd: raise the descriptor limit (ulimit -n)", true);
+    if (own_signal < 0) {
+      return end(status_no_setup,
+                 "eventfd: raise the limit of open files (of workers: limits of a worker_pool; else ulimit -n)", true);
+    }
     worker self =
         worker_maker::make(link, context.sockets, context.options.waiter, std::make_shared<wake_signal>(own_signal));
     body(self);

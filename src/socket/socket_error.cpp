@@ -74,11 +74,12 @@ std::string cure_of_connect(long error, const address& peer, bool may_broadcast)
   switch (-error) {
     case EACCES:
       if (peer.is_unix()) return "no permission for that path: see the modes of it and its directories";
-      if (peer.is_ipv4() && !may_broadcast)
-        return "it is a broadcast address: allow broadcast, if there is such an option here, or give the address of "
-               "one "
-               "host";
-      break;
+      if (peer.is_ipv4() && !may_broadcast) {
+        return "it is a broadcast address, where this socket may not send (SO_BROADCAST), or a route forbids it: see "
+               "`ip route get ADDRESS`, and give the address of one host, or change the route";
+      }
+      return "a route forbids it, or a seccomp profile or a security module: see `ip route get ADDRESS`, and change "
+             "what forbids it or give another address";
     case ECONNREFUSED:
     case ENOENT:
       if (peer.is_unix()) return "nobody serves that path: start the server first";

@@ -77,19 +77,43 @@ std::string written(std::size_t bytes) {
 }
 
 unsigned interface_index(const std::string& name, const std::string& what) {
-  const unsigned index = sys::interface_index(name.c_str());
+  const bool is_whole = name.find('\0') == std::string::npos;
+  const unsigned index = is_whole ? sys::interface_index(name.c_str()) : 0;
   if (index == 0) fail(ENODEV, what + ": no interface \"" + name + "\"; name one that `ip link` shows");
   return index;
 }
 
+/// Whether datagrams of IPv4 come to a socket at all. `local` is none if the socket is not bound yet.
+bool takes_ipv4(int fd, int family, const address& local) noexcept {
+  if (family == AF_INET) return true;
+  return !flag_of(fd, IPPROTO_IPV6, IPV6_V6ONLY) &&
+         (local.is_none() || local.is_wildcard() || local.unmapped().is_ipv4());
+}
+
+void check_family(int fd, int family, const address& local, const address& group, const std::string& what) {
+  if (group.is_ipv6() && family != AF_INET6) {
+    fail(EINVAL, what +
+                     ": a group of IPv6 needs an IPv6 socket, and this one is not: bind an address such as "
+                     "[::]:PORT, or join a group of IPv4");
+  }
+  if (group.is_ipv4() && !takes_ipv4(fd, family, local)) {
+    fail(EINVAL, what +
+                     ": a group of IPv4 needs a socket of IPv4, and this one takes IPv6 only: bind an address such "
+                     "as 0.0.0.0:PORT, or join a group of IPv6");
+  }
+}
+
 /// Returns the membership with its interface's name, if that is known. `before`: those that were joined by now; a
 /// socket that was handed on may be in others as well.
-multicast_membership join(int fd, const multicast_membership& wanted, const std::vector<multicast_membership>& before) {
+multicast_membership join(const datagram_socket& socket, const address& local, const multicast_membership& wanted,
+                          const std::vector<multicast_membership>& before) {
+  const int fd = socket.fd();
   multicast_membership made = wanted;
   const std::string what = "joining " + made.group.to_string();
   if (!made.group.is_multicast()) {
     fail(EINVAL, what + ": not a multicast address; groups are 224.0.0.0 to 239.255.255.255 and ff00::/8");
   }
+  check_family(fd, socket.family(), local, made.group, what);
   unsigned index = made.group.scope_id();
   if (!made.interface.empty()) {
     index = interface_index(made.interface, what);
@@ -152,6 +176,7 @@ void set_path_mtu(int fd, int family, path_mtu_discovery wanted) {
 std::string options_of_ip(const socket_options& options) {
   const std::pair<bool, const char*> all[] = {
       {options.v6only == setting::on, "IPv6 only"},
+      {!options.device.empty(), "interface"},
       {options.local_address == setting::on, "local address"},
       {options.receive_ecn, "ECN"},
       {options.icmp_errors, "ICMP errors"},
@@ -188,6 +213,14 @@ void datagram_socket::set_options(const address& local, const socket_options& op
     fail(EAFNOSUPPORT, "this socket is not of IP, and these options are: " + given + "; omit them");
   }
 
+  if (family_ == AF_INET && options.v6only == setting::on) {
+    fail(EINVAL, "IPv6 only: this is a socket of IPv4; omit v6only, or take an address of IPv6");
+  }
+  if (options.device.find('\0') != std::string::npos) {
+    fail(EINVAL, "binding to the interface \"" + options.device.substr(0, options.device.find('\0')) +
+                     "\" and a zero byte: no interface is called so; name one that `ip link` shows");
+  }
+
   if (options.reuse_port) set(fd(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
   const bool v6only = options.v6only == setting::on;
   if (v6 && options.v6only != setting::automatic && flag_of(fd(), IPPROTO_IPV6, IPV6_V6ONLY) != v6only) {
@@ -213,7 +246,7 @@ void datagram_socket::set_options(const address& local, const socket_options& op
   if (options.receive_offload) set(fd(), IPPROTO_UDP, UDP_GRO, 1, "UDP_GRO");
   if (options.icmp_errors) set_both(fd(), family_, {IP_RECVERR, "IP_RECVERR"}, {IPV6_RECVERR, "IPV6_RECVERR"}, 1);
   set_path_mtu(fd(), family_, options.path_mtu);
-  for (const auto& membership : options.join) memberships_.push_back(join(fd(), membership, memberships_));
+  for (const auto& membership : options.join) memberships_.push_back(join(*this, local, membership, memberships_));
   receive_buffer_ = size_buffer(fd(), options.receive_buffer, SO_RCVBUF, SO_RCVBUFFORCE, "net.core.rmem_max");
   send_buffer_ = size_buffer(fd(), options.send_buffer, SO_SNDBUF, SO_SNDBUFFORCE, "net.core.wmem_max");
 }

@@ -207,6 +207,8 @@ socket_state socket_state::as_asked(const datagram_socket& socket, socket_option
   }
   if (local.is_ipv6()) {
     options.v6only = number(socket.fd(), IPPROTO_IPV6, IPV6_V6ONLY) != 0 ? setting::on : setting::off;
+  } else {
+    options.v6only = setting::automatic;
   }
   options.join.clear();
   const datagram_socket like = datagram_socket::adopt(fresh.fd(), options);
@@ -217,7 +219,7 @@ socket_state socket_state::as_asked(const datagram_socket& socket, socket_option
 }
 
 socket_options socket_state::for_new_socket(socket_options options) const {
-  if (family_ == AF_INET6) options.v6only = is_v6only_ ? setting::on : setting::off;
+  options.v6only = family_ != AF_INET6 ? setting::automatic : is_v6only_ ? setting::on : setting::off;
   options.reuse_port = family_ != AF_UNIX;
   return options;
 }

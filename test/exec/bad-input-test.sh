@@ -101,6 +101,19 @@ if [ -e /proc/net/if_inet6 ]; then
   refuse 2 "127.0.0.1:$port and \[::\]:$port are both given" --bind ":$port" "${here_bound[@]}" -- cat
 fi
 
+echo "# a limit that is too low for any worker is named"
+code=0
+timeout 60 "$tool" exec --bind 127.0.0.1:0 --workers 1 --limit nofile=3 -- cat >"$dir/limited.log" 2>&1 || code=$?
+[ "$code" = 4 ] || fail "exit code $code, not 4"
+grep -q -- 'raise the limit of open files (of workers: --limit nofile' "$dir/limited.log" || fail "--limit is not named"
+
+echo "# options of the other protocol"
+refuse 2 'v6only .--v6only.: no address here is of IPv6; omit it, or bind one' "${here_bound[@]}" --v6only -- cat
+refuse 2 'joining .ff02::fb.:0: a group of IPv6 needs an IPv6 socket' "${here_bound[@]}" --join ff02::fb%lo -- cat
+if [ -e /proc/net/if_inet6 ]; then
+  refuse 2 'joining 239.1.2.3:0: a group of IPv4 needs a socket of IPv4' --bind "[::]:$port" --v6only --join 239.1.2.3%lo -- cat
+fi
+
 echo "# options that a Unix socket has no use for"
 for option in '--path-mtu omit' '--join 239.1.2.3' --broadcast --v6only '--device lo' --reuse-port; do
   # shellcheck disable=SC2086  # a word or two

@@ -687,6 +687,7 @@ TEST(pool, an_address_that_is_given_twice_is_not_said_to_be_somebody_elses) {
   EXPECT_EQ(why({here, everywhere}),
             everywhere + " and " + here + " are both given, and each takes the port of the other; name one of them");
   EXPECT_EQ(why({"127.0.0.1:0", "127.0.0.1:0"}), "accepted");  // two ports
+  EXPECT_THAT(why({"127.0.0.1:0", "127.0.0.1:0"}, setting::on), HasSubstr("no address here is of IPv6"));
   if (has_ipv6()) {
     const std::string all = "[::]:" + port;
     EXPECT_THAT(why({all, everywhere}), HasSubstr(everywhere + " and " + all + " are both given"));

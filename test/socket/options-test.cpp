@@ -323,10 +323,41 @@ TEST(options, join_that_is_refused_is_named_with_the_cure) {
               AllOf(StartsWith("joining 239.255.77.8:0"), HasSubstr("name the interface")));
 }
 
+TEST(options, join_of_the_other_protocol_is_refused) {
+  const socket_options six{.join = {{.group = address::parse("[ff11::77:b]:0"), .interface = "lo"}}};
+  const socket_options four{.join = {{.group = address::parse("239.255.77.11:0"), .interface = "lo"}}};
+  const auto refused = refused_bind(address::parse("0.0.0.0:0"), six);
+  EXPECT_EQ(refused.code(), std::errc::invalid_argument);
+  EXPECT_THAT(refused.what(), StartsWith("joining [ff11::77:b]:0: a group of IPv6 needs an IPv6 socket"));
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  EXPECT_NO_THROW(bound(six, "[::]:0"));
+  for (const char* dual : {"[::]:0", "[::ffff:0.0.0.0]:0"}) EXPECT_NO_THROW(bound(four, dual)) << dual;
+  EXPECT_THAT(refused_bind(address::parse("[::1]:0"), four).what(), HasSubstr("needs a socket of IPv4"));
+  socket_options six_only = four;
+  six_only.v6only = setting::on;
+  EXPECT_THAT(refused_bind(address::parse("[::]:0"), six_only).what(), HasSubstr("needs a socket of IPv4"));
+}
+
+TEST(options, v6only_is_refused_on_an_ipv4_socket) {
+  const auto refused = refused_bind(address::parse("127.0.0.1:0"), {.v6only = setting::on});
+  EXPECT_EQ(refused.code(), std::errc::invalid_argument);
+  EXPECT_THAT(refused.what(), StartsWith("IPv6 only: this is a socket of IPv4; omit"));
+  EXPECT_NO_THROW(bound({.v6only = setting::off}, "127.0.0.1:0"));
+}
+
+TEST(options, interfaces_with_a_zero_byte_are_refused) {
+  const std::string name{"lo\0x", 4};
+  EXPECT_THAT(refused_bind(address::parse("127.0.0.1:0"), {.device = name}).what(), HasSubstr("zero byte"));
+  const auto group = address::parse("239.255.77.12:0");
+  EXPECT_EQ(refused_bind(address::parse("0.0.0.0:0"), {.join = {{.group = group, .interface = name}}}).code(),
+            std::errc::no_such_device);
+}
+
 TEST(options, of_ip_are_refused_on_another_socket) {
   const auto elsewhere = address::parse("unix:@udppump-options-test-" + std::to_string(::getpid()));
   const std::vector<std::pair<const char*, socket_options>> wishes{
       {"IPv6 only", {.v6only = setting::on}},
+      {"interface", {.device = "lo"}},
       {"local address", {.local_address = setting::on}},
       {"ECN", {.receive_ecn = true}},
       {"ICMP errors", {.icmp_errors = true}},

@@ -95,6 +95,10 @@ refuse --load 100% compare
 refuse --load 1 compare
 refuse --load 99% compare --work constant:1ns --workers 1024
 for option in --duration --timeout; do refuse "$option" 0 compare; done
+# Too short for five requests: with the work that is given, and with the shortest that is taken by itself.
+refuse --duration 1us compare
+refuse --duration 1ms compare --workers 4 --load 70%
+refuse --duration 29ms compare --workers 1 --load 50% --work constant:3ms
 
 echo "# work"
 check counts work -- --workers
