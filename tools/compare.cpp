@@ -76,6 +76,20 @@ double parse_load(const std::string& text) {
                               "give less than 100%"};
 }
 
+/// Throws if of a run too short nothing can be said; while the service time is not chosen yet, the shortest counts.
+void expect_requests(const compare_settings& settings) {
+  if (!settings.duration) return;
+  comparison_options options = settings.compared;
+  if (options.run.plan.service.mean <= 0ns) options.run.plan.service.mean = service_series[0];
+  constexpr double fewest = 5;
+  const double expected = rate_of(options) * std::chrono::duration<double>{*settings.duration}.count();
+  if (expected >= fewest) return;
+  throw std::invalid_argument{
+      fmt::format("--duration: {} at {:.0f} requests a second is {:.2g} of them, and {:.0f} are the fewest that are "
+                  "measured; give more",
+                  format_duration(*settings.duration), rate_of(options), expected, fewest)};
+}
+
 void check(const compare_settings& settings) {
   const auto& options = settings.compared;
   if (settings.work && settings.work->mean <= 0ns) {
@@ -90,6 +104,7 @@ void check(const compare_settings& settings) {
         "--load {} with these service times is {:.0f} requests a second; give a lower load, or longer --work",
         format_percent(options.load), rate_of(options))};
   }
+  expect_requests(settings);
   expect_writable(settings.json);
   expect_plottable(settings.plot);
   if (!settings.json.empty() && is_same_file(settings.json, settings.plot)) {
@@ -177,6 +192,7 @@ int run(compare_settings& settings) {
     write_report(settings, nullptr, seen);
     return exit_invalid;
   }
+  expect_requests(settings);
   options.run.plan.length = settings.duration ? *settings.duration : usual_length(options);
   fmt::print(settings.text(), "{}", method_of(options));
   std::fflush(settings.text());
