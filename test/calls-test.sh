@@ -36,6 +36,7 @@ src/socket/receive.cpp - datagram_socket, and what a pump receives by
 src/socket/socket_state.cpp - empties the queue of errors, and takes no datagram
 src/pool/take_over_messages.cpp - a connection (SOCK_SEQPACKET) that passes descriptors: no datagram socket
 test/address/address-test.cpp - what the kernel writes into an address, below datagram_socket
+test/support/fault.cpp - puts faults into the calls, and makes them
 test/fuzz/take-over-fuzz.cpp - a connection, as in take_over_messages.cpp
 test/pool/take-over-messages-test.cpp - the same
 test/socket/control-message-test.cpp - the control data as the kernel writes it, which datagram_socket reads

@@ -99,7 +99,7 @@ int pool_parent::run(const worker_program& program, const program_options& optio
   }
   if (options_.max_age.count() != 0) {
     throw std::invalid_argument{
-        "max_age requires handlers, as a program receives by itself; set program_options::max_wait, which keeps the "
+        "max_age requires handlers, as a program receives by itself; set max_wait, which keeps the "
         "queue short, or omit max_age"};
   }
   program_launcher start{*context_, program};

@@ -49,7 +49,7 @@ pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options 
       drops_seen_{receiver_.drops()} {
   if (options_.max_age.count() == 0 || socket.control().receive_time) return;
   if (const int set = receiver_.note_times(); set < 0) {
-    fail_with_cure(set, "setsockopt SO_TIMESTAMP = 1, which pump_options::max_age needs");
+    fail_with_cure(set, "setsockopt SO_TIMESTAMP = 1, which max_age needs");
   }
 }
 

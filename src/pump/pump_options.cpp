@@ -29,8 +29,7 @@ void check(const pump_options& options) {
     throw std::invalid_argument{
         "stand_by is more than a second, for which a datagram might wait; give a second at most"};
   }
-  if (options.max_age.count() < 0)
-    throw std::invalid_argument{"pump_options::max_age is negative; give 0 for no limit"};
+  if (options.max_age.count() < 0) throw std::invalid_argument{"max_age is negative; give 0 for no limit"};
 }
 
 }  // namespace udppump::detail
