@@ -54,7 +54,7 @@ struct socket_options {
   /// that share one socket do not need it.
   bool reuse_port = false;
   /// IPV6_V6ONLY: automatic is off for the wildcard "[::]", which then takes IPv4 too, and the kernel's choice
-  /// elsewhere.
+  /// elsewhere. On is refused on a socket of IPv4; a pool sets it on its sockets of IPv6, of which it needs one.
   setting v6only = setting::automatic;
   /// Learn which local address and interface each datagram came to (IP_PKTINFO, IPV6_RECVPKTINFO); a reply then leaves
   /// from there. Automatic: on if the socket is bound to a wildcard.

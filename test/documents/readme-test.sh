@@ -163,5 +163,12 @@ while IFS= read -r name; do
   grep -qE "^TEST(_[FP])?\\(seed, $name\\)" "$source/test/pump/seed-test.cpp" || failed "docs/seed.md names no test: seed.$name"
 done < <(grep -oE 'seed\.[a-z0-9]+_[a-z0-9_]+' "$source/docs/seed.md" | cut -d . -f 2)
 
+# Those that would do no harm if they took it.
+for words in 'help please' 'format --check please'; do
+  # shellcheck disable=SC2086  # words
+  said=$(UDPPUMP_SETUP=skip "$source/dev" $words 2>&1 >/dev/null) && failed "./dev $words is taken"
+  [[ $said == './dev: '*' takes no "please"; omit it'* ]] || failed "./dev $words says: $said"
+done
+
 ((failures == 0)) || exit 1
 echo "the documents show what there is"

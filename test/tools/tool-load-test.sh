@@ -360,6 +360,14 @@ if unshare -Urn true 2>/dev/null; then
     grep -qE '^udppump: flow 1[01] to 127.0.0.1:9: no port is free; take fewer --flows or more --source.* widen net.ipv4.ip_local_port_range' "$dir/load.err" ||
       fail "ports that are used up are not named"
   done
+  echo "# an address that a route forbids is not only called a broadcast one"
+  code=0
+  # shellcheck disable=SC2016  # the inner shell's own
+  unshare -Urn sh -c 'ip link set lo up && ip route add prohibit 192.0.2.0/24 && exec "$@"' - \
+    "$tool" load 192.0.2.1:9 >"$dir/load.out" 2>"$dir/load.err" || code=$?
+  [ "$code" = 1 ] || fail "exit code $code, not 1"
+  grep -qE '^udppump: connect 192.0.2.1:9; .*or a route forbids it: see .ip route get ADDRESS' "$dir/load.err" ||
+    fail "the route is not named"
 else
   echo "  no network namespaces here: left out"
 fi
