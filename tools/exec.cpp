@@ -129,8 +129,8 @@ void add_where(CLI::App& app, wishes& wanted) {
   add_parsed(
       app, "--max-wait", wanted.run.max_wait, time_in(milliseconds{1}),
       {"MS", "",
-       "keep each receive buffer at what is served in this time, so that nothing is served too late: 3/4 of what "
-       "clients wait, such as 750ms; default 0: as it is",
+       "keep each receive buffer at what is served in this time, so that nothing is served too late: half of what "
+       "clients wait, such as 500ms; default 0: as it is",
        group});
   add_parsed(app, "--send-buffer", socket.send_buffer, load::parse_buffer_size,
              {"SIZE", "", "the same for what is sent, in bytes", group});

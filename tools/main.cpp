@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -19,6 +21,15 @@
 static int complain(const std::exception& error, int code) {
   std::fprintf(stderr, "udppump: %s\n", udppump::printable(error.what()).c_str());
   return code;
+}
+
+/// What is opened first would become descriptor 0, 1 or 2 if that is closed, and what is printed go there.
+static bool have_standard_descriptors() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    if (::open("/dev/null", O_RDWR) != fd) return false;
+  }
+  return true;
 }
 
 /// Where the "--" of `udppump exec ... -- PROGRAM` stands; the end if there is none.
@@ -45,6 +56,7 @@ static std::invalid_argument no_command(const commands& there, const std::string
 
 int main(int argc, char** argv) {
   using namespace udppump::tools;
+  if (!have_standard_descriptors()) return exit_failed;  // nobody could be told
   CLI::App app{"Serve one UDP port with many workers.", "udppump"};
   app.set_version_flag("--version", "udppump " UDPPUMP_VERSION);
   app.require_subcommand(0, 1);  // that there is one is said below, with their names

@@ -28,11 +28,11 @@ struct program_options {
   /// A copy that has lived so long counts as serving, which a reload waits for before it stops the old one.
   std::chrono::milliseconds ready_after = std::chrono::milliseconds{200};
   /// When more comes than the programs can serve, no datagram should wait in the sockets' queues much longer than this:
-  /// three quarters of the time that clients wait. The parent keeps each receive buffer (SO_RCVBUF) at what is served
-  /// in that time, never larger than it was, or than the kernel's default if that is more; what does not fit is dropped
-  /// as it comes. To know how long datagrams wait, it has the kernel note when they come (SO_TIMESTAMP), which programs
-  /// that ask for control data find there, and looks at the oldest one without taking it (MSG_PEEK). 0: buffers stay as
-  /// they are.
+  /// half of the time that clients wait, as in a full queue all wait so long. The parent keeps each receive buffer
+  /// (SO_RCVBUF) at what is served in that time, never larger than it was, or than the kernel's default if that is
+  /// more; what does not fit is dropped as it comes. To know how long datagrams wait, it has the kernel note when they
+  /// come (SO_TIMESTAMP), which programs that ask for control data find there, and looks at the oldest one without
+  /// taking it (MSG_PEEK). 0: buffers stay as they are.
   std::chrono::milliseconds max_wait{0};
 };
 

@@ -137,10 +137,14 @@ void socket_check::look_beside(std::size_t at) {
   const address& local = one.state.local();
   const bool shares_by_option = options_.reuse_port || sockets_.called()[at].from_service_manager;
   if (shares_by_option || !one.state.has_port_alone() || one.beside.size() == most_refused) return;
+  int v6only = 1;
+  const bool takes_ipv4 = local.is_ipv6() && local.is_wildcard() &&
+                          sys::getsockopt(sockets_.all()[at].fd(), IPPROTO_IPV6, IPV6_V6ONLY, v6only) >= 0 &&
+                          v6only == 0;
   std::vector<ino_t> known = former_;
   known.insert(known.end(), one.beside.begin(), one.beside.end());
   for (const datagram_socket& own : sockets_.all()) known.push_back(inode_of(own.fd()));
-  for (const port_sharer& other : sharers_of_port(local, known)) {
+  for (const port_sharer& other : sharers_of_port(local, takes_ipv4, known)) {
     if (one.beside.size() == most_refused) return;
     one.beside.push_back(other.inode);
     log_.error("socket-shared",

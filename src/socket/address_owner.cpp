@@ -12,6 +12,7 @@
 
 #include "address/raw_address.hpp"
 #include "address/unix_name.hpp"
+#include "sys/printable.hpp"
 
 namespace udppump::detail {
 
@@ -143,15 +144,18 @@ address_owner owner_of(const address& local) {
   return {std::move(process), held->local};
 }
 
-std::vector<port_sharer> sharers_of_port(const address& local, const std::vector<ino_t>& known) {
+std::vector<port_sharer> sharers_of_port(const address& local, bool takes_ipv4, const std::vector<ino_t>& known) {
   std::vector<port_sharer> found;
   for (const bound_socket& one : sockets_on(local.port())) {
-    if (local.unmapped().family() != one.local.family() || !collides(local, one.local)) continue;
+    // What is IPv6 beside a socket of IPv4 may be for IPv6 only; /proc does not tell.
+    const bool same_family = local.unmapped().family() == one.local.family();
+    if (!same_family && !(takes_ipv4 && one.local.is_ipv4())) continue;
+    if (!collides(local, one.local)) continue;
     ino_t inode = 0;
     std::from_chars(one.inode.data(), one.inode.data() + one.inode.size(), inode);
     if (inode == 0 || std::find(known.begin(), known.end(), inode) != known.end()) continue;
     const std::string process = holder_of({one}).first;
-    found.push_back({inode, (process.empty() ? "a process" : process) + " of user " + one.user});
+    found.push_back({inode, (process.empty() ? "a process" : detail::quoted(process)) + " of user " + one.user});
   }
   return found;
 }

@@ -28,6 +28,7 @@ struct port_sharer {
 
 /// Whose UDP sockets take part of what arrives at `local`, where a socket is bound: all of its family that are bound
 /// there too, but those with an inode among `known`.
-UDPPUMP_EXPORT std::vector<port_sharer> sharers_of_port(const address& local, const std::vector<ino_t>& known);
+UDPPUMP_EXPORT std::vector<port_sharer> sharers_of_port(const address& local, bool takes_ipv4,
+                                                        const std::vector<ino_t>& known);
 
 }  // namespace udppump::detail

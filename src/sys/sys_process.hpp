@@ -37,17 +37,18 @@ struct reaped {
   pid_t pid;
   int status;
 };
-inline reaped waitpid(pid_t pid) noexcept {
-  int status = 0;
-  const pid_t ended = repeat([&] { return ::waitpid(pid, &status, WNOHANG); });
-  return {ended, status};
+/// One that has asked to be traced (ptrace(2), PTRACE_TRACEME) is reported when it stops, too, and would go on when
+/// this process ends: it is killed.
+inline reaped waitpid(pid_t pid, int options = WNOHANG) noexcept {
+  for (;;) {
+    int status = 0;
+    const pid_t found = repeat([&] { return ::waitpid(pid, &status, options); });
+    if (found <= 0 || !WIFSTOPPED(status)) return {found, status};
+    if (::kill(found, SIGKILL) < 0) return {0, 0};
+  }
 }
 /// Waits until the child has ended.
-inline reaped wait_for(pid_t pid) noexcept {
-  int status = 0;
-  const pid_t ended = repeat([&] { return ::waitpid(pid, &status, 0); });
-  return {ended, status};
-}
+inline reaped wait_for(pid_t pid) noexcept { return waitpid(pid, 0); }
 /// The calling process leads a session and a process group, whose number is its own, and has no controlling terminal
 /// (setsid(2)).
 inline pid_t begin_session() noexcept {

@@ -47,6 +47,19 @@ kill -INT "$pid"
 ended "$pid" 0
 [ ! -e "$dir/pid" ] || fail "the pid file is left"
 
+echo "# whoever starts it with descriptors 0 to 2 closed finds nothing of them in what it opens"
+"$tool" exec --bind 127.0.0.1:0 --workers 1 --pid-file "$dir/pid" -- "${echo_worker[@]}" <&- >&- 2>&- &
+pid=$!
+started+=("$pid")
+await has_pid "$dir/pid" "$pid" || fail "the pid file does not have $pid"
+await has_children "$pid" 1 || fail "no worker"
+for fd in 0 1 2; do
+  [ "$(readlink "/proc/$pid/fd/$fd")" = /dev/null ] || fail "descriptor $fd is $(readlink "/proc/$pid/fd/$fd")"
+done
+kill -HUP "$pid" # it says something
+await has_pid "$dir/pid" "$pid" || fail "the pid file has something else"
+finish "$pid"
+
 echo "# HUP and USR2 end nothing, though it does not serve yet"
 # A pool that has the sockets, and says nothing: this one waits for them.
 cat >"$dir/silent.py" <<'END'

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 
 #include <stdexcept>
 #include <string>
@@ -55,6 +56,21 @@ TEST(orphans, what_escapes_from_a_fork_ends_with_its_worker) {
   const pid_t another = std::stoi(client.ask("escape"));
   pool.signal(SIGHUP);
   EXPECT_TRUE(eventually([&] { return !is_there(another); })) << pool.log();
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(orphans, a_worker_that_has_its_parent_trace_it_and_stops_has_not_ended_and_is_killed) {
+  auto pool = pool_process::serving_with({.workers = 1}, [](datagram& received) {
+    received.reply(std::to_string(::getpid()));
+    if (received.text() != "stop") return;
+    ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+    ::raise(SIGSTOP);
+  });
+  const asking_client client{pool.address()};
+  const pid_t stopped = std::stoi(client.ask("stop"));
+  EXPECT_TRUE(eventually([&] { return !is_there(stopped); })) << pool.log();
+  EXPECT_TRUE(pool.says("was killed by signal 9")) << pool.log();
+  EXPECT_NE(std::stoi(client.ask("who")), stopped);
   EXPECT_EQ(pool.stop(), 0);
 }
 

@@ -380,6 +380,19 @@ TEST_F(watched_sockets, share_their_port_with_nobody_for_long_whoever_the_worker
   }
 }
 
+TEST_F(watched_sockets, of_both_families_beside_which_somebody_has_bound_one_of_ipv4_tell_of_him) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  sockets.open({{"both", address::parse("[::]:0")}}, {}, false, {}, log);
+  auto check = make();
+  const datagram_socket& both = sockets.all().back();
+  set(both.fd(), SOL_SOCKET, SO_REUSEPORT, 1);
+  const auto beside =
+      datagram_socket::bind(address::parse("0.0.0.0:0").with_port(both.local().port()), {.reuse_port = true});
+  set(both.fd(), SOL_SOCKET, SO_REUSEPORT, 0);
+  EXPECT_FALSE(check.look(now));
+  EXPECT_EQ(lines("socket-shared"), 1u);
+}
+
 TEST_F(watched_sockets, beside_which_somebody_has_bound_another_are_told_of_once_with_its_process) {
   auto check = make();
   set(fd(), SOL_SOCKET, SO_REUSEPORT, 1);
@@ -387,8 +400,8 @@ TEST_F(watched_sockets, beside_which_somebody_has_bound_another_are_told_of_once
   set(fd(), SOL_SOCKET, SO_REUSEPORT, 0);  // so that only the other one shows it
   for (int looks = 0; looks < 3; ++looks) EXPECT_FALSE(check.look(now + looks * 5s));
   ASSERT_EQ(lines("socket-shared"), 1u);
-  EXPECT_THAT(texts.at(0), HasSubstr("(pid " + std::to_string(::getpid()) + ") of user " + std::to_string(::geteuid()) +
-                                     " has another one (inode "));
+  EXPECT_THAT(texts.at(0), HasSubstr("(pid " + std::to_string(::getpid()) + ")\" of user " +
+                                     std::to_string(::geteuid()) + " has another one (inode "));
   const auto elsewhere = bound();  // of no interest
   EXPECT_FALSE(check.look(now + 20s));
   EXPECT_EQ(texts.size(), 1u);
