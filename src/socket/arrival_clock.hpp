@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "udppump/export.hpp"
+
 namespace udppump::detail {
 
 /// Since when each datagram of one queue has waited, told by the kernel's stamps, which are of the wall clock. Takes
@@ -11,7 +13,7 @@ namespace udppump::detail {
 /// when it is set, and never else. A stamp is of before or of after that, and mostly only one of the two is possible:
 /// nothing came after now, before the datagram that was taken before it, after the step by the old clock, or before
 /// it by the new one. If both are, the datagram counts as the younger: it is wrong by no more than the step then.
-class arrival_clock {
+class UDPPUMP_EXPORT arrival_clock {  // exported for udppump::pool
  public:
   using steady = std::chrono::steady_clock::time_point;
   using wall = std::chrono::sys_time<std::chrono::nanoseconds>;

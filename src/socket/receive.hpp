@@ -12,6 +12,7 @@
 
 #include "socket/control_message.hpp"
 #include "udppump/datagram_socket.hpp"
+#include "udppump/export.hpp"
 
 namespace udppump::detail {
 
@@ -41,7 +42,7 @@ bool is_from_icmp(long error) noexcept;
 
 /// All ways to take something out of a socket, which must outlive this. None of them blocks or throws; all may be used
 /// by any thread, and by any process that shares the socket.
-class receiver {
+class UDPPUMP_EXPORT receiver {  // exported for udppump::pool
  public:
   explicit receiver(const datagram_socket& socket) noexcept;
 

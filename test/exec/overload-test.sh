@@ -41,7 +41,8 @@ END
 echo "# --max-wait makes the buffer as small as what is served in that time"
 start short --bind 127.0.0.1:0 --workers 2 --receive-buffer 200K --max-wait 100ms -- "$python" "$dir/slow.py"
 python3 "$dir/flood.py" "${ports[0]}" 80000 || fail "it does not shrink"
-kill -KILL "$(children "$pid" | head -n 1)" # the parent then looks for what workers spoilt
+mapfile -t workers < <(children "$pid")
+kill -KILL "${workers[0]}" # the parent then looks for what workers spoilt
 await_line short 'another is started'
 python3 "$dir/flood.py" "${ports[0]}" 80000 || fail "it grew"
 said short 'receive buffer' && fail "what it does itself is taken for a worker's doing: $(cat "$dir/short.log")"
