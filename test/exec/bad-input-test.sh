@@ -102,10 +102,14 @@ if [ -e /proc/net/if_inet6 ]; then
 fi
 
 echo "# a limit that is too low for any worker is named"
-code=0
-timeout 60 "$tool" exec --bind 127.0.0.1:0 --workers 1 --limit nofile=3 -- cat >"$dir/limited.log" 2>&1 || code=$?
-[ "$code" = 4 ] || fail "exit code $code, not 4"
-grep -q -- 'raise the limit of open files (of workers: --limit nofile' "$dir/limited.log" || fail "--limit is not named"
+if grep -qaE '__(asan|tsan)_init' "$tool"; then # which wants a pipe to look at an exception (vptr)
+  leave_out "a sanitizer makes system calls of its own"
+else
+  code=0
+  timeout 60 "$tool" exec --bind 127.0.0.1:0 --workers 1 --limit nofile=3 -- cat >"$dir/limited.log" 2>&1 || code=$?
+  [ "$code" = 4 ] || fail "exit code $code, not 4"
+  grep -q -- 'raise the limit of open files (of workers: --limit nofile' "$dir/limited.log" || fail "--limit is not named"
+fi
 
 echo "# options of the other protocol"
 refuse 2 'v6only .--v6only.: no address here is of IPv6; omit it, or bind one' "${here_bound[@]}" --v6only -- cat
