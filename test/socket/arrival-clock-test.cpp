@@ -69,7 +69,8 @@ TEST_F(arrival_clock_test, a_queue_of_before_the_step_is_as_old_as_it_is_up_to_i
         EXPECT_EQ(age(queue[0]), 310ms);
       }
     }
-    for (int count = 1; count < 50; ++count) EXPECT_EQ(age(queue[count]), 10ms * (50 - count)) << count;
+    for (int count = 1; count < 50; ++count)
+      EXPECT_EQ(age(queue[static_cast<std::size_t>(count)]), 10ms * (50 - count)) << count;
   }
 }
 
