@@ -1,7 +1,5 @@
 #include "pool/backlog.hpp"
 
-#include <linux/sock_diag.h>
-
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -25,29 +23,17 @@ constexpr std::size_t part_that_is_much = 4;
 constexpr std::size_t small_datagram = 1024;
 constexpr std::size_t kernels_least = 2304;  // SOCK_MIN_RCVBUF
 
-struct memory {
-  std::size_t fill = 0, limit = 0;
-  std::uint32_t drops = 0;
-};
-
-/// Nothing before Linux 4.12, and of what has no such memory.
-std::optional<memory> memory_of(int fd) noexcept {
-  std::uint32_t told[SK_MEMINFO_VARS] = {};
-  if (sys::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, told) < 0) return {};
-  return memory{told[SK_MEMINFO_RMEM_ALLOC], told[SK_MEMINFO_RCVBUF], told[SK_MEMINFO_DROPS]};
-}
-
 /// The kernel doubles what it is asked for.
 void set_limit(int fd, std::size_t limit) noexcept {
   const int wanted = static_cast<int>(std::min<std::size_t>(limit / 2, std::numeric_limits<int>::max() / 2));
   static_cast<void>(sys::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, wanted));
-  const auto now = memory_of(fd);
+  const auto now = queue_memory_of(fd);
   if (now && now->limit < limit / 2 * 2) static_cast<void>(sys::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, wanted));
 }
 
 std::size_t kernels_default(const datagram_socket& like) noexcept {
   const descriptor probe{sys::socket(like.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-  const auto found = probe ? memory_of(probe.fd()) : std::nullopt;
+  const auto found = probe ? queue_memory_of(probe.fd()) : std::nullopt;
   return found ? found->limit : 0;
 }
 
@@ -70,7 +56,7 @@ backlog::backlog(const board& shared, const std::vector<datagram_socket>& socket
   for (const datagram_socket& socket : sockets) {
     descriptors_.push_back(socket.fd());
     watched& one = watched_.emplace_back(watched{.socket = &socket, .from = receiver{socket}});
-    const auto now = memory_of(socket.fd());
+    const auto now = queue_memory_of(socket.fd());
     if (now) one.drops = now->drops;
     if (rules_.max_wait.count() == 0) continue;
     one.is_stamped = one.from.note_times() >= 0;
@@ -122,7 +108,7 @@ void backlog::look(clock::time_point now) {
 
 /// Whether something waits there.
 bool backlog::look_at(watched& one, clock::time_point now) {
-  const auto found = memory_of(one.socket->fd());
+  const auto found = queue_memory_of(one.socket->fd());
   if (!found) return false;
   const bool is_much = found->fill >= found->limit / part_that_is_much;
   one.full_looks = is_much ? one.full_looks + 1 : 0;

@@ -275,7 +275,7 @@ void pump_core::deliver_parts(std::span<std::byte> buffer, scratch& common) {
     std::size_t left;
     pump_stats& stats;
     ~remainder() { stats.discarded += left; }
-  } behind{size == 0 ? 1 : (size + stride - 1) / stride, stats_};
+  } behind{count_of(common.came), stats_};
 
   if (common.came.control_cut) {
     ++stats_.control_truncated;

@@ -55,6 +55,12 @@ bool is_from_icmp(long error) noexcept {
   }
 }
 
+std::optional<queue_memory> queue_memory_of(int fd) noexcept {
+  std::uint32_t told[SK_MEMINFO_VARS] = {};
+  if (sys::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, told) < 0) return {};
+  return queue_memory{told[SK_MEMINFO_RMEM_ALLOC], told[SK_MEMINFO_RCVBUF], told[SK_MEMINFO_DROPS]};
+}
+
 receiver::receiver(const datagram_socket& socket) noexcept : socket_{socket}, plain_{!socket.control().any()} {
   if (socket.control().local_address) port_ = socket.local().port();
 }
@@ -149,10 +155,7 @@ std::optional<queued_error> receiver::take_queued_error() const noexcept {
   return {};
 }
 
-std::uint32_t receiver::drops() const noexcept {
-  std::uint32_t memory[SK_MEMINFO_VARS] = {};  // sock_diag(7); SO_MEMINFO, Linux 4.12
-  return sys::getsockopt(socket_.fd(), SOL_SOCKET, SO_MEMINFO, memory) >= 0 ? memory[SK_MEMINFO_DROPS] : 0;
-}
+std::uint32_t receiver::drops() const noexcept { return queue_memory_of(socket_.fd()).value_or(queue_memory{}).drops; }
 
 bool receiver::is_shut_down() const noexcept {
   pollfd one{.fd = socket_.fd(), .events = POLLRDHUP, .revents = 0};

@@ -40,6 +40,15 @@ msghdr message_into(sockaddr* from, iovec& part, std::span<std::byte> control) n
 /// icmp_err_convert; net/ipv6/icmp.c, icmpv6_err_convert). The error queue has the same error, with its peer.
 bool is_from_icmp(long error) noexcept;
 
+/// What a socket's receive queue takes of memory, in bytes as the kernel counts them (sock_diag(7)).
+struct queue_memory {
+  std::size_t fill = 0, limit = 0;
+  /// Datagrams dropped since the socket was made, modulo 2^32.
+  std::uint32_t drops = 0;
+};
+/// Nothing before Linux 4.12 (SO_MEMINFO), and of what has no such memory.
+UDPPUMP_EXPORT std::optional<queue_memory> queue_memory_of(int fd) noexcept;  // exported for udppump::pool
+
 /// All ways to take something out of a socket, which must outlive this. None of them blocks or throws; all may be used
 /// by any thread, and by any process that shares the socket.
 class UDPPUMP_EXPORT receiver {  // exported for udppump::pool
