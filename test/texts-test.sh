@@ -29,6 +29,11 @@ lists=$(grep -rnE '\bthread,? (or|and) poll\b|\bthread, poll\b|\bthread poll\b' 
 offered=$(grep -rlE 'epoll,? (uring,? )?thread,? (or )?poll' src include tools examples bindings | wc -l)
 ((offered >= 6)) || complain "only $offered files offer the waiters"
 
+# tools/parse_error.cpp tells what CLI11 refuses in words of the tool; of these it knows nothing.
+found=$(grep -rnE --include='*.cpp' --include='*.hpp' \
+  -e '->(check|transform|envname)\(|set_config\(|require_option\(|add_flag\([^;]*!-' tools || true)
+[[ -z $found ]] || complain "CLI11 would refuse this in its own words; have tools/parse_error.cpp tell it:" "$found"
+
 documents=(README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md bench/README.md test/mutants/README.md)
 documents=("${documents[@]/docs\/benchmarks.md/}") # written by bench/report
 mapfile -t documents < <(printf '%s\n' "${documents[@]}" | grep .)

@@ -53,12 +53,18 @@ std::string progress_bar(double done, const std::string& step, std::size_t room)
   return fmt::format("[{:#<{}}{:.<{}}] {}", "", filled, "", width - filled, words);
 }
 
+queue_kind parse_named_queue(const std::string& name) try {
+  return parse_queue(name);
+} catch (const std::invalid_argument& wrong) {
+  throw std::invalid_argument{fmt::format("--queue: {}", wrong.what())};
+}
+
 void read_queues(compare_settings& settings) {
   if (settings.queues.empty()) return;
   auto& queues = settings.compared.queues;
   queues.clear();
   for (const auto& name : settings.queues) {
-    const queue_kind queue = parse_queue(name);
+    const queue_kind queue = parse_named_queue(name);
     if (std::ranges::find(queues, queue) != queues.end()) {
       throw std::invalid_argument{fmt::format("--queue: {} is named twice; name it once", name)};
     }

@@ -154,7 +154,6 @@ void add_where(CLI::App& app, wishes& wanted) {
        group});
   app.add_flag(
          "--v6only", [&socket](std::int64_t) { socket.v6only = setting::on; }, "[::] takes IPv6 only, not IPv4 as well")
-      ->disable_flag_override()
       ->group(group);
   app.add_flag("--broadcast", socket.broadcast, "allow sending to broadcast addresses")->group(group);
   app.add_flag("--reuse-port", socket.reuse_port, "share the port with other sockets of this user (SO_REUSEPORT)")
@@ -374,11 +373,7 @@ void check_for_unix(const CLI::App& app, const wishes& wanted) {
 }
 
 int run(const CLI::App& app, wishes& wanted) {
-  if (const auto extras = app.remaining(); !extras.empty()) {
-    throw CLI::ValidationError{extras[0].front() == '-' ? "no option " + extras[0]
-                                                        : "put \"--\" before the program, as in -- " + extras[0]};
-  }
-  if (wanted.program.empty()) throw CLI::ValidationError{"no program given; write it after \"--\""};
+  if (wanted.program.empty()) throw CLI::ValidationError{"no program is given; write it after \"--\""};
   check_for_unix(app, wanted);
   const event_log log{wanted.form, wanted.quiet ? pool_event::level::warning : pool_event::level::info};
   return run_program(wanted, log);
@@ -392,7 +387,6 @@ void add_exec(CLI::App& app, const std::vector<std::string>& program, action& ch
   wanted->program = program;
   exec.formatter(std::make_shared<exec_formatter>());
   exec.footer(exit_codes);
-  exec.allow_extras();  // looked at in run(), whose complaint names the cure
   add_where(exec, *wanted);
   add_workers(exec, *wanted);
   add_whom(exec, *wanted);

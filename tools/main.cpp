@@ -15,11 +15,12 @@
 
 #include "command.hpp"
 #include "help_formatter.hpp"
+#include "parse_error.hpp"
 #include "udppump/printable.hpp"
 
 /// One line, with the cause and, if one is known, the cure.
-static int complain(const std::exception& error, int code) {
-  std::fprintf(stderr, "udppump: %s\n", udppump::printable(error.what()).c_str());
+static int complain(const std::string& error, int code) {
+  std::fprintf(stderr, "udppump: %s\n", udppump::printable(error).c_str());
   return code;
 }
 
@@ -45,6 +46,13 @@ static int printed(int code) {
   return code == 0 ? udppump::tools::exit_failed : code;
 }
 
+/// "--quiet=no" would else be taken, for another thing than it says.
+static void refuse_values_of_flags(CLI::App& app) {
+  for (CLI::Option* option : app.get_options({})) {
+    if (option->get_items_expected_max() == 0) option->disable_flag_override();
+  }
+}
+
 using commands = std::vector<const CLI::App*>;
 
 /// What is said if no command is named, or none that there is.
@@ -68,26 +76,28 @@ int main(int argc, char** argv) {
   add_exec(app, {std::min(mark + 1, argv + argc), argv + argc}, chosen);
   add_load(app, chosen);
   add_work(app, chosen);
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) refuse_values_of_flags(*command);
+  refuse_values_of_flags(app);
   const commands there = std::as_const(app).get_subcommands([](const CLI::App*) { return true; });
   const std::string first = argc > 1 ? argv[1] : "-";
   try {
     if (!first.starts_with('-') && std::ranges::find(there, first, &CLI::App::get_name) == there.end()) {
       throw no_command(there, "no command \"" + first + '"');
     }
-    app.parse(static_cast<int>(mark - argv), argv);
+    auto words = with_empty_values(app, {std::min(argv + 1, mark), mark});
+    std::ranges::reverse(words);  // as CLI11 wants them
+    app.parse(std::move(words));
     if (!chosen) throw no_command(there, "no command is named");
     return printed(chosen());
   } catch (const CLI::Success& told) {
     return printed(app.exit(told));
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "udppump: %s; see udppump %s--help\n", udppump::printable(error.what()).c_str(),
-                 first.starts_with('-') ? "" : (first + ' ').c_str());
-    return exit_usage;
+    return complain(explain(app, error), exit_usage);
   } catch (const std::invalid_argument& error) {
-    return complain(error, exit_usage);
+    return complain(error.what(), exit_usage);
   } catch (const std::system_error& error) {
-    return complain(error, code_of(error.code(), exit_failed));
+    return complain(error.what(), code_of(error.code(), exit_failed));
   } catch (const std::exception& error) {
-    return complain(error, exit_failed);
+    return complain(error.what(), exit_failed);
   }
 }

@@ -30,10 +30,10 @@ refuse() {
 here_bound=(--bind "127.0.0.1:$port")
 
 echo "# wrong usage"
-refuse 2 'no program given; write it after "--"' "${here_bound[@]}"
-refuse 2 'no program given' "${here_bound[@]}" --
+refuse 2 'no program is given; write it after "--"' "${here_bound[@]}"
+refuse 2 'no program is given' "${here_bound[@]}" --
 refuse 2 'put "--" before the program' "${here_bound[@]}" cat
-refuse 2 'no option --worker; see udppump exec --help' "${here_bound[@]}" --worker 3 -- cat
+refuse 2 'unknown option "--worker"; did you mean --workers[?] udppump exec --help lists the options' "${here_bound[@]}" --worker 3 -- cat
 refuse 2 '--bind: .*missing' --bind -- cat
 refuse 2 'nothing to listen on: give an address' -- cat
 refuse 2 'which datagram a program died of is not known' "${here_bound[@]}" --quarantine 3:60 -- cat

@@ -157,6 +157,60 @@ accept "$runs" --pid-file --nice -20 0 19
 accept "$runs" --pid-file --restart-delay 0 0:0 168h
 accept "$runs" --pid-file --limit core=0 nofile=1:2 nofile=unlimited as=1G
 
+echo "# what CLI11 refuses is told in words of this tool, with the cure"
+complaints=0
+# says TEXT ARGUMENT... : exit code 2, and exactly this line
+says() {
+  local expected="udppump: $1" code=0 said
+  shift
+  said=$("$tool" "$@" 2>&1 </dev/null) || code=$?
+  [ "$code" = 2 ] || fail "$*: exit code $code, not 2: $said"
+  [ "$said" = "$expected" ] || fail "$*: it says \"$said\", and not \"$expected\""
+  ((++complaints))
+}
+see='see udppump load --help' lists='udppump load --help lists the options'
+# ExtrasError, and what was taken for an option's value or for the missing TARGET because of it.
+says "unknown option \"--foo\"; $lists" load "${load[1]}" --foo
+says "unknown option \"--foo\"; $lists" load "${load[1]}" -- --foo
+says "unknown option \"-5\"; $lists" load "${load[1]}" -5
+says "unknown option \"--rat\"; did you mean --rate? $lists" load "${load[1]}" --rat 5
+says "unknown option \"--rat\"; did you mean --rate? $lists" load "${load[1]}" --rat=5
+says "unknown option \"-rate\"; did you mean --rate? $lists" load -rate 5
+says "unknown option \"--tiemout\"; did you mean --timeout? $lists" load --tiemout --rate
+says 'unknown option "--bind"; name the command first, as in udppump exec --bind; udppump --help lists the options' \
+  --bind :0
+says 'unknown option "--nothing"; udppump --help lists the options' --nothing
+says 'unknown option "--agemax"; udppump exec --help lists the options' exec --agemax 3 -- true
+says "\"two\" is one argument too many: there is one TARGET; omit it; $see" load one:1 two three
+says "\"\" is one argument too many: there is one TARGET; omit it; $see" load one:1 ''
+says '"x" belongs to no option; omit it, or name its option before it; see udppump work --help' work x
+says 'put "--" before the program, as in -- perl; see udppump exec --help' exec --bind :0 perl x.pl
+# RequiredError
+says "no TARGET is given; name the address to ask: 192.0.2.1:53, [2001:db8::1]:53, name:53; $see" load
+says 'no program is given; write it after "--"; see udppump exec --help' exec --bind :0 --
+says 'no command is named; there are: compare, exec, load, work; see udppump --help'
+says 'no command "serve"; there are: compare, exec, load, work; see udppump --help' serve
+# ArgumentMismatch, ConversionError
+says "--rate: its value is missing; write --rate RATE; $see" load "${load[1]}" --rate
+says '--queue: its value is missing; write --queue NAME NAME...; see udppump compare --help' compare --queue
+says '--bind: its value is missing; write --bind [NAME=]ADDR; see udppump exec --help' exec --bind -- true
+for value in 0 1 no false x --ramp; do
+  says "--quiet takes no value; write --quiet alone; $see" load "${load[1]}" "--quiet=$value"
+  says '--v6only takes no value; write --v6only alone; see udppump exec --help' exec "--v6only=$value" -- true
+  says '--version takes no value; write --version alone; see udppump --help' "--version=$value"
+  says '--help takes no value; write --help alone; see udppump work --help' work "--help=$value"
+done
+# RequiresError, ExcludesError
+says "--slo has an effect only with --ramp; add that, or omit --slo; $see" load "${load[1]}" --slo 1ms
+says "--work and --dns do not go together; omit one of the two; $see" load "${load[1]}" --dns x --work constant:1ms
+says '--no-new-privs and --new-privs do not go together; omit one of the two; see udppump exec --help' \
+  exec --new-privs --no-new-privs -- true
+# ValidationError, and a value that CLI11 would take from the next word.
+says "--plot: is empty; omit the option, or give it a value; $see" load "${load[1]}" --plot= x.svg
+says '--workers: "" is no whole number from 1 to 1024; see udppump work --help' work --workers= 3
+says '--queue: "heap" is none of: shared, sharded, herd' compare --queue shared heap
+((complaints >= 50)) || fail "only $complaints complaints were looked at"
+
 echo "# whatever is wrong with what was given, it commands no terminal when it is told"
 hostile=$'no\e[2J\nudppump: forged\u009b31m\u202e'
 # tells ARGUMENT... : a complaint, all of it printable
@@ -189,8 +243,5 @@ echo "# once means once"
 for option in --rate --duration --seed --json; do
   said=$("$tool" "${load[@]}" "$option" 1 "$option" 1 2>&1) && fail "$option is taken twice"
   [[ $said == "udppump: $option"*'more than once'* ]] || fail "$option twice: it says: $said"
-done
-for flag in --v6only=false --v6only=1; do
-  ! "$tool" "${exec[@]}" "$flag" -- true 2>/dev/null || fail "$flag is taken"
 done
 echo "all is well: $refused values were refused, and $accepted taken"

@@ -246,7 +246,7 @@ refuse() {
   grep -q -- "^udppump: .*$expected" "$dir/refused.err" || fail "$*: no '$expected'"
 }
 target=127.0.0.1:9
-refuse 2 'TARGET is required' load
+refuse 2 'no TARGET is given; name' load
 refuse 2 'udppump load --help' load "$target" --no-such-option
 refuse 2 '--rate: "fast" is no rate; write' load "$target" --rate fast
 refuse 2 '--rate: "0" is no rate' load "$target" --rate 0
@@ -257,7 +257,7 @@ refuse 2 'are no service times; write' load "$target" --work 1ms
 refuse 2 '--lag-limit' load "$target" --lag-limit much
 refuse 2 '--flows' load "$target" --flows 0
 refuse 2 '--encoding: "octal" is none of: hex, base64' load "$target" --encoding octal
-refuse 2 'excludes' load "$target" --work constant:1ms --dns "$examples/example.com.queries"
+refuse 2 'do not go together; omit one' load "$target" --work constant:1ms --dns "$examples/example.com.queries"
 refuse 2 '--size 7' load "$target" --echo --size 7
 refuse 2 '--size: "70000" is no whole number' load "$target" --size 70000
 refuse 2 '.svg or .png' load "$target" --plot "$dir/plot.pdf"
@@ -330,10 +330,10 @@ if [ "$EUID" != 0 ]; then
   refuse 1 "cannot write $dir/mine; name a file that this user may write: Permission" load "$target" --json "$dir/mine"
 fi
 # Options that would have no effect.
-refuse 2 '--slo requires --ramp' load "$target" --slo 1ms
-refuse 2 '--encoding requires --payloads' load "$target" --encoding hex
-refuse 2 '--work excludes --echo' load "$target" --echo --work constant:1ms
-refuse 2 'excludes' load "$target" --size 9 --dns "$dir/both.dns"
+refuse 2 '--slo has an effect only with --ramp; add that, or omit --slo' load "$target" --slo 1ms
+refuse 2 '--encoding has an effect only with --payloads' load "$target" --encoding hex
+refuse 2 '--work and --echo do not go together' load "$target" --echo --work constant:1ms
+refuse 2 'do not go together; omit one' load "$target" --size 9 --dns "$dir/both.dns"
 refuse 2 '--queue: "heap" is none of: shared, sharded, herd' work --queue heap
 refuse 2 '--workers' work --workers 0
 refuse 2 '--waiter: "magic" is none of' work --waiter magic
