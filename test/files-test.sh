@@ -21,6 +21,7 @@ src/sys/folder_trust.cpp ifstream - reads /proc
 src/socket/datagram_socket.cpp bind - never follows a link at the end; a pool has looked at the folders before
 src/socket/interface_watch.cpp bind - of netlink
 src/socket/socket_state.cpp bind - of IP, to the port that the socket had: a Unix socket never loses its name
+src/socket/port_table.cpp ifstream - reads /proc
 src/socket/address_owner.cpp ifstream,directory_iterator,read_symlink - reads /proc
 src/socket/socket_error.cpp symlink_status,exists,is_socket - for the words of an error; nothing is decided by it
 src/pool/socket_check.cpp status_at - looks by the folder of service_path whether a socket still has its name; removing and binding are left to that

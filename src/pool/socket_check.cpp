@@ -9,6 +9,7 @@
 #include "address/raw_address.hpp"
 #include "pool/counted.hpp"
 #include "socket/address_owner.hpp"
+#include "socket/interfaces.hpp"
 #include "socket/socket_error.hpp"
 #include "sys/failure.hpp"
 #include "sys/service_path.hpp"
@@ -26,6 +27,7 @@ constexpr std::chrono::milliseconds between_looks{100};  // though workers die w
 constexpr std::chrono::minutes period{1};                // in which so many lines at most are written of a socket
 constexpr unsigned most_lines = 5;
 constexpr std::size_t most_refused = 16;
+constexpr std::size_t most_named = 4;  // in one line
 constexpr std::size_t most_former = 64;
 constexpr seconds longest_pause{300};  // between two new sockets
 
@@ -60,7 +62,7 @@ void park(int fd) noexcept {
   const address nowhere = family == AF_INET ? address_of(raw_ipv4({htonl(INADDR_LOOPBACK)}, 9))
                                             : address_of(raw_ipv6(in6addr_loopback, 0, 9));
   static_cast<void>(sys::connect(fd, nowhere.data(), nowhere.size()));
-  static_cast<void>(sys::setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, INT32_MAX));
+  static_cast<void>(sys::setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, no_such_device));
 }
 
 }  // namespace
@@ -126,33 +128,73 @@ bool socket_check::look(clock::time_point now) {
                                  : "parted from its path, where something else is now,";
     }
     if (!hopeless.empty() && now >= one.binds_from) is_new |= bind_anew(at, hopeless, now);
-    look_beside(at);
   }
+  look_beside(now);
   return is_new;
 }
 
-/// Who bound another socket to the port while SO_REUSEPORT was set keeps it, though the flag is gone.
-void socket_check::look_beside(std::size_t at) {
-  watched& one = watched_[at];
-  const address& local = one.state.local();
-  const bool shares_by_option = options_.reuse_port || sockets_.called()[at].from_service_manager;
-  if (shares_by_option || !one.state.has_port_alone() || one.beside.size() == most_refused) return;
-  int v6only = 1;
-  const bool takes_ipv4 = local.is_ipv6() && local.is_wildcard() &&
-                          sys::getsockopt(sockets_.all()[at].fd(), IPPROTO_IPV6, IPV6_V6ONLY, v6only) >= 0 &&
-                          v6only == 0;
-  std::vector<ino_t> known = former_;
-  known.insert(known.end(), one.beside.begin(), one.beside.end());
-  for (const datagram_socket& own : sockets_.all()) known.push_back(inode_of(own.fd()));
-  for (const port_sharer& other : sharers_of_port(local, takes_ipv4, known)) {
-    if (one.beside.size() == most_refused) return;
-    one.beside.push_back(other.inode);
-    log_.error("socket-shared",
-               "socket " + local.to_string() + ": " + other.process + " has another one (inode " +
-                   std::to_string(other.inode) + ") bound there as well, and receives part of what arrives; it can " +
-                   "only since a worker has set SO_REUSEPORT: end it",
-               {{"socket", local.to_string()}, {"inode", std::to_string(other.inode)}});
+/// Who bound another socket to a port while SO_REUSEPORT was set keeps it, though the flag is gone.
+void socket_check::look_beside(clock::time_point now) {
+  std::vector<std::uint16_t> ports;
+  for (const watched& one : watched_) {
+    if (one.state.has_port_alone()) ports.push_back(one.state.local().port());
   }
+  const auto listed = udp_sockets_on(ports);  // once for all, as it is work for the kernel
+  std::vector<ino_t> own = former_;
+  for (const datagram_socket& each : sockets_.all()) own.push_back(inode_of(each.fd()));
+  for (std::size_t at = 0; at < watched_.size(); ++at) {
+    watched& one = watched_[at];
+    if (!one.state.has_port_alone()) continue;
+    const int fd = sockets_.all()[at].fd();
+    const address& local = one.state.local();
+    int v6only = 1;
+    const bool takes_ipv4 = local.is_ipv6() && local.is_wildcard() &&
+                            sys::getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only) >= 0 && v6only == 0;
+    const auto beside = sharers_of({local, device_index(fd), takes_ipv4}, listed, own);
+    std::vector<ino_t> now_there;
+    std::vector<listed_socket> not_told;
+    for (const listed_socket& other : beside) {
+      if (std::binary_search(one.beside.begin(), one.beside.end(), other.inode)) {
+        now_there.push_back(other.inode);
+      } else {
+        not_told.push_back(other);
+      }
+    }
+    if (!not_told.empty() && one.neighbours.take(now)) {
+      tell_of(not_told, local);
+      for (const listed_socket& other : not_told) now_there.push_back(other.inode);
+    }
+    std::sort(now_there.begin(), now_there.end());
+    one.beside = std::move(now_there);
+  }
+}
+
+void socket_check::tell_of(std::span<const listed_socket> beside, const address& local) const {
+  const auto names = names_of(beside.first(std::min(beside.size(), most_named)));
+  std::string who, inodes;
+  for (std::size_t at = 0; at < names.size(); ++at) {
+    who += (at == 0 ? "" : ", ") + names[at];
+    if (local.unmapped().is_ipv4() && beside[at].local.is_ipv6() && !beside[at].takes_ipv4) {
+      who += ", unless it is for IPv6 only,";
+    }
+    inodes += (at == 0 ? "" : ", ") + std::to_string(beside[at].inode);
+  }
+  const std::size_t more = beside.size() - names.size();
+  if (more != 0) who += " and " + counted(more, "other");
+  const bool is_one = beside.size() == 1;
+  log_.error("socket-shared",
+             "socket " + local.to_string() + ": " + who +
+                 (is_one ? " is bound there as well, and may receive part of what arrives; it can "
+                         : " are bound there as well, and may receive part of what arrives; they can ") +
+                 "only since a worker has set SO_REUSEPORT: end " + (is_one ? "its process" : "their processes"),
+             {{"socket", local.to_string()}, {"inodes", inodes}});
+}
+
+bool socket_check::allowance::take(clock::time_point now) noexcept {
+  if (now - from >= period) from = now, taken = 0;
+  if (taken == most_lines) return false;
+  ++taken;
+  return true;
 }
 
 void socket_check::tell(watched& one, const socket_state::change& what, clock::time_point now) const {
@@ -161,17 +203,15 @@ void socket_check::tell(watched& one, const socket_state::change& what, clock::t
     if (one.refused.size() == most_refused || std::ranges::count(one.refused, what.what) != 0) return;
     one.refused.push_back(what.what);
   }
-  const unsigned untold = one.untold;
-  if (now - one.told_from >= period) one.told_from = now, one.told = one.untold = 0;
-  if (one.told == most_lines) {
+  if (!one.changes.take(now)) {
     ++one.untold;
     return;
   }
-  ++one.told;
+  const unsigned untold = std::exchange(one.untold, 0);
   const std::string name = one.state.local().to_string();
   std::string text = "socket " + name + " was " + what.what + " by a worker; ";
   text += is_undone ? "undone" : "undoing that was refused: " + what.why + "; restart the pool";
-  if (one.told == 1 && untold != 0)
+  if (untold != 0)
     text += "; " + counted(untold, "change") + " before this one " + (untold == 1 ? "was" : "were") + " not told";
   pool_log::fields fields{{"socket", name}, {"change", what.what}};
   is_undone ? log_.warning("socket-changed", text, std::move(fields))

@@ -5,12 +5,14 @@
 #include <chrono>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "pool/pool_log.hpp"
 #include "pool/pool_sockets.hpp"
+#include "socket/port_table.hpp"
 #include "socket/socket_state.hpp"
 
 namespace udppump::detail {
@@ -35,22 +37,29 @@ class socket_check {
   bool look(clock::time_point now);
 
  private:
+  /// Lines of a kind: so many in a minute.
+  struct allowance {
+    clock::time_point from = {};
+    unsigned taken = 0;
+    bool take(clock::time_point now) noexcept;
+  };
   struct watched {
     socket_state state;
-    clock::time_point told_from = {};
-    unsigned told = 0, untold = 0;          // since then
+    allowance changes = {}, neighbours = {};
+    unsigned untold = 0;                    // changes since the last that was told
     std::vector<std::string> refused = {};  // changes that could not be undone, and were told
     clock::time_point binds_from = {};
     std::chrono::seconds pause = {};
     /// Of a Unix socket: device and inode of its path; none if that is not to be seen.
     std::optional<std::pair<dev_t, ino_t>> file = {};
-    std::vector<ino_t> beside = {};  // sockets of others that were told
+    std::vector<ino_t> beside = {};  // sockets of others that were told and are still there, in order
   };
 
   void tell(watched& one, const socket_state::change& what, clock::time_point now) const;
   bool bind_anew(std::size_t at, const std::string& why, clock::time_point now);
   void replace(int fd, const watched& one) const;
-  void look_beside(std::size_t at);
+  void look_beside(clock::time_point now);
+  void tell_of(std::span<const listed_socket> beside, const address& local) const;
   void tell_what_is_left(std::size_t at) const;
 
   pool_sockets& sockets_;

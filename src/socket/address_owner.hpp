@@ -2,9 +2,11 @@
 
 #include <sys/types.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
+#include "socket/port_table.hpp"
 #include "udppump/address.hpp"
 #include "udppump/export.hpp"
 
@@ -20,15 +22,19 @@ struct address_owner {
 /// Who has a UDP or Unix socket that stands in the way of binding `local`. It reads all of /proc: for errors only.
 address_owner owner_of(const address& local);
 
-struct port_sharer {
-  ino_t inode;  // of the socket
-  /// "NAME (pid N) of user U", or "a process of user U", as far as /proc tells this user.
-  std::string process;
+/// Where a UDP socket is bound.
+struct bound_place {
+  address local;
+  unsigned device = 0;      // the index of the interface that it is bound to, 0 for none
+  bool takes_ipv4 = false;  // of one that is bound to all of IPv6
 };
 
-/// Whose UDP sockets take part of what arrives at `local`, where a socket is bound: all of its family that are bound
-/// there too, but those with an inode among `known`.
-UDPPUMP_EXPORT std::vector<port_sharer> sharers_of_port(const address& local, bool takes_ipv4,
-                                                        const std::vector<ino_t>& known);
+/// Which of the sockets that are listed take part of what arrives at `here`, or may do so; those with an inode among
+/// `known` are left out.
+UDPPUMP_EXPORT std::vector<listed_socket> sharers_of(const bound_place& here, std::span<const listed_socket> listed,
+                                                     std::span<const ino_t> known);
+/// Of each: `"NAME (pid N)" of user U (inode I)`, or "a process of user U (inode I)", as far as /proc tells this user.
+/// Reads all of /proc once.
+UDPPUMP_EXPORT std::vector<std::string> names_of(std::span<const listed_socket> sockets);
 
 }  // namespace udppump::detail

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "udppump/address.hpp"
@@ -19,6 +20,8 @@ int hear_all_senders(int fd, const address& group, unsigned index) noexcept;
 std::string device_of(int fd);
 /// Its index, also of one that is gone (SO_BINDTOIFINDEX, Linux 5.0); 0 for none, or if the kernel does not tell.
 unsigned device_index(int fd) noexcept;
+/// The index of no interface: a socket that is bound to it receives nothing.
+constexpr unsigned no_such_device = INT32_MAX;
 /// Empty if there is none with this index.
 std::string name_of_interface(unsigned index);
 

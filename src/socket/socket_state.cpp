@@ -184,6 +184,7 @@ socket_state::socket_state(const datagram_socket& socket, int like)
   receive_buffer_ = number(like, SOL_SOCKET, SO_RCVBUF);
   send_buffer_ = number(like, SOL_SOCKET, SO_SNDBUF);
   is_v6only_ = family_ == AF_INET6 && number(like, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
+  is_shareable_ = number(like, SOL_SOCKET, SO_REUSEPORT) != 0 || number(like, SOL_SOCKET, SO_REUSEADDR) != 0;
   has_ip_options_ = has_header(like, IPPROTO_IP, IP_OPTIONS);
   for (std::size_t at = 0; at < std::size(sent_headers); ++at) {
     has_headers_[at] = family_ == AF_INET6 && has_header(like, IPPROTO_IPV6, sent_headers[at].first);

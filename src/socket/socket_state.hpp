@@ -46,7 +46,7 @@ class UDPPUMP_EXPORT socket_state {
   /// Whether a new socket can be bound in its place.
   bool is_replaceable() const noexcept { return is_known_ && peer_.is_none() && !local_.is_none(); }
   /// Whether no other socket may be bound where this one is, unless somebody sets SO_REUSEPORT or SO_REUSEADDR.
-  bool has_port_alone() const noexcept { return is_known_ && family_ != AF_UNIX && device_.empty(); }
+  bool has_port_alone() const noexcept { return is_known_ && family_ != AF_UNIX && !is_shareable_; }
   /// Looks at the socket, and makes it as it was where that is possible. None of it waits or sends anything.
   std::vector<change> restore(int fd, sharers who) const;
   /// What is not as it was and is left to programs: "IP_TTL = 1 instead of 64, ..."; empty if all is.
@@ -87,6 +87,7 @@ class UDPPUMP_EXPORT socket_state {
   unsigned device_index_ = 0;
   int receive_buffer_ = 0, send_buffer_ = 0;
   bool is_v6only_ = false;
+  bool is_shareable_ = false;
   bool has_ip_options_ = false;
   std::array<bool, 4> has_headers_ = {};
   bool is_locked_ = false;

@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "pool/socket_check.hpp"
+#include "socket/interfaces.hpp"
 #include "support/asking_client.hpp"
 #include "support/fault.hpp"
 #include "support/pool_process.hpp"
@@ -373,38 +375,146 @@ TEST_F(watched_sockets, share_their_port_with_nobody_for_long_whoever_the_worker
       EXPECT_FALSE(check.look(now));
       EXPECT_EQ(option_of(fd(), SOL_SOCKET, option), 0);
     }
+    const detail::descriptor old{::fcntl(fd(), F_DUPFD_CLOEXEC, 3)};
     static_cast<void>(::shutdown(fd(), SHUT_RDWR));
     EXPECT_TRUE(check.look(now));
     EXPECT_EQ(option_of(fd(), SOL_SOCKET, SO_REUSEPORT), 0) << "which the new one needed for a moment";
+    EXPECT_FALSE(check.look(now));
+    const fault::injection refused{{.call = "socket", .error = EAFNOSUPPORT}};  // the list of /proc tells less
+    EXPECT_FALSE(check.look(now));
     EXPECT_EQ(lines("socket-shared"), 0u) << "the old one is the pool's own";
   }
+}
+
+/// Bound where a socket of the pool is, which is open to others for a moment.
+datagram_socket beside(const datagram_socket& pools, const address& there, socket_options options = {}) {
+  options.reuse_port = true;
+  set(pools.fd(), SOL_SOCKET, SO_REUSEPORT, 1);
+  auto made = datagram_socket::bind(there.with_port(pools.local().port()), options);
+  set(pools.fd(), SOL_SOCKET, SO_REUSEPORT, 0);  // so that only the other one shows it
+  return made;
 }
 
 TEST_F(watched_sockets, of_both_families_beside_which_somebody_has_bound_one_of_ipv4_tell_of_him) {
   if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
   sockets.open({{"both", address::parse("[::]:0")}}, {}, false, {}, log);
   auto check = make();
-  const datagram_socket& both = sockets.all().back();
-  set(both.fd(), SOL_SOCKET, SO_REUSEPORT, 1);
-  const auto beside =
-      datagram_socket::bind(address::parse("0.0.0.0:0").with_port(both.local().port()), {.reuse_port = true});
-  set(both.fd(), SOL_SOCKET, SO_REUSEPORT, 0);
+  const auto other = beside(sockets.all().back(), address::parse("0.0.0.0:0"));
   EXPECT_FALSE(check.look(now));
   EXPECT_EQ(lines("socket-shared"), 1u);
 }
 
 TEST_F(watched_sockets, beside_which_somebody_has_bound_another_are_told_of_once_with_its_process) {
   auto check = make();
-  set(fd(), SOL_SOCKET, SO_REUSEPORT, 1);
-  const auto beside = datagram_socket::bind(sockets.all()[0].local(), {.reuse_port = true});
-  set(fd(), SOL_SOCKET, SO_REUSEPORT, 0);  // so that only the other one shows it
+  const auto other = beside(sockets.all()[0], sockets.all()[0].local());
   for (int looks = 0; looks < 3; ++looks) EXPECT_FALSE(check.look(now + looks * 5s));
   ASSERT_EQ(lines("socket-shared"), 1u);
   EXPECT_THAT(texts.at(0), HasSubstr("(pid " + std::to_string(::getpid()) + ")\" of user " +
-                                     std::to_string(::geteuid()) + " has another one (inode "));
+                                     std::to_string(::geteuid()) + " (inode "));
+  EXPECT_THAT(texts.at(0), HasSubstr("is bound there as well"));
   const auto elsewhere = bound();  // of no interest
   EXPECT_FALSE(check.look(now + 20s));
   EXPECT_EQ(texts.size(), 1u);
+}
+
+TEST_F(watched_sockets, of_ipv4_beside_which_somebody_has_bound_one_of_both_families_tell_of_him) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  auto check = make();
+  const address all_of_ipv6 = address::parse("[::]:0");
+  const auto apart = beside(sockets.all()[0], all_of_ipv6, {.v6only = setting::on});
+  EXPECT_FALSE(check.look(now));
+  EXPECT_EQ(lines("socket-shared"), 0u) << texts.at(0);
+  const auto both = beside(sockets.all()[0], all_of_ipv6, {.v6only = setting::off});
+  EXPECT_FALSE(check.look(now));
+  ASSERT_EQ(lines("socket-shared"), 1u);
+  EXPECT_THAT(texts.at(0), HasSubstr(") is bound there as well"));
+  EXPECT_THAT(texts.at(0), Not(HasSubstr("unless")));
+}
+
+TEST_F(watched_sockets, tell_of_whom_proc_shows_where_the_kernel_lists_no_sockets_and_ask_once_a_look_for_all) {
+  sockets.open({{"x", address::parse("127.0.0.1:0")}, {"x", address::parse("127.0.0.1:0")}}, {}, false, {}, log);
+  auto check = make();
+  const auto same = beside(sockets.all()[0], sockets.all()[0].local());
+  const fault::injection refused{{.call = "socket", .error = EAFNOSUPPORT}};
+  EXPECT_FALSE(check.look(now));
+  EXPECT_EQ(lines("socket-shared"), 1u);
+  EXPECT_EQ(refused.hits(), 1);
+}
+
+TEST_F(watched_sockets, beside_which_one_of_ipv6_is_that_may_be_for_it_alone_say_so) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  const auto both = beside(sockets.all()[0], address::parse("[::]:0"), {.v6only = setting::off});
+  for (const char* call : {"socket", "recvmsg"}) {
+    const fault::injection refused{{.call = call, .error = EACCES}};
+    auto again = make();
+    EXPECT_FALSE(again.look(now)) << call;
+    ASSERT_EQ(lines("socket-shared"), 1u) << call;
+    EXPECT_THAT(texts.at(0), HasSubstr(", unless it is for IPv6 only, is bound there as well")) << call;
+    names.clear(), texts.clear();
+  }
+}
+
+TEST_F(watched_sockets, beside_which_there_are_many_name_some_and_count_the_others_however_many_come) {
+  auto check = make();
+  const address there = sockets.all()[0].local();
+  std::vector<datagram_socket> others;
+  const auto add = [&](int count) {
+    for (int more = 0; more < count; ++more) others.push_back(beside(sockets.all()[0], there));
+  };
+  const auto inode = [](const datagram_socket& of) {
+    struct stat about {};
+    EXPECT_EQ(::fstat(of.fd(), &about), 0);
+    return "(inode " + std::to_string(about.st_ino) + ")";
+  };
+  add(20);
+  EXPECT_FALSE(check.look(now));
+  ASSERT_EQ(texts.size(), 1u);
+  EXPECT_THAT(texts[0], HasSubstr(" and 16 others are bound there as well"));
+  add(1);
+  EXPECT_FALSE(check.look(now + 5s));
+  ASSERT_EQ(texts.size(), 2u);
+  EXPECT_THAT(texts[1], HasSubstr(inode(others.back()) + " is bound there as well"));
+  others.clear();
+  EXPECT_FALSE(check.look(now + 10s));
+  EXPECT_EQ(texts.size(), 2u);
+  // One after the other: told five times a minute, and who came meanwhile is told then.
+  for (int looks = 0; looks < 8; ++looks) {
+    add(1);
+    EXPECT_FALSE(check.look(now + 11s + looks * 5s));
+  }
+  EXPECT_EQ(texts.size(), 5u);
+  EXPECT_FALSE(check.look(now + 60s));
+  ASSERT_EQ(texts.size(), 6u);
+  EXPECT_THAT(texts[5], HasSubstr(" and 1 other are bound there as well"));
+  EXPECT_FALSE(check.look(now + 130s));
+  EXPECT_EQ(texts.size(), 6u);
+}
+
+TEST_F(watched_sockets, whose_changes_are_told_no_more_tell_of_who_is_beside_them_all_the_same) {
+  auto check = make();
+  for (int times = 0; times < 10; ++times) {
+    connect_to(fd(), discard());
+    EXPECT_FALSE(check.look(now + times * 1s));
+  }
+  EXPECT_EQ(lines("socket-changed"), 5u);
+  const auto other = beside(sockets.all()[0], sockets.all()[0].local());
+  EXPECT_FALSE(check.look(now + 11s));
+  EXPECT_EQ(lines("socket-shared"), 1u);
+}
+
+TEST_F(watched_sockets, that_are_bound_to_a_device_tell_of_who_is_beside_them_and_not_of_another_device) {
+  const socket_options on_lo{.device = "lo"};
+  detail::pool_sockets bound_to_lo{on_lo};
+  bound_to_lo.open({{"x", address::parse("127.0.0.1:0")}}, {}, false, {}, log);
+  detail::socket_check check{bound_to_lo, detail::socket_state::sharers::pumps, on_lo, log};
+  const datagram_socket& own = bound_to_lo.all()[0];
+  const auto gone = beside(own, own.local());
+  ASSERT_EQ(::setsockopt(gone.fd(), SOL_SOCKET, SO_BINDTOIFINDEX, &detail::no_such_device, sizeof(int)), 0) << errno;
+  EXPECT_FALSE(check.look(now));
+  EXPECT_EQ(lines("socket-shared"), 0u);
+  const auto everywhere = beside(own, own.local());
+  EXPECT_FALSE(check.look(now));
+  EXPECT_EQ(lines("socket-shared"), 1u);
 }
 
 TEST_F(watched_sockets, that_were_replaced_give_nothing_to_who_has_the_old_one_and_dissolves_its_connection) {
