@@ -31,6 +31,7 @@ src/pool/own_command.cpp status_of - looks whether its own program is the one th
 src/pool/worker_program.cpp status_of,may_execute - for an error before any worker starts; execve(2) decides anew, as whom the worker is
 src/pool/file_watch.cpp exists,is_directory,watch_file - of files that only make it reload, and are not read; it never says what is in a folder
 src/pool/own_terminal.cpp open - what this process has open already, by its descriptor, and /dev/null
+src/pool/log_writer.cpp open - a terminal that this process has open already, by its descriptor
 src/pool/orphans.cpp ifstream,directory_iterator - reads /proc
 src/pool/usable_cores.cpp ifstream - reads /proc and /sys
 src/pool/pool_status.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
@@ -48,7 +49,6 @@ tools/load/run/work_server.cpp ifstream,directory_iterator - reads /proc
 tools/load/run/machine_look.cpp ifstream - reads /proc
 tools/exec.cpp access,stat - for the words of an error about the command line; what is there is used by others, who look anew
 tools/main.cpp open - /dev/null, for the descriptors 0 to 2
-tools/event_log.cpp access - whether the machine has a journal; its path belongs to root
 '
 
 calls='open(at2?|_at)?|creat|fopen(64)?|freopen|(f|l)?ch(mod|own)(at2?)?|set_(mode|owner|owner_of)|(un)?link(at|_at)?'

@@ -1,28 +1,26 @@
 #include "event_log.hpp"
 
-#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cctype>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "udppump/printable.hpp"
-
-#if defined(UDPPUMP_HAS_SYSTEMD)
-#include <sys/uio.h>
-#define SD_JOURNAL_SUPPRESS_LOCATION  // of this file, which would tell nobody anything
-#include <systemd/sd-journal.h>
-#endif
 
 namespace udppump::tools {
 
 namespace {
 
-constexpr char journal_socket[] = "/run/systemd/journal/socket";  // sd_journal_send(3) is silent if it is missing
+constexpr char journal_socket[] = "/run/systemd/journal/socket";
 
 std::string_view to_string(pool_event::level level) {
   switch (level) {
@@ -49,8 +47,6 @@ std::string time_now() {
   return whole;
 }
 
-std::string text_line(const pool_event& event) { return "udppump: " + event.text + '\n'; }
-
 std::string json_line(const pool_event& event) {
   nlohmann::ordered_json line{{"time", time_now()},
                               {"level", to_string(event.severity)},
@@ -62,53 +58,76 @@ std::string json_line(const pool_event& event) {
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
 }
 
-/// In one write, so that lines of several processes do not mix. A reader that is gone is no reason to die of SIGPIPE;
-/// and the signal is not ignored, because programs that are executed would inherit that.
-void write_line(const std::string& line) {
-  sigset_t pipe, before;
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
-  if (::write(STDERR_FILENO, line.data(), line.size()) < 0 && errno == EPIPE) {
-    constexpr timespec at_once{};
-    ::sigtimedwait(&pipe, nullptr, &at_once);
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
-
-#if defined(UDPPUMP_HAS_SYSTEMD)
-void write_to_journal(const pool_event& event) {
-  std::vector<std::string> fields{"MESSAGE=" + event.text,
-                                  "PRIORITY=" + std::to_string(static_cast<int>(event.severity)),
-                                  "SYSLOG_IDENTIFIER=udppump", "UDPPUMP_EVENT=" + std::string{event.name}};
-  fields.reserve(fields.size() + event.fields.size());
+/// A datagram of the journal's protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): texts are printable, so no value has a
+/// newline, and each is a line.
+std::string journal_entry(const pool_event& event) {
+  std::string entry = "MESSAGE=" + event.text + "\nPRIORITY=" + std::to_string(static_cast<int>(event.severity)) +
+                      "\nSYSLOG_IDENTIFIER=udppump\nUDPPUMP_EVENT=" + std::string{event.name} + '\n';
   for (const auto& [name, value] : event.fields) {
-    std::string field = "UDPPUMP_";
-    for (const char one : name) field += static_cast<char>(std::toupper(static_cast<unsigned char>(one)));
-    field.append("=").append(value);
-    fields.push_back(std::move(field));
+    entry += "UDPPUMP_";
+    for (const char one : name) entry += static_cast<char>(std::toupper(static_cast<unsigned char>(one)));
+    entry.append("=").append(value) += '\n';
   }
-  std::vector<iovec> parts;
-  parts.reserve(fields.size());
-  for (std::string& one : fields) parts.push_back({one.data(), one.size()});
-  static_cast<void>(sd_journal_sendv(parts.data(), static_cast<int>(parts.size())));
+  return entry;
 }
-#endif
 
 }  // namespace
 
-event_log::event_log(log_form form, pool_event::level least) : form_{form}, least_{least} {
-  if (form != log_form::journal) return;
-#if defined(UDPPUMP_HAS_SYSTEMD)
-  if (::access(journal_socket, F_OK) != 0) {
-    throw std::invalid_argument{"--log journal: no journal runs here (there is no " + std::string{journal_socket} +
+/// systemd's journal. libsystemd's sd_journal_send(3) waits while the journal is stopped; this does not.
+class journal {
+ public:
+  /// Throws std::invalid_argument if there is none.
+  journal() : socket_{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)} {
+    sockaddr_un where{};
+    where.sun_family = AF_UNIX;
+    static_assert(sizeof journal_socket <= sizeof where.sun_path);
+    std::memcpy(where.sun_path, journal_socket, sizeof journal_socket);
+    if (socket_ >= 0 && ::connect(socket_, reinterpret_cast<const sockaddr*>(&where), sizeof where) == 0) return;
+    const std::string why = std::strerror(errno);
+    close();
+    throw std::invalid_argument{"--log journal: no journal listens at " + std::string{journal_socket} + " (" + why +
                                 "); take --log text or --log json"};
   }
-#else
-  throw std::invalid_argument{
-      "--log journal: this udppump was built without libsystemd; take --log text or --log json"};
-#endif
+  ~journal() { close(); }
+  journal(const journal&) = delete;
+  journal& operator=(const journal&) = delete;
+
+  void write(const pool_event& event) noexcept {
+    if (lost_ > 0 && send({pool_event::level::warning,
+                           "log-lost",
+                           "entries of this log were lost, as the journal did not take them: " + std::to_string(lost_),
+                           {{"count", std::to_string(lost_)}}})) {
+      lost_ = 0;
+    }
+    if (lost_ > 0 || !send(event)) ++lost_;
+  }
+
+ private:
+  bool send(const pool_event& event) const noexcept {
+    const std::string entry = journal_entry(event);
+    return ::send(socket_, entry.data(), entry.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+  }
+  void close() noexcept {
+    if (socket_ >= 0) ::close(std::exchange(socket_, -1));
+  }
+
+  int socket_;
+  std::uint64_t lost_ = 0;
+};
+
+event_log::event_log(log_form form, pool_event::level least) : least_{least} {
+  switch (form) {
+    case log_form::text:
+      lines_ = std::make_unique<log_writer>(STDERR_FILENO);
+      break;
+    case log_form::json:
+      lines_ = std::make_unique<log_writer>(STDERR_FILENO, json_line);
+      break;
+    case log_form::journal:
+      journal_ = std::make_unique<journal>();
+  }
 }
+event_log::~event_log() = default;
 
 void event_log::write(pool_event event) const {
   if (event.severity > least_) return;
@@ -116,18 +135,8 @@ void event_log::write(pool_event event) const {
   // elsewhere.
   event.text = printable(event.text);
   for (auto& [name, value] : event.fields) value = printable(value);
-  switch (form_) {
-    case log_form::text:
-      return write_line(text_line(event));
-    case log_form::json:
-      return write_line(json_line(event));
-    case log_form::journal:
-#if defined(UDPPUMP_HAS_SYSTEMD)
-      return write_to_journal(event);
-#else
-      return;
-#endif
-  }
+  if (journal_) return journal_->write(event);
+  lines_->write(event);
 }
 
 }  // namespace udppump::tools

@@ -1,8 +1,9 @@
 #pragma once
 
+#include <memory>
 #include <string>
 
-#include "udppump/worker_pool.hpp"
+#include "udppump/log_writer.hpp"
 
 namespace udppump::tools {
 
@@ -10,17 +11,24 @@ namespace udppump::tools {
 /// with the fields (sd_journal_send(3)).
 enum class log_form { text, json, journal };
 
-/// Writes a pool's events. Nobody reading them never ends the program, nor does it wait for longer than a write.
+class journal;
+
+/// Writes a pool's events, and never waits for who reads them: what cannot be written at once is lost, and told of with
+/// the next one that can.
 class event_log {
  public:
   /// `least`: what is less severe is left out. Throws std::invalid_argument if there is no journal.
   event_log(log_form form, pool_event::level least);
+  ~event_log();
+  event_log(const event_log&) = delete;
+  event_log& operator=(const event_log&) = delete;
 
   void write(pool_event event) const;
 
  private:
-  log_form form_;
   pool_event::level least_;
+  std::unique_ptr<log_writer> lines_;  // either of them
+  std::unique_ptr<journal> journal_;
 };
 
 }  // namespace udppump::tools

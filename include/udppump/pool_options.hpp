@@ -153,7 +153,8 @@ struct pool_options {
   std::optional<int> nice = {};
   std::vector<resource_limit> limits = {};
 
-  /// Called in the parent, on the thread of run(). Without it, events go to stderr as "udppump: TEXT".
+  /// Called in the parent, on the thread of run(), which does nothing else meanwhile: it should not wait for anybody, as
+  /// a log_writer does not. Without it, one writes the events to stderr as "udppump: TEXT".
   /// What workers' pumps meet while receiving, and no pump_options::on_error hears, comes here as well: events
   /// "receive-error", "icmp-error", "control-truncated", "interface" and "pump-ended", of each at most one in ten
   /// seconds, with how many there were. ICMP errors are told if socket_options::icmp_errors asks for them. Programs

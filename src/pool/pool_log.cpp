@@ -1,9 +1,13 @@
 #include "pool/pool_log.hpp"
 
+#include <unistd.h>
+
 #include "sys/printable.hpp"
-#include "sys/sys_process.hpp"
 
 namespace udppump::detail {
+
+pool_log::pool_log(std::function<void(const pool_event&)> sink)
+    : sink_{std::move(sink)}, stderr_{sink_ ? nullptr : std::make_unique<log_writer>(STDERR_FILENO)} {}
 
 void pool_log::error(std::string_view name, std::string text, fields more) const {
   write({pool_event::level::error, name, std::move(text), std::move(more)});
@@ -23,18 +27,7 @@ void pool_log::write(pool_event event) const {
   event.text = printable(event.text);
   for (auto& [name, value] : event.fields) value = printable(value);
   if (sink_) return sink_(event);
-  // One write, so that lines of several processes do not mix.
-  const std::string line = "udppump: " + event.text + '\n';
-  // A reader that is gone must not end the pool.
-  sigset_t pipe;
-  sigset_t before;
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  static_cast<void>(sys::signal_mask(SIG_BLOCK, pipe, &before));
-  if (sys::write(STDERR_FILENO, line.data(), line.size()) == -EPIPE) {
-    static_cast<void>(sys::take_pending(pipe));
-  }
-  static_cast<void>(sys::signal_mask(SIG_SETMASK, before));
+  stderr_->write(event);
 }
 
 }  // namespace udppump::detail

@@ -36,7 +36,7 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
   const pool_log log_;
   const own_command own_;
   identity become_;
-  const service_manager service_;
+  service_manager service_;
   pool_sockets sockets_;
   std::optional<take_over> takes_over_;
   std::optional<pid_file> pid_;

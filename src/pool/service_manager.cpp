@@ -1,8 +1,17 @@
 #include "pool/service_manager.hpp"
 
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <utility>
 
 #include "sys/failure.hpp"
+#include "sys/sys.hpp"
+#include "udppump/descriptor.hpp"
 
 #if defined(UDPPUMP_HAS_SYSTEMD)
 #include <systemd/sd-daemon.h>
@@ -12,10 +21,25 @@ namespace udppump::detail {
 
 namespace {
 
-void notify([[maybe_unused]] const std::string& state) {
-#if defined(UDPPUMP_HAS_SYSTEMD)
-  static_cast<void>(sd_notify(0, state.c_str()));  // nobody there, or nobody listens: the service goes on
-#endif
+constexpr std::chrono::milliseconds between_tries{100};
+constexpr std::size_t most_untaken = 16;  // more than one life has to say, but for its status
+
+/// sd_notify(3) says the same, but waits while the other's queue is full. 0 if there is nobody to tell, or -errno.
+int notify(const std::string& state) {
+  const char* const told = std::getenv("NOTIFY_SOCKET");
+  if (told == nullptr) return 0;
+  sockaddr_un to{};
+  const std::size_t length = std::strlen(told);
+  if ((told[0] != '/' && told[0] != '@') || length >= sizeof to.sun_path) return -EAFNOSUPPORT;
+  to.sun_family = AF_UNIX;
+  std::memcpy(to.sun_path, told, length);
+  if (told[0] == '@') to.sun_path[0] = '\0';  // abstract (unix(7))
+  const descriptor socket{sys::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  if (!socket) return socket.fd();
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
+  const ssize_t sent = sys::sendto(socket.fd(), state.data(), state.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                                   reinterpret_cast<const sockaddr*>(&to), size);
+  return static_cast<int>(std::min<ssize_t>(sent, 0));
 }
 
 std::string status_line(const std::string& text) { return "\nSTATUS=" + text; }
@@ -57,20 +81,44 @@ service_manager::service_manager() {
 #endif
 }
 
-void service_manager::ready(const std::string& status) const { notify("READY=1" + status_line(status)); }
+void service_manager::say(std::string state) {
+  constexpr std::string_view only_status = "STATUS=";
+  // The newest status is enough.
+  if (!untaken_.empty() && untaken_.back().starts_with(only_status) && state.starts_with(only_status))
+    untaken_.pop_back();
+  untaken_.push_back(std::move(state));
+  if (untaken_.size() > most_untaken) untaken_.pop_front();
+  say_again(clock::now());
+}
 
-void service_manager::reloading(const std::string& status) const {
+void service_manager::say_again(clock::time_point now) {
+  again_at_ = clock::time_point::max();
+  while (!untaken_.empty()) {
+    // Nobody there, or nobody who listens: the service goes on.
+    if (notify(untaken_.front()) == -EAGAIN) {
+      again_at_ = now + between_tries;
+      return;
+    }
+    untaken_.pop_front();
+  }
+}
+
+void service_manager::ready(const std::string& status) { say("READY=1" + status_line(status)); }
+
+void service_manager::reloading(const std::string& status) {
   // CLOCK_MONOTONIC, which is what systemd compares it with (sd_notify(3)).
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  const auto now = clock::now().time_since_epoch();
   const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-  notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds) + status_line(status));
+  say("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds) + status_line(status));
 }
 
-void service_manager::stopping(const std::string& status) const { notify("STOPPING=1" + status_line(status)); }
-void service_manager::status(const std::string& text) const { notify("STATUS=" + text); }
-void service_manager::main_process(int pid, const std::string& status) const {
-  notify("MAINPID=" + std::to_string(pid) + status_line(status));
+void service_manager::stopping(const std::string& status) { say("STOPPING=1" + status_line(status)); }
+void service_manager::status(const std::string& text) { say("STATUS=" + text); }
+void service_manager::main_process(int pid, const std::string& status) {
+  say("MAINPID=" + std::to_string(pid) + status_line(status));
 }
-void service_manager::feed_watchdog() const { notify("WATCHDOG=1"); }
+void service_manager::feed_watchdog() {
+  if (untaken_.empty()) static_cast<void>(notify("WATCHDOG=1"));
+}
 
 }  // namespace udppump::detail

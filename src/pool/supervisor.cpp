@@ -89,6 +89,7 @@ void supervisor::go_round() {
   const auto now = clock::now();
   if (stranded_ && !is_stopping() && now >= stranded_->next()) stranded_->look(now);
   if (!is_stopping() && now >= backlog_.next()) backlog_.look(now);
+  if (now >= parts_.service.says_again_at()) parts_.service.say_again(now);
   if (now >= watchdog_at_) {
     parts_.service.feed_watchdog();
     watchdog_at_ = now + parts_.service.watchdog_interval();
@@ -111,7 +112,8 @@ wake_reasons supervisor::wait() {
 
 supervisor::clock::time_point supervisor::next_event() const {
   auto next = std::min({watchdog_at_, orphans_ ? orphans_->next() : clock::time_point::max(),
-                        parts_.takes_over.wakes_at(), crew_.next_deadline(), errors_.wakes_at()});
+                        parts_.takes_over.wakes_at(), crew_.next_deadline(), errors_.wakes_at(),
+                        parts_.service.says_again_at()});
   if (is_stopping()) return next;
   next = std::min({next, sockets_.next(), backlog_.next()});
   if (stranded_) next = std::min(next, stranded_->next());
@@ -154,6 +156,7 @@ crew::member& supervisor::start(std::size_t number) {
   if (files_) own.push_back(files_->fd());
   if (parts_.redelivers != nullptr && parts_.redelivers->file() >= 0) own.push_back(parts_.redelivers->file());
   if (parts_.pid != nullptr) own.push_back(parts_.pid->fd());
+  if (log_.own_descriptor() >= 0) own.push_back(log_.own_descriptor());
   for (const auto& one : crew_.members()) {
     if (const int fd = one->worker->parents_own(); fd >= 0) own.push_back(fd);
   }

@@ -30,7 +30,7 @@ namespace udppump::detail {
 struct supervised {
   launch_context& context;
   launcher& start;
-  const service_manager& service;
+  service_manager& service;
   const pool_log& log;
   take_over& takes_over;
   redeliverer* redelivers;  // null without redeliver

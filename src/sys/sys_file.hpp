@@ -82,6 +82,12 @@ inline ssize_t read_at_once(int fd, void* to, std::size_t size) noexcept {
   const iovec part{to, size};
   return repeat([&] { return ::preadv2(fd, &part, 1, -1, RWF_NOWAIT); });
 }
+/// What there is room for now, whether or not the file waits (O_NONBLOCK); -EOPNOTSUPP if the kernel cannot do that
+/// here.
+inline ssize_t write_at_once(int fd, const void* from, std::size_t size) noexcept {
+  const iovec part{const_cast<void*>(from), size};
+  return repeat([&] { return ::pwritev2(fd, &part, 1, -1, RWF_NOWAIT); });
+}
 inline int status_of(const char* path, struct stat& about) noexcept {
   return once([&] { return ::stat(path, &about); });
 }

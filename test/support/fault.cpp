@@ -206,6 +206,8 @@ extern "C" ssize_t __wrap_sendto(int fd, const void* from, size_t size, int flag
 }
 UDPPUMP_WRAP(int, close, (int fd), (fd), fd)
 UDPPUMP_WRAP(ssize_t, read, (int fd, void* to, size_t size), (fd, to, size), fd)
+UDPPUMP_WRAP(ssize_t, pwritev2, (int fd, const iovec* parts, int count, off_t at, int flags),
+             (fd, parts, count, at, flags), fd)
 UDPPUMP_WRAP(ssize_t, write, (int fd, const void* from, size_t size), (fd, from, size), fd)
 UDPPUMP_WRAP(int, poll, (pollfd * set, nfds_t size, int timeout), (set, size, timeout), size != 0 ? set[0].fd : -1)
 extern "C" int __real_sendmmsg(int fd, mmsghdr* messages, unsigned size, int flags);

@@ -1,0 +1,180 @@
+// log_writer: lines for whom nobody reads, whoever that is.
+#include "udppump/log_writer.hpp"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <pty.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "support/fault.hpp"
+#include "support/private_folder.hpp"
+#include "udppump/descriptor.hpp"
+
+namespace {
+
+using testing::HasSubstr;
+using testing::MatchesRegex;
+using udppump::log_writer;
+using udppump::pool_event;
+using udppump::detail::descriptor;
+
+pool_event event_of(std::string text) { return {pool_event::level::notice, "test", std::move(text), {}}; }
+
+struct ends {
+  descriptor reads, writes;
+};
+ends make_pipe() {
+  int both[2];
+  EXPECT_EQ(::pipe(both), 0);
+  return {descriptor{both[0]}, descriptor{both[1]}};
+}
+ends make_socket_pair() {
+  int both[2];
+  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, both), 0);
+  return {descriptor{both[0]}, descriptor{both[1]}};
+}
+ends make_terminal() {
+  int master = -1, terminal = -1;
+  EXPECT_EQ(::openpty(&master, &terminal, nullptr, nullptr, nullptr), 0);
+  termios modes{};
+  ::tcgetattr(terminal, &modes);
+  ::cfmakeraw(&modes);
+  ::tcsetattr(terminal, TCSANOW, &modes);
+  return {descriptor{master}, descriptor{terminal}};
+}
+
+/// What is there to be read by now; descriptors that wait are asked first.
+std::string all_of(int fd) {
+  ::fcntl(fd, F_SETFL, O_NONBLOCK);
+  std::string all;
+  char some[65'536];
+  for (ssize_t size; (size = ::read(fd, some, sizeof some)) > 0;) all.append(some, static_cast<std::size_t>(size));
+  return all;
+}
+
+struct reader {
+  const char* name;
+  ends (*make)();
+};
+void PrintTo(const reader& one, std::ostream* out) { *out << one.name; }
+
+class log_writer_to : public testing::TestWithParam<reader> {
+ protected:
+  const ends to_ = GetParam().make();
+};
+
+TEST_P(log_writer_to, nobody_who_reads_does_not_wait_and_tells_what_was_lost) {
+  log_writer log{to_.writes.fd()};
+  for (int line = 0; line < 5'000; ++line) log.write(event_of("line " + std::to_string(line) + std::string(200, '.')));
+  const std::uint64_t lost = log.lost();
+  ASSERT_GT(lost, 0u);
+  std::string seen = all_of(to_.reads.fd());
+  log.write(event_of("read again"));
+  seen += all_of(to_.reads.fd());
+
+  std::istringstream lines{seen};
+  std::uint64_t whole = 0;
+  std::string line;
+  while (std::getline(lines, line) && line.find("were lost") == std::string::npos) {
+    EXPECT_THAT(line, MatchesRegex("udppump: line " + std::to_string(whole) + "\\.+"));
+    EXPECT_EQ(line.size(), 214 + std::to_string(whole).size());
+    ++whole;
+  }
+  EXPECT_EQ(whole, 5'000 - lost);
+  EXPECT_EQ(line, "udppump: " + std::to_string(lost) + " lines of this log were lost, as nobody read them");
+  EXPECT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(line, "udppump: read again");
+  EXPECT_FALSE(std::getline(lines, line)) << line;
+  EXPECT_EQ(log.lost(), lost);
+}
+
+TEST_P(log_writer_to, others_of_the_descriptor_wait_as_before) {
+  const int before = ::fcntl(to_.writes.fd(), F_GETFL);
+  log_writer log{to_.writes.fd()};
+  log.write(event_of("a line"));
+  EXPECT_EQ(::fcntl(to_.writes.fd(), F_GETFL), before);
+  EXPECT_EQ(all_of(to_.reads.fd()), "udppump: a line\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(, log_writer_to,
+                         testing::Values(reader{"pipe", make_pipe}, reader{"socket", make_socket_pair},
+                                         reader{"terminal", make_terminal}),
+                         [](const auto& of) { return std::string{of.param.name}; });
+
+TEST(log_writer, a_terminal_whose_output_was_stopped_is_not_waited_for) {
+  const ends to = make_terminal();
+  log_writer log{to.writes.fd()};
+  ASSERT_GE(log.own_descriptor(), 0);
+  ASSERT_EQ(::tcflow(to.writes.fd(), TCOOFF), 0);
+  log.write(event_of("stopped"));
+  EXPECT_EQ(log.lost(), 1u);
+  ASSERT_EQ(::tcflow(to.writes.fd(), TCOON), 0);
+  log.write(event_of("goes on"));
+  EXPECT_EQ(all_of(to.reads.fd()),
+            "udppump: 1 line of this log was lost, as nobody read them\nudppump: goes on\n");
+}
+
+TEST(log_writer, a_descriptor_that_becomes_a_file_is_followed_there) {
+  const private_folder folder;
+  const ends to = make_terminal();
+  log_writer log{to.writes.fd()};
+  const descriptor file{::open((folder / "log").c_str(), O_WRONLY | O_CREAT, 0600)};
+  ASSERT_GE(::dup2(file.fd(), to.writes.fd()), 0);
+  log.write(event_of("to a file"));
+  std::stringstream text;
+  text << std::ifstream{folder / "log"}.rdbuf();
+  EXPECT_EQ(text.str(), "udppump: to a file\n");
+  EXPECT_EQ(all_of(to.reads.fd()), "");
+}
+
+TEST(log_writer, a_reader_that_is_gone_sends_no_signal) {
+  ends to = make_pipe();
+  to.reads.reset();
+  log_writer log{to.writes.fd()};
+  log.write(event_of("to nobody"));
+  EXPECT_EQ(log.lost(), 1u);
+  sigset_t pending;
+  sigpending(&pending);
+  EXPECT_EQ(sigismember(&pending, SIGPIPE), 0);
+}
+
+TEST(log_writer, a_kernel_that_cannot_write_at_once_is_asked_for_room_first) {
+  for (const int error : {EOPNOTSUPP, ENOSYS, EPERM}) {
+    const ends to = make_pipe();
+    const fault::injection refused{{.call = "pwritev2", .error = error}};
+    log_writer log{to.writes.fd()};
+    log.write(event_of("fits"));
+    EXPECT_EQ(all_of(to.reads.fd()), "udppump: fits\n");
+    for (int line = 0; line < 500; ++line) log.write(event_of(std::string(1'000, '.')));
+    EXPECT_GT(log.lost(), 0u);
+    EXPECT_GT(refused.hits(), 0);
+  }
+}
+
+TEST(log_writer, a_full_disk_is_told_by_its_name) {
+  const ends to = make_pipe();
+  log_writer log{to.writes.fd()};
+  {
+    const fault::injection refused{{.call = "pwritev2", .error = ENOSPC}};
+    log.write(event_of("lost"));
+  }
+  log.write(event_of("written"));
+  EXPECT_THAT(all_of(to.reads.fd()), HasSubstr("could not be written (No space left on device)"));
+}
+
+TEST(log_writer, lines_have_the_form_that_is_asked_for) {
+  const ends to = make_pipe();
+  log_writer log{to.writes.fd(), [](const pool_event& event) { return std::string{event.name} + '\n'; }};
+  log.write(event_of("text"));
+  EXPECT_EQ(all_of(to.reads.fd()), "test\n");
+}
+
+}  // namespace
