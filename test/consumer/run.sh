@@ -122,7 +122,13 @@ shared_library() {
 
 add_subdirectory() {
   [[ -z $sanitizers ]] || leave_to_other_builds "a folder is added in the same way with sanitizers as without"
-  consume add_subdirectory
+  # Left to itself it does not harden what is another project's. Here it does, as that makes what is compiled already;
+  # sanitized builds compile it without.
+  cmake -S "$source/test/consumer/add_subdirectory" -B "$work/by_default" "${options[@]}" >/dev/null
+  if grep -m 1 -e -fstack-clash-protection "$work/by_default/compile_commands.json"; then
+    fail "as a folder of another project it is hardened although nobody asked for it"
+  fi
+  consume add_subdirectory -DUDPPUMP_HARDENING=ON
   # What only udppump's own developers need stays out of other people's builds.
   if [[ -e $work/consumer/udppump/test || -e $work/consumer/udppump/examples ]]; then
     fail "the tests or examples are built in other projects"
