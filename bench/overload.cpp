@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "load/run/work_run.hpp"
 #include "support/client.hpp"
 #include "support/contenders.hpp"
+#include "support/exec_service.hpp"
 #include "support/left_out.hpp"
 #include "support/machine.hpp"
 #include "support/options.hpp"
@@ -31,8 +33,10 @@ constexpr std::size_t workers = 8;
 constexpr auto deadline = 50ms;
 constexpr auto mean_service = 1ms;
 constexpr std::size_t large_buffer = 4 << 20;
+/// Of workers in Python, who need longer for all else.
+constexpr auto python_mean_service = 5ms;
 /// Answers a second, of workers that do nothing but work.
-constexpr double capacity = workers / std::chrono::duration<double>{mean_service}.count();
+constexpr double capacity_at(nanoseconds mean) { return workers / std::chrono::duration<double>{mean}.count(); }
 const std::vector<double> loads{1.2, 2, 4};
 
 constexpr const char* method =
@@ -45,17 +49,22 @@ constexpr const char* method =
     "to be sent, a second, as a share of those 8000; counted after a warm-up, when the queue has grown. The receive\n"
     "buffers have 4 MiB in all (twice that for the kernel, which counts its own structures), several thousand "
     "requests:\n"
-    "what fits waits long beyond the deadline. udppump-within-0.75 drops what has waited longer than 0.75 of the\n"
-    "deadline when it is taken (datagram::age()), udppump-within-1 what has waited longer than all of it.\n"
+    "what fits waits long beyond the deadline. udppump-max_age-0.75 drops what has waited longer than 0.75 of the\n"
+    "deadline (pump_options::max_age), udppump-max_age-1 what has waited longer than all of it.\n"
     "recvfrom-bounded has a receive buffer that holds no more requests than the workers do in 0.75 of the deadline.\n"
+    "exec-python is `udppump exec` with workers in Python, which sleep for 5 ms in the mean, so that they can answer\n"
+    "1600 a second at most; exec-python-max-wait-0.5 has --max-wait at half the deadline.\n"
     "A run is left out if the load really offered differs from the one asked for by more than a tenth. Median "
     "[quartiles]\n"
     "over the repetitions.";
 
 struct contender {
   std::string name;
-  bench::peer peer;
-  peer_workers_options serving;
+  bench::peer peer = {};
+  peer_workers_options serving = {};
+  /// Instead of a peer: the options of `udppump exec`, whose workers are in Python.
+  std::vector<std::string> exec = {};
+  nanoseconds mean = mean_service;
   /// By load; a run in which that load was not really offered is not there.
   std::map<double, std::vector<double>> goodput = {};
   /// Of the answers, within the deadline or not, milliseconds.
@@ -67,22 +76,21 @@ struct contender {
 std::size_t buffer_for(nanoseconds time) {
   const auto probe = bind_loopback();
   const auto charge = static_cast<double>(queue_filler{probe, udppump::load::work_message_size, 1}.charge());
-  const double requests = capacity * std::chrono::duration<double>{time}.count();
+  const double requests = capacity_at(mean_service) * std::chrono::duration<double>{time}.count();
   return static_cast<std::size_t>(requests * charge / 2);  // the kernel doubles it: socket(7)
 }
 
 std::vector<contender> all_contenders() {
   const peer_workers_options in_order{.workers = workers, .handler = "work", .receive_buffer = large_buffer};
   std::vector<contender> all;
-  for (const auto& peer : peers_named({"recvfrom-blocked", "reuseport-epoll", "udppump-run-uring"})) {
+  for (const auto& peer : peers_named({"recvfrom-blocked", "reuseport-epoll", "udppump-run-epoll"})) {
     all.push_back({peer.name, peer, in_order});
   }
-  for (const auto& peer : peers_named({"udppump-run-uring"})) {
+  for (const auto& peer : peers_named({"udppump-run-epoll"})) {
     for (const double share : {0.75, 1.0}) {
-      auto within = in_order;
-      within.receive_time = true;
-      within.handler = fmt::format("work:within:{:.0f}us", share * std::chrono::microseconds{deadline}.count());
-      all.push_back({fmt::format("udppump-within-{}", share), peer, within});
+      auto by_age = in_order;
+      by_age.handler = fmt::format("work:max_age:{:.0f}us", share * std::chrono::microseconds{deadline}.count());
+      all.push_back({fmt::format("udppump-max_age-{}", share), peer, by_age});
     }
   }
   for (const auto& peer : peers_named({"recvfrom-blocked"})) {
@@ -90,6 +98,15 @@ std::vector<contender> all_contenders() {
     bounded.receive_buffer = buffer_for(deadline * 3 / 4);
     all.push_back({"recvfrom-bounded", peer, bounded});
   }
+  if (const std::string why = why_no_exec_service(); !why.empty()) {
+    print_left_out("exec-python", why);
+    return all;
+  }
+  std::vector<std::string> exec{
+      "--workers", std::to_string(workers), "--receive-buffer", std::to_string(large_buffer), "--ready-after", "300ms"};
+  all.push_back({.name = "exec-python", .exec = exec, .mean = python_mean_service});
+  exec.insert(exec.end(), {"--max-wait", fmt::format("{}ms", std::chrono::milliseconds{deadline / 2}.count())});
+  all.push_back({.name = "exec-python-max-wait-0.5", .exec = exec, .mean = python_mean_service});
   return all;
 }
 
@@ -100,14 +117,13 @@ struct run {
   std::chrono::milliseconds timeout{500};
 };
 
-void measure(contender& each, double load, const run& chosen, std::size_t repetition) {
-  give_up_after(60s);
-  peer_workers served{each.peer, each.serving};
-  const auto got = udppump::load::run_work(
-      {.run = {.target = served.server(),
+udppump::load::work_run ask(const udppump::address& server, nanoseconds mean, double load, const run& chosen,
+                            std::size_t repetition, const std::function<std::uint64_t()>& switches) {
+  return udppump::load::run_work(
+      {.run = {.target = server,
                .plan = {.length = chosen.length,
                         .flows = 64,
-                        .service = {.kind = udppump::load::service_kind::exponential, .mean = mean_service},
+                        .service = {.kind = udppump::load::service_kind::exponential, .mean = mean},
                         .seed = 1 + repetition},
                .warmup = chosen.length,
                .timeout = chosen.timeout,
@@ -115,13 +131,26 @@ void measure(contender& each, double load, const run& chosen, std::size_t repeti
                .keep_records = true},
        .workers = workers,
        .load = load},
-      [&] { return served.processes().voluntary_switches(); });
+      switches);
+}
+
+void measure(contender& each, double load, const run& chosen, std::size_t repetition) {
+  give_up_after(60s);
+  const auto got = [&] {
+    if (!each.exec.empty()) {
+      const exec_service served{each.exec};
+      return ask(served.server(), each.mean, load, chosen, repetition, [] { return std::uint64_t{0}; });
+    }
+    peer_workers served{each.peer, each.serving};
+    return ask(served.server(), each.mean, load, chosen, repetition,
+               [&] { return served.processes().voluntary_switches(); });
+  }();
   if (!each.runs.add(got.found)) return;
   const auto in_time = std::ranges::count_if(got.result.records, [&](const auto& request) {
     return request.intended >= chosen.length && request.latency <= deadline;
   });
   const std::chrono::duration<double> measured = got.result.measured;
-  each.goodput[load].push_back(static_cast<double>(in_time) / measured.count() / capacity);
+  each.goodput[load].push_back(static_cast<double>(in_time) / measured.count() / capacity_at(each.mean));
   // Without those that were never answered.
   if (got.result.latency.count() > 0) {
     each.p50[load].push_back(static_cast<double>(got.result.latency.percentile(50).count()) / 1e6);

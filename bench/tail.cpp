@@ -112,7 +112,7 @@ bool in_cross_section(const cell& each) {
 std::vector<contender> all_contenders(const run& chosen) {
   std::vector<contender> all;
   for (const auto& peer :
-       peers_named({"udppump-run-uring", reference, "reuseport-epoll", "udppump-run-thread", "udppump-libevent-uring",
+       peers_named({"udppump-run-epoll", reference, "reuseport-epoll", "udppump-run-uring", "udppump-libevent-uring",
                     "epoll-exclusive", "epoll", "libevent", "seed-2006"})) {
     all.push_back({peer.name, peer, chosen.full || all.size() < 3});
   }

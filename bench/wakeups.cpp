@@ -103,6 +103,9 @@ std::vector<contender> all_contenders() {
   for (const auto waiter : waiters) {
     const auto name = udppump::to_string(waiter);
     all.push_back(with<udppump_run>(fmt::format("udppump-run-{}", name), waiter));
+    if (waiter == udppump::waiter_kind::epoll) {
+      all.push_back(with<udppump_run>(fmt::format("udppump-run-{}-max_age", name), waiter, std::chrono::hours{1}));
+    }
     if (!serves_event_loops(waiter)) continue;
     all.push_back(with<udppump_on_libevent>(fmt::format("udppump-libevent-{}", name), waiter));
   }

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "name_servers/program.hpp"
-#include "name_servers/temporary_directory.hpp"
+#include "support/program.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace bench {
 namespace {

@@ -3,10 +3,10 @@
 #include <chrono>
 #include <optional>
 
-#include "name_servers/program.hpp"
+#include "support/program.hpp"
 #include "name_servers/sample_zone.hpp"
 #include "name_servers/server_setup.hpp"
-#include "name_servers/temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 #include "udppump/address.hpp"
 
 namespace bench {

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <system_error>
 
-#include "name_servers/program.hpp"
+#include "support/program.hpp"
 #include "support/contenders.hpp"
 #include "support/machine.hpp"
 

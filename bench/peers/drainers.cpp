@@ -113,6 +113,7 @@ std::vector<drainer> all_drainers() {
     all.push_back(with<udppump_dispatch>(fmt::format("udppump-dispatch-{}", udppump::to_string(waiter)), waiter));
   }
   all.push_back(with<udppump_run>("udppump-run", waiter_kind::automatic));
+  all.push_back(with<udppump_run>("udppump-run-max_age", waiter_kind::automatic, std::chrono::hours{1}));
   all.push_back(with<udppump_on_libevent>("udppump-libevent", waiter_kind::automatic));
   return all;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -30,13 +31,14 @@ inline void throw_if(const std::error_code& error, const char* call) {
 template <class Handler>
 class udppump_run {
  public:
-  udppump_run(std::span<udppump::datagram_socket> sockets, Handler handler, udppump::waiter_kind waiter)
+  udppump_run(std::span<udppump::datagram_socket> sockets, Handler handler, udppump::waiter_kind waiter,
+              std::chrono::nanoseconds max_age = {})
       : handler_{std::move(handler)},
         pump_{sockets.front(),
               [this](udppump::datagram& received) {
                 if (!handler_(received)) pump_.stop();
               },
-              {},
+              {.max_age = max_age},
               waiter} {}
 
   void serve() { throw_if(pump_.run(), "pump::run"); }

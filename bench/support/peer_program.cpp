@@ -40,21 +40,21 @@ std::size_t fork_into(std::size_t workers) {
 
 peer_handler::peer_handler(const std::string& what, worker_note& note, std::uint16_t worker) : note_{&note} {
   using udppump::load::service_mode;
-  constexpr std::string_view spin = "spin:", within = "work:within:";
+  constexpr std::string_view spin = "spin:", max_age = "work:max_age:";
   if (what == "count") return;
   if (what == "echo") {
     kind_ = kind::echo;
-  } else if (what == "work" || what == "work:spin" || what.starts_with(within)) {
+  } else if (what == "work" || what == "work:spin" || what.starts_with(max_age)) {
     kind_ = kind::work;
     service_.emplace(what == "work:spin" ? service_mode::spin : service_mode::sleep, worker);
-    if (what.starts_with(within)) longest_wait_ = udppump::load::parse_duration(what.substr(within.size()));
+    if (what.starts_with(max_age)) max_age_ = udppump::load::parse_duration(what.substr(max_age.size()));
     udppump::load::ask_for_exact_timers();
   } else if (what.starts_with(spin)) {
     kind_ = kind::spin;
     spin_ = udppump::load::parse_duration(what.substr(spin.size()));
   } else {
     throw std::invalid_argument{
-        fmt::format("--handler {}: must be count, echo, spin:TIME, work, work:spin or work:within:TIME", what)};
+        fmt::format("--handler {}: must be count, echo, spin:TIME, work, work:spin or work:max_age:TIME", what)};
   }
 }
 
@@ -67,7 +67,7 @@ int peer_main(int argc, char** argv, const std::vector<serving>& ways) {
         std::string as = names.front(), handler = "echo", address = "127.0.0.1:5300";
         std::size_t workers = 1, inherited = 0;
         app.add_option("--as", as, "The way to serve")->check(CLI::IsMember(names))->capture_default_str();
-        app.add_option("--handler", handler, "count, echo, spin:TIME, work, work:spin or work:within:TIME")
+        app.add_option("--handler", handler, "count, echo, spin:TIME, work, work:spin or work:max_age:TIME")
             ->capture_default_str();
         app.add_option("--listen", address, "By hand: serve this address")->capture_default_str();
         app.add_option("--workers", workers, "Processes that share the socket")

@@ -15,7 +15,7 @@ namespace bench {
 /// What a peer's program does with each datagram, as --handler says: "count" does nothing, "echo" answers with the
 /// payload, "spin:10us" uses so much time of its processor and does not answer, "work" answers work requests
 /// (load/work_message.hpp) after sleeping for as long as they ask, "work:spin" after using that much CPU time, and
-/// "work:within:50ms" those only which have waited no longer than that: the others it drops.
+/// "work:max_age:50ms" is for udppump's run(), which drops those that have waited longer than that.
 class peer_handler {
  public:
   /// Throws std::invalid_argument for what is none of them.
@@ -33,7 +33,6 @@ class peer_handler {
         for (const auto until = wall_time() + spin_; wall_time() < until;) continue;
         break;
       case kind::work:
-        if (longest_wait_ && waited(received) > *longest_wait_) break;
         // How long it waited is known to some peers only, and nobody here asks for it.
         if (const auto answer = service_->serve(received.payload, {})) received.reply(*answer);
         break;
@@ -41,20 +40,15 @@ class peer_handler {
     return true;
   }
 
+  /// What waits longer is not to be handed to it; 0: nothing is too old.
+  nanoseconds max_age() const noexcept { return max_age_; }
+
  private:
   enum class kind { count, echo, spin, work };
 
-  /// In the kernel's queue. Throws std::logic_error if the peer does not know, or was not told to ask for it.
-  static nanoseconds waited(const auto& received) {
-    if constexpr (requires { received.age(); }) {
-      if (const auto age = received.age()) return *age;
-    }
-    throw std::logic_error{"work:within: this peer's datagrams have no receive time"};
-  }
-
   kind kind_ = kind::count;
   nanoseconds spin_{0};
-  std::optional<nanoseconds> longest_wait_;
+  nanoseconds max_age_{0};
   std::optional<udppump::load::work_service> service_;
   worker_note* note_;
 };
@@ -69,6 +63,7 @@ struct serving {
 template <template <class> class Peer>
 serving serves_by(std::string name, auto... setup) {
   return {std::move(name), [setup...](std::span<udppump::datagram_socket> sockets, const peer_handler& handler) {
+            if (handler.max_age().count() != 0) throw std::invalid_argument{"max_age: this peer drops nothing by age"};
             Peer<peer_handler> peer{sockets, handler, setup...};
             peer.serve();
           }};

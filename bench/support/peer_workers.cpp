@@ -13,9 +13,7 @@ namespace {
 
 std::vector<udppump::datagram_socket> bind_all(const peer& which, const peer_workers_options& options) {
   const std::size_t count = which.sharded ? options.workers : 1;
-  const udppump::socket_options each{.receive_buffer = options.receive_buffer / count,
-                                     .reuse_port = which.sharded,
-                                     .receive_time = options.receive_time};
+  const udppump::socket_options each{.receive_buffer = options.receive_buffer / count, .reuse_port = which.sharded};
   std::vector<udppump::datagram_socket> sockets;
   auto where = udppump::address::parse("127.0.0.1:0");
   for (std::size_t i = 0; i < count; ++i)

@@ -29,8 +29,6 @@ struct peer_workers_options {
   std::string handler = "echo";
   /// Bytes, over all sockets.
   std::size_t receive_buffer = 4 << 20;
-  /// The kernel notes when each datagram came, for peers that can tell how long it waited.
-  bool receive_time = false;
   /// Where the workers run; -1: anywhere.
   int processor = -1;
 };

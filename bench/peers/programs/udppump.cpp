@@ -10,7 +10,10 @@ int main(int argc, char** argv) {
   std::vector<serving> ways;
   for (const auto waiter : {udppump::waiter_kind::epoll, udppump::waiter_kind::uring, udppump::waiter_kind::thread,
                             udppump::waiter_kind::poll}) {
-    ways.push_back(serves_by<udppump_run>(fmt::format("udppump-run-{}", udppump::to_string(waiter)), waiter));
+    ways.push_back({fmt::format("udppump-run-{}", udppump::to_string(waiter)),
+                    [waiter](std::span<udppump::datagram_socket> sockets, const peer_handler& handler) {
+                      udppump_run<peer_handler>{sockets, handler, waiter, handler.max_age()}.serve();
+                    }});
     if (!serves_event_loops(waiter)) continue;
     ways.push_back(
         serves_by<udppump_on_libevent>(fmt::format("udppump-libevent-{}", udppump::to_string(waiter)), waiter));

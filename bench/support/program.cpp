@@ -1,4 +1,4 @@
-#include "name_servers/program.hpp"
+#include "support/program.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
