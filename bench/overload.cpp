@@ -58,6 +58,9 @@ constexpr const char* method =
     "[quartiles]\n"
     "over the repetitions.";
 
+/// Until --max-wait has the receive buffer that fits what is served, and what waited in a larger one is gone.
+constexpr std::chrono::milliseconds time_to_adapt = 1500ms;
+
 struct contender {
   std::string name;
   bench::peer peer = {};
@@ -117,15 +120,15 @@ struct run {
   std::chrono::milliseconds timeout{500};
 };
 
-udppump::load::work_run ask(const udppump::address& server, nanoseconds mean, double load, const run& chosen,
-                            std::size_t repetition, const std::function<std::uint64_t()>& switches) {
+udppump::load::work_run ask(const udppump::address& server, nanoseconds mean, nanoseconds warm_up, double load,
+                            const run& chosen, std::size_t repetition, const std::function<std::uint64_t()>& switches) {
   return udppump::load::run_work(
       {.run = {.target = server,
                .plan = {.length = chosen.length,
                         .flows = 64,
                         .service = {.kind = udppump::load::service_kind::exponential, .mean = mean},
                         .seed = 1 + repetition},
-               .warmup = chosen.length,
+               .warmup = warm_up,
                .timeout = chosen.timeout,
                .priority = udppump::load::realtime::automatic,
                .keep_records = true},
@@ -136,18 +139,19 @@ udppump::load::work_run ask(const udppump::address& server, nanoseconds mean, do
 
 void measure(contender& each, double load, const run& chosen, std::size_t repetition) {
   give_up_after(60s);
+  const nanoseconds warm_up = each.exec.empty() ? chosen.length : std::max(chosen.length, time_to_adapt);
   const auto got = [&] {
     if (!each.exec.empty()) {
       const exec_service served{each.exec};
-      return ask(served.server(), each.mean, load, chosen, repetition, [] { return std::uint64_t{0}; });
+      return ask(served.server(), each.mean, warm_up, load, chosen, repetition, [] { return std::uint64_t{0}; });
     }
     peer_workers served{each.peer, each.serving};
-    return ask(served.server(), each.mean, load, chosen, repetition,
+    return ask(served.server(), each.mean, warm_up, load, chosen, repetition,
                [&] { return served.processes().voluntary_switches(); });
   }();
   if (!each.runs.add(got.found)) return;
   const auto in_time = std::ranges::count_if(got.result.records, [&](const auto& request) {
-    return request.intended >= chosen.length && request.latency <= deadline;
+    return request.intended >= warm_up && request.latency <= deadline;
   });
   const std::chrono::duration<double> measured = got.result.measured;
   each.goodput[load].push_back(static_cast<double>(in_time) / measured.count() / capacity_at(each.mean));
