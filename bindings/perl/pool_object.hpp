@@ -58,6 +58,8 @@ void read(pTHX_ HV* given, const char* name, Value& value) {
     value = SvTRUE(found);
   } else if constexpr (std::is_same_v<Value, std::chrono::milliseconds>) {
     value = std::chrono::milliseconds{static_cast<std::int64_t>(SvNV(found) * 1000 + 0.5)};
+  } else if constexpr (std::is_same_v<Value, std::chrono::nanoseconds>) {
+    value = std::chrono::nanoseconds{static_cast<std::int64_t>(SvNV(found) * 1e9 + 0.5)};
   } else {
     value = static_cast<Value>(SvIV(found));
   }
@@ -134,6 +136,7 @@ inline udppump::pool_options pool_options_of(pTHX_ HV* given, pool_object& objec
   for (std::size_t i = 0; i + 2 < limits.size(); i += 3) {
     options.limits.push_back({resource_of(limits[i]), limit_of(limits[i + 1]), limit_of(limits[i + 2])});
   }
+  read(aTHX_ given, "max_age", options.max_age);
   read(aTHX_ given, "stop_timeout", options.stop_timeout);
   read(aTHX_ given, "start_timeout", options.start_timeout);
   read(aTHX_ given, "reexecute", options.reexecute);

@@ -59,6 +59,7 @@ struct pump_event : event_object {
   bool added = false;
   bool stops = false;  // stop() was called, and not heeded yet
   udppump::source_filter ignore_from;
+  std::chrono::nanoseconds max_age{0};
   udppump::pump_stats before;  // of the pumps that were removed
 };
 

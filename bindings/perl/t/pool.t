@@ -545,6 +545,23 @@ subtest 'quarantine: whose datagrams kill workers is not served any more' => sub
     is $started->stop, 0;
 };
 
+subtest 'max_age: a pool drops what has waited too long' => sub {
+    my $started = start([workers => 1, max_age => 0.2], sub {
+        my ($pool) = @_;
+        $pool->serve(sub {
+            select undef, undef, undef, 0.5 if $_[0]{buffer} eq 'slow';
+            $pool->reply("answer to $_[0]{buffer}");
+        });
+    });
+    my $client = $started->client;
+    $client->send('slow');
+    $client->send('old');
+    $client->recv(my $first, 100);
+    is $first, 'answer to slow';
+    is ask($client, 'new'), 'answer to new', 'what came in between is not answered';
+    is $started->stop, 0;
+};
+
 subtest 'ignore_from: a pool does not answer another server' => sub {
     my $started = start([workers => 1, ignore_from => 'loops'], sub { my ($pool) = @_; $pool->serve(echo($pool)) });
     my $port = $started->port;
@@ -578,6 +595,8 @@ subtest 'bad arguments croak at the caller\'s line' => sub {
         [sub { $new->(socket => $tcp) }, qr/^new: .*stream socket; give a datagram socket/],
         [sub { $new->(socket => \*STDERR) }, qr/^new: .*is no open socket/],
         [sub { $new->(socket => server(), take_over => '/x') }, qr/^new: adopt and take_over exclude each other/],
+        [sub { $new->(@bind, max_age => -1) }, qr/^new: max_age is a number of seconds below 1e9/],
+        [sub { $new->(@bind, max_age => 'soon') }, qr/^new: max_age is a number of seconds below 1e9/],
         [sub { $new->(@bind, workers => -1) }, qr/^new: workers is a whole number from 0/],
         [sub { $new->(@bind, workers => 'many') }, qr/^new: workers is a whole number from 0/],
         [sub { $new->(@bind, workers => 1e6) }, qr/^new: workers: 1000000 is too many/],

@@ -395,6 +395,42 @@ subtest 'new: reply, inside the callback only' => sub {
     $pump->remove;
 };
 
+subtest 'new: max_age drops what has waited too long, and counts it' => sub {
+    my $server = server();
+    my $client = client($server);
+    my @got;
+    my $pump = udppump_new($server, sub { push @got, $_[0]{buffer} });
+    is $pump->max_age(0.2), $pump, 'it returns the pump';
+    $pump->add;    # the kernel begins to note when datagrams come, a little later
+    for my $try (1 .. 20) {
+        $client->send('old');
+        select undef, undef, undef, 0.4;
+        ok run_until(sub { @got + $pump->stats->{expired} == $try });
+        last if $pump->stats->{expired};
+    }
+    is $pump->stats->{expired}, 1;
+    @got = ();
+    $client->send('new');
+    ok run_until(sub { @got });
+    is_deeply \@got, ['new'];
+    eval { $pump->max_age(1) };
+    like $@, qr/^max_age: the pump is at work; call it before add.* at \Q${\__FILE__}\E line \d+\.$/;
+    $pump->remove;
+    is $pump->stats->{expired}, 1, 'it is counted after remove, too';
+    for my $wrong (undef, '', 'soon', -1, 1e10, 'nan', 'inf', [1]) {
+        eval { $pump->max_age($wrong) };
+        like $@, qr/^max_age is a number of seconds from 0 to 1e9 at \Q${\__FILE__}\E line \d+\.$/, 'refused: ' . ($wrong // 'undef');
+    }
+    @got = ();
+    $pump->max_age(0);
+    $pump->add;
+    $client->send('old');
+    select undef, undef, undef, 0.4;
+    ok run_until(sub { @got });
+    is_deeply \@got, ['old'], 'with 0 none is too old';
+    $pump->remove;
+};
+
 subtest 'new: ignore_from drops what comes from other servers, and counts it' => sub {
     my $server = server();
     my $client = client($server);
@@ -444,7 +480,7 @@ subtest 'new: stats' => sub {
     is $stats->{bytes}, 15;
     cmp_ok $stats->{handler_time}, '>=', 0;
     is_deeply $stats->{errors}, {};
-    ok exists $stats->{$_}, $_ for qw(truncated control_truncated kernel_drops wakeups empty_wakeups budget_yields stood_by ignored quarantined send_errors);
+    ok exists $stats->{$_}, $_ for qw(truncated control_truncated kernel_drops wakeups empty_wakeups budget_yields stood_by ignored expired quarantined send_errors);
     $pump->remove;
 };
 

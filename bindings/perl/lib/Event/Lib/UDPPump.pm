@@ -139,6 +139,13 @@ the socket itself.
 They replace those named before; none: nothing is dropped. Call it before C<add> and C<wake_fd>, or when the pump was
 removed. Returns the pump.
 
+=head2 max_age($seconds)
+
+What has waited longer in the socket's queue is dropped before the callback, and counted as C<expired>; 0, as at first: any
+age. If more comes than can be served, the queue grows, and without this each datagram is served after its sender has given
+up: three quarters of the time that clients wait are a good choice. Call it before C<add> and C<wake_fd>, or when the pump
+was removed. In the worker of a pool, 0 is the pool's own C<max_age>. Returns the pump.
+
 =head2 fh, args, args_del, callback, except_handler, set_priority, trace, free
 
 As those of Event::Lib's events. C<fh> is the very handle that was given. A callback that dies calls the pump's
@@ -150,8 +157,8 @@ next datagram.
 
 A reference to a hash of what was counted since the pump was made: C<received>, C<bytes>, C<truncated>,
 C<control_truncated>, C<kernel_drops>, C<send_errors>, C<wakeups>, C<empty_wakeups>, C<budget_yields>, C<stood_by>,
-C<ignored> (what was dropped for its source), C<quarantined> (which stays 0 here), C<handler_time> (in seconds), and C<errors>, a hash of how often each
-errno was met.
+C<ignored> (what was dropped for its source), C<expired> (for its age), C<quarantined> (which stays 0 here),
+C<handler_time> (in seconds), and C<errors>, a hash of how often each errno was met.
 
 =head2 wake_fd, dispatch
 

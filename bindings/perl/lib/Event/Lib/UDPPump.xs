@@ -96,6 +96,7 @@ void start(pTHX_ pump_event* object) {
   if (object->through) return;
   udppump::pump_options options;
   options.ignore_from = object->ignore_from;
+  options.max_age = object->max_age;
   options.on_error = [object](const udppump::receive_error& failed) {
     using kind = udppump::receive_error::kind;
     if (failed.what == kind::control_truncated || !failed.code) return;  // the datagram comes; all is well again
@@ -211,7 +212,7 @@ void take_off(pTHX_ pump_event* object) {
   for (auto field : {&udppump::pump_stats::received, &udppump::pump_stats::bytes, &udppump::pump_stats::truncated,
          &udppump::pump_stats::control_truncated, &udppump::pump_stats::kernel_drops, &udppump::pump_stats::wakeups,
          &udppump::pump_stats::empty_wakeups, &udppump::pump_stats::budget_yields, &udppump::pump_stats::stood_by,
-         &udppump::pump_stats::ignored, &udppump::pump_stats::quarantined}) {
+         &udppump::pump_stats::ignored, &udppump::pump_stats::quarantined, &udppump::pump_stats::expired}) {
     sum.*field += now.*field;
   }
   sum.handler_time += now.handler_time;
@@ -536,6 +537,19 @@ ignore_from(SV* self, ...)
     }
     XSRETURN(1);
 
+void
+max_age(SV* self, SV* seconds)
+  PPCODE:
+    {
+      settle_arguments(aTHX_ &ST(1), 1);
+      pump_event* const object = pump_of(aTHX_ self, "max_age");
+      if (object->through) croak("max_age: the pump is at work; call it before add() and wake_fd(), or remove() the pump first");
+      const NV age = looks_like_number(ST(1)) ? SvNV_nomg(ST(1)) : -1;
+      if (!(age >= 0 && age <= 1e9)) croak("max_age is a number of seconds from 0 to 1e9");
+      object->max_age = std::chrono::nanoseconds{static_cast<std::int64_t>(age * 1e9 + 0.5)};
+    }
+    XSRETURN(1);
+
 bool
 reply(SV* self, SV* data)
   CODE:
@@ -590,6 +604,7 @@ stats(SV* self)
       count(aTHX_ hash, "budget_yields", before.budget_yields + now.budget_yields);
       count(aTHX_ hash, "stood_by", before.stood_by + now.stood_by);
       count(aTHX_ hash, "ignored", before.ignored + now.ignored);
+      count(aTHX_ hash, "expired", before.expired + now.expired);
       count(aTHX_ hash, "quarantined", before.quarantined + now.quarantined);
       count(aTHX_ hash, "send_errors", object->through ? now.send_errors : before.send_errors);
       (void)hv_stores(hash, "handler_time", newSVnv(std::chrono::duration<double>(before.handler_time + now.handler_time).count()));

@@ -16,7 +16,7 @@ our $VERSION = '0.10';
 my %kinds = (
     socket => 'handles', ignore_from => 'texts', bind => 'texts', receive_buffer => 'count', workers => 'count', waiter => 'text',
     user => 'text', group => 'text', groups => 'texts', no_new_privileges => 'flag', restart => 'restart',
-    redeliver => 'redeliver', quarantine => 'quarantine', limits => 'limits', stop_timeout => 'seconds', start_timeout => 'seconds', reexecute => 'flag',
+    redeliver => 'redeliver', quarantine => 'quarantine', limits => 'limits', max_age => 'age', stop_timeout => 'seconds', start_timeout => 'seconds', reexecute => 'flag',
     reload_on_change => 'texts', take_over => 'text', pid_file => 'text', pin => 'flag', nice => 'number', log => 'code',
 );
 my %restart = (
@@ -33,11 +33,12 @@ my %checks = (
     count   => sub { defined $_[0] && $_[0] =~ /\A\d{1,15}\z/ ? $_[0] + 0 : undef },
     number  => sub { defined $_[0] && $_[0] =~ /\A[-+]?\d{1,9}\z/ ? $_[0] + 0 : undef },
     seconds => sub { defined $_[0] && $_[0] =~ /\A(?:\d{1,15}(?:\.\d*)?|\.\d+)\z/ ? $_[0] + 0 : undef },
+    age     => sub { defined $_[0] && $_[0] =~ /\A(?:\d{1,9}(?:\.\d*)?|\.\d+)\z/ ? $_[0] + 0 : undef },
     code    => sub { (reftype($_[0]) // '') eq 'CODE' ? $_[0] : undef },
 );
 my %meant = (
     texts => 'a string of bytes, or a reference to an array of such', text => 'a string of bytes', count => 'a whole number from 0',
-    number => 'a whole number', seconds => 'a number of seconds from 0', code => 'a code reference',
+    number => 'a whole number', seconds => 'a number of seconds from 0', age => 'a number of seconds below 1e9', code => 'a code reference',
 );
 
 sub checked {
@@ -252,6 +253,12 @@ not served for C<time> seconds (600).
 
 A reference to a hash of each worker's resource limits, by the names of prlimit(1): C<< {nofile => 256, core => 0} >>. A
 value is a number, C<'unlimited'>, or a reference to an array of the soft and the hard one.
+
+=item max_age
+
+Seconds, such as 0.2; 0: any age. What has waited longer in the socket's queue is dropped before the callback, and told in
+the log, once a minute at most. If more comes than the workers can serve, the queue grows, and without this each datagram
+is served after its sender has given up: three quarters of the time that clients wait are a good choice.
 
 =item stop_timeout, start_timeout
 
