@@ -1,3 +1,4 @@
+use Fcntl;
 use Socket;
 
 open(my $socket, "+<&=", 0) or die "descriptor 0: $!";    # STDIN itself may only be read
@@ -7,6 +8,10 @@ my %unanswered = map { $_ => 1 } 0, 7, 11, 13, 17, 19, 37, $own_port;    # ports
 my $stop = 0;
 $SIG{TERM} = sub { $stop = 1 };
 until ($stop) {
+    if (fcntl($socket, F_GETFL, 0) & O_NONBLOCK) {    # since another program made the socket so for all
+        vec(my $readable = "", fileno($socket), 1) = 1;
+        select($readable, undef, undef, 1);
+    }
     my $peer = recv($socket, my $data, 65535, 0) // next;    # a second is over, or it was told to stop
     next if $unanswered{unpack("x2 n", $peer)};
     1 while !defined send($socket, $data, 0, $peer) && $!{EINTR};

@@ -3,6 +3,7 @@
 #include "pool/execute.hpp"
 #include "pool/inheritance.hpp"
 #include "pool/worker_process.hpp"
+#include "pool/worker_signals.hpp"
 #include "sys/close_others.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
@@ -27,7 +28,8 @@ std::unique_ptr<running_worker> self_launcher::start(const assignment& what) {
     close_others(std::move(kept));
     auto environment = environment_for_worker(what.number);
     environment.push_back(std::string{inheritance::variable} + '=' + left.to_text());
-    // The signals stay blocked: the new execution takes them when it is ready for them.
+    // Those that are the parent's stay blocked: the new execution takes them when it is ready for them.
+    static_cast<void>(sys::signal_mask(SIG_SETMASK, with_parents_signals(context_.signal_mask)));
     return execute(command_.path, command_.arguments, environment, context_.shared.page(what.page));
   });
   return std::make_unique<paged_worker_process>(std::move(forked), context_.shared, what.page);

@@ -9,6 +9,7 @@
 #include "address/raw_address.hpp"
 #include "pool/counted.hpp"
 #include "socket/address_owner.hpp"
+#include "socket/arrival_signal.hpp"
 #include "socket/interfaces.hpp"
 #include "socket/socket_error.hpp"
 #include "sys/failure.hpp"
@@ -79,6 +80,7 @@ socket_check::socket_check(pool_sockets& sockets, socket_state::sharers who, con
       tell_what_is_left(at);
       continue;
     }
+    take_signal_back(at, {}, clock::now());
     bool is_changed = false;
     for (const socket_state::change& what : watched_[at].state.restore(sockets.all()[at].fd(), who)) {
       if (what.outcome == socket_state::change::result::needs_new_socket) {
@@ -104,17 +106,19 @@ void socket_check::tell_what_is_left(std::size_t at) const {
               {{"socket", name}, {"change", what}});
 }
 
-void socket_check::worker_died(clock::time_point now) noexcept {
+void socket_check::look_soon(clock::time_point now) noexcept {
   next_ = std::min(next_, std::max(now, looked_ + between_looks));
 }
 
-bool socket_check::look(clock::time_point now) {
+bool socket_check::look(clock::time_point now, std::span<const pid_t> sessions) {
   looked_ = now;
   next_ = now + interval;
   bool is_new = false;
   for (std::size_t at = 0; at < watched_.size(); ++at) {
     watched& one = watched_[at];
     if (leaves_receive_buffers_) one.state.leave_receive_buffer();
+    take_signal_back(at, sessions, now);
+    if (who_ == socket_state::sharers::programs) tell_what_harms(at);
     std::string hopeless;
     for (const socket_state::change& what : one.state.restore(sockets_.all()[at].fd(), who_)) {
       if (what.outcome == socket_state::change::result::needs_new_socket) {
@@ -131,6 +135,51 @@ bool socket_check::look(clock::time_point now) {
   }
   look_beside(now);
   return is_new;
+}
+
+void socket_check::be_as_at_first(clock::time_point now) {
+  if (who_ != socket_state::sharers::programs) return;
+  for (std::size_t at = 0; at < watched_.size(); ++at) {
+    const int fd = sockets_.all()[at].fd();
+    take_signal_back(at, {}, now);
+    for (const socket_state::change& what : watched_[at].state.restore(fd, who_)) {
+      if (what.outcome == socket_state::change::result::undone) tell(watched_[at], what, now);
+    }
+    watched_[at].state.forget_programs(fd);
+  }
+}
+
+/// Of options that programs may want and that others, who do not know of them, are harmed by.
+void socket_check::tell_what_harms(std::size_t at) {
+  watched& one = watched_[at];
+  for (std::string& what : one.state.harmful_to_programs(sockets_.all()[at].fd())) {
+    if (one.left.size() == most_refused || std::ranges::count(one.left, what) != 0) continue;
+    const std::string name = one.state.local().to_string();
+    log_.notice("socket-as-left",
+                "socket " + name + " has " + what +
+                    ", which a program set for all that share it; if none of yours means to, stop the pool and start "
+                    "it",
+                {{"socket", name}, {"change", what}});
+    one.left.push_back(std::move(what));
+  }
+}
+
+/// So that no datagram kills the parent, or whoever else has that process id later.
+void socket_check::take_signal_back(std::size_t at, std::span<const pid_t> sessions, clock::time_point now) {
+  const int fd = sockets_.all()[at].fd();
+  const arrival_signal found = arrival_signal_of(fd);
+  if (!found.is_sent && !found.is_prepared()) return;
+  const bool is_programs_own = who_ == socket_state::sharers::programs && found.receiver != 0 &&
+                               std::ranges::count(sessions, sys::session_of(found.receiver)) != 0;
+  if (is_programs_own) return;
+  const int done = clear_arrival_signal(fd);
+  if (!found.is_sent) return;
+  using result = socket_state::change::result;
+  const std::string what = "made to send " + found.to_string() + " whenever something arrives (O_ASYNC)";
+  tell(watched_[at],
+       done < 0 ? socket_state::change{what, result::refused, code_of(done).message()}
+                : socket_state::change{what, result::undone},
+       now);
 }
 
 /// Who bound another socket to a port while SO_REUSEPORT was set keeps it, though the flag is gone.

@@ -32,9 +32,13 @@ class socket_check {
 
   /// When to call look().
   clock::time_point next() const noexcept { return next_; }
-  void worker_died(clock::time_point now) noexcept;
-  /// Whether a socket is a new one, which only workers that are started from now on have.
-  bool look(clock::time_point now);
+  /// A worker died, or something else gives cause.
+  void look_soon(clock::time_point now) noexcept;
+  /// Whether a socket is a new one, which only workers that are started from now on have. Programs may have themselves
+  /// signalled by a socket: `sessions` are theirs.
+  bool look(clock::time_point now, std::span<const pid_t> sessions = {});
+  /// No worker lives. What programs set for themselves, and for each other, is as it was at first.
+  void be_as_at_first(clock::time_point now);
 
  private:
   /// Lines of a kind: so many in a minute.
@@ -48,6 +52,7 @@ class socket_check {
     allowance changes = {}, neighbours = {};
     unsigned untold = 0;                    // changes since the last that was told
     std::vector<std::string> refused = {};  // changes that could not be undone, and were told
+    std::vector<std::string> left = {};     // options that were left to programs, and were told
     clock::time_point binds_from = {};
     std::chrono::seconds pause = {};
     /// Of a Unix socket: device and inode of its path; none if that is not to be seen.
@@ -61,6 +66,8 @@ class socket_check {
   void look_beside(clock::time_point now);
   void tell_of(std::span<const listed_socket> beside, const address& local) const;
   void tell_what_is_left(std::size_t at) const;
+  void tell_what_harms(std::size_t at);
+  void take_signal_back(std::size_t at, std::span<const pid_t> sessions, clock::time_point now);
 
   pool_sockets& sockets_;
   const socket_state::sharers who_;

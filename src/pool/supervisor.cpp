@@ -18,7 +18,9 @@ supervisor::supervisor(const supervised& parts)
       options_{parts.context.options},
       board_{parts.context.shared},
       log_{parts.log},
-      signals_{parts.context.signal_mask},
+      signals_{parts.context.signal_mask, parts.context.options.model == worker_model::threads
+                                              ? blocked_signals::strays::left
+                                              : blocked_signals::strays::blocked},
       signal_fd_{sys::signal_descriptor(signals_.set())},
       sockets_{parts.context.sockets,
                parts.start.keeps_pages() ? socket_state::sharers::pumps : socket_state::sharers::programs,
@@ -82,7 +84,7 @@ void supervisor::go_round() {
   if (woken.signal || woken.news || (orphans_ && clock::now() >= orphans_->next())) reap();
   if (woken.take_over || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
   // Before any worker is started that might inherit what is wrong.
-  if (!is_stopping() && clock::now() >= sockets_.next() && sockets_.look(clock::now())) begin_reload();
+  if (!is_stopping() && clock::now() >= sockets_.next() && sockets_.look(clock::now(), sessions())) begin_reload();
   if (!is_stopping()) start_those_due();
   enforce_deadlines();
   continue_reload();  // last: it goes on without whoever is late
@@ -111,9 +113,9 @@ wake_reasons supervisor::wait() {
 }
 
 supervisor::clock::time_point supervisor::next_event() const {
-  auto next = std::min({watchdog_at_, orphans_ ? orphans_->next() : clock::time_point::max(),
-                        parts_.takes_over.wakes_at(), crew_.next_deadline(), errors_.wakes_at(),
-                        parts_.service.says_again_at()});
+  auto next =
+      std::min({watchdog_at_, orphans_ ? orphans_->next() : clock::time_point::max(), parts_.takes_over.wakes_at(),
+                crew_.next_deadline(), errors_.wakes_at(), parts_.service.says_again_at()});
   if (is_stopping()) return next;
   next = std::min({next, sockets_.next(), backlog_.next()});
   if (stranded_) next = std::min(next, stranded_->next());
@@ -131,8 +133,10 @@ void supervisor::take_requests(bool notified) {
 }
 
 void supervisor::take_signals() {
+  constexpr int most = 1024;  // though others send them without end
   signalfd_siginfo came{};
-  while (sys::read(signal_fd_.fd(), &came, sizeof came) == static_cast<ssize_t>(sizeof came)) {
+  for (int taken = 0; taken < most; ++taken) {
+    if (sys::read(signal_fd_.fd(), &came, sizeof came) != static_cast<ssize_t>(sizeof came)) return;
     switch (came.ssi_signo) {
       case SIGCHLD:
         break;  // reap() follows
@@ -142,8 +146,12 @@ void supervisor::take_signals() {
       case SIGUSR2:
         if (!is_stopping()) parts_.takes_over.begin(parts_.context.signal_mask);
         break;
-      default:
+      case SIGTERM:
+      case SIGINT:
         begin_stop(came.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM", false);
+        break;
+      default:  // nobody asked for it: a socket may send it
+        sockets_.look_soon(clock::now());
     }
   }
 }
@@ -212,7 +220,7 @@ void supervisor::end_orphans() {
 void supervisor::bury(const crew::dead_member& dead) {
   const crew::member& who = *dead.who;
   const auto now = clock::now();
-  sockets_.worker_died(now);
+  sockets_.look_soon(now);
   const std::uint64_t served = crew_.page_of(who).handled.load(std::memory_order_relaxed);
   errors_.look_at_last(who, crew_.page_of(who), now);
   auto [told, fields] = obituary_of(dead, served, now - who.started, parts_.start.keeps_pages());
@@ -241,6 +249,13 @@ void supervisor::bury(const crew::dead_member& dead) {
   }
   board_.release(who.page);
   if (waits_for_another && is_stopping()) start_for_offers(who.number);
+}
+
+/// Of all worker processes: each leads one, which has its process id.
+std::vector<pid_t> supervisor::sessions() const {
+  std::vector<pid_t> all;
+  for (const auto& one : crew_.members()) all.push_back(one->worker->pid());
+  return all;
 }
 
 /// The others may be gone already: one more worker takes what its predecessor held, and ends.
@@ -292,6 +307,7 @@ void supervisor::start_those_due() {
       continue;
     }
     try {
+      if (crew_.empty() && phase_ == phase::serving) sockets_.be_as_at_first(now);
       start(number);
     } catch (const std::system_error& refused) {
       const auto pause = std::max(options_.restart.longest_delay, milliseconds{100});

@@ -84,6 +84,7 @@ class supervisor {
   std::string plan_restart(const crew::dead_member& dead, clock::time_point now, std::uint64_t served,
                            const std::string& told);
   void give_up(const crew::dead_member& dead, const std::string& told);
+  std::vector<pid_t> sessions() const;
   void start_those_due();
   void enforce_deadlines();
 

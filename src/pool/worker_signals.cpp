@@ -18,13 +18,24 @@ void on_term(int) {
   notify(told.signal);
 }
 
+/// Neither handled nor ignored, nor blocked, which is how a program takes a signal by waiting for it (sigwait(3)).
+void add_if_unwanted(int signal, const sigset_t& blocked, sigset_t& to) noexcept {
+  struct sigaction now {};
+  if (sigismember(&blocked, signal) == 1 || sys::signal_disposition(signal, now) < 0) return;
+  if ((now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_DFL) sigaddset(&to, signal);
+}
+
 }  // namespace
 
+sigset_t with_parents_signals(sigset_t mask) noexcept {
+  for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&mask, one);
+  return mask;
+}
+
 sigset_t parents_signals() noexcept {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&set, one);
-  return set;
+  sigset_t none;
+  sigemptyset(&none);
+  return with_parents_signals(none);
 }
 
 void take_workers_signals(board& shared, std::size_t page) {
@@ -37,8 +48,13 @@ void take_workers_signals(board& shared, std::size_t page) {
   for (const int parents : {SIGINT, SIGHUP, SIGUSR2}) static_cast<void>(sys::signal_action(parents, action));
 }
 
-blocked_signals::blocked_signals(sigset_t& before) : set_{parents_signals()}, before_{before} {
+blocked_signals::blocked_signals(sigset_t& before, strays others) : set_{parents_signals()}, before_{before} {
   static_cast<void>(sys::signal_mask(SIG_BLOCK, set_, &before));
+  if (others == strays::blocked) {
+    add_if_unwanted(SIGIO, before, set_);
+    for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) add_if_unwanted(signal, before, set_);
+    static_cast<void>(sys::signal_mask(SIG_BLOCK, set_));
+  }
   // Ignored, as some shells and daemons leave it, children would end unseen (waitpid(2)).
   struct sigaction by_default {};
   by_default.sa_handler = SIG_DFL;

@@ -10,6 +10,7 @@ namespace udppump::detail {
 
 /// Those that a parent blocks while it runs, and takes from a descriptor.
 sigset_t parents_signals() noexcept;
+sigset_t with_parents_signals(sigset_t mask) noexcept;
 
 /// In a worker's process, with the parent's signals blocked: SIGTERM asks the worker on this page to stop, the others
 /// are ignored. `shared` outlives the process's last SIGTERM.
@@ -18,8 +19,13 @@ void take_workers_signals(board& shared, std::size_t page);
 /// While it lives, the signals that are the parent's are blocked on this thread, and SIGCHLD is not ignored.
 class blocked_signals {
  public:
+  /// Of signals that nobody here asked for: those that would end the process, and that a worker can have the kernel
+  /// send for each datagram (SIGIO, real-time signals; fcntl(2), F_SETSIG), unless the program handles or blocks them.
+  /// They are blocked as well if asked for, but not where threads of the process are to have them.
+  enum class strays : bool { left, blocked };
+
   /// `before` gets the mask that was, and outlives this object.
-  explicit blocked_signals(sigset_t& before);
+  blocked_signals(sigset_t& before, strays others);
   /// Takes those that are pending: they were the pool's.
   ~blocked_signals();
   blocked_signals(const blocked_signals&) = delete;
@@ -28,7 +34,7 @@ class blocked_signals {
   const sigset_t& set() const noexcept { return set_; }
 
  private:
-  const sigset_t set_;
+  sigset_t set_;
   const sigset_t& before_;
   struct sigaction on_child_ {};
 };

@@ -15,6 +15,7 @@
 #include "socket/socket_name.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys.hpp"
+#include "sys/sys_process.hpp"
 
 #include <netinet/udp.h>
 
@@ -36,6 +37,8 @@ struct known_option {
   int level, option;
   const char* name;
   bool is_programs_own;
+  /// Who shares the socket and does not know of it may hear nothing, not be heard, or find what he does not expect.
+  bool harms_others = false;
 };
 constexpr known_option known_options[] = {
     {SOL_SOCKET, SO_BROADCAST, "SO_BROADCAST", true},
@@ -58,13 +61,13 @@ constexpr known_option known_options[] = {
     {SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR", false},
     {SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT", false},
     {SOL_SOCKET, so_timestamping_new, "SO_TIMESTAMPING_NEW", true},
-    {SOL_SOCKET, SO_TIMESTAMPING, "SO_TIMESTAMPING", true},
+    {SOL_SOCKET, SO_TIMESTAMPING, "SO_TIMESTAMPING", true, true},
     {SOL_SOCKET, SO_TIMESTAMP, "SO_TIMESTAMP", true},
     {SOL_SOCKET, so_timestamp_new, "SO_TIMESTAMP_NEW", true},
     {SOL_SOCKET, so_timestampns_new, "SO_TIMESTAMPNS_NEW", true},
     {SOL_SOCKET, SO_TIMESTAMPNS, "SO_TIMESTAMPNS", true},
-    {IPPROTO_IP, IP_TTL, "IP_TTL", true},
-    {IPPROTO_IP, IP_MINTTL, "IP_MINTTL", true},
+    {IPPROTO_IP, IP_TTL, "IP_TTL", true, true},
+    {IPPROTO_IP, IP_MINTTL, "IP_MINTTL", true, true},
     {IPPROTO_IP, IP_TOS, "IP_TOS", true},
     {SOL_SOCKET, SO_PRIORITY, "SO_PRIORITY", true},  // which IP_TOS changes
     {IPPROTO_IP, IP_PKTINFO, "IP_PKTINFO", true},
@@ -76,16 +79,16 @@ constexpr known_option known_options[] = {
     {IPPROTO_IP, IP_RECVFRAGSIZE, "IP_RECVFRAGSIZE", true},
     {IPPROTO_IP, IP_PASSSEC, "IP_PASSSEC", true},
     {IPPROTO_IP, IP_CHECKSUM, "IP_CHECKSUM", true},
-    {IPPROTO_IP, IP_RECVERR, "IP_RECVERR", true},
+    {IPPROTO_IP, IP_RECVERR, "IP_RECVERR", true, true},
     {IPPROTO_IP, IP_RECVERR_RFC4884, "IP_RECVERR_RFC4884", true},
-    {IPPROTO_IP, IP_MTU_DISCOVER, "IP_MTU_DISCOVER", true},
+    {IPPROTO_IP, IP_MTU_DISCOVER, "IP_MTU_DISCOVER", true, true},
     {IPPROTO_IP, IP_MULTICAST_TTL, "IP_MULTICAST_TTL", true},
     {IPPROTO_IP, IP_MULTICAST_LOOP, "IP_MULTICAST_LOOP", true},
     {IPPROTO_IP, IP_MULTICAST_ALL, "IP_MULTICAST_ALL", true},
-    {IPPROTO_IP, IP_UNICAST_IF, "IP_UNICAST_IF", true},
+    {IPPROTO_IP, IP_UNICAST_IF, "IP_UNICAST_IF", true, true},
     {IPPROTO_IP, IP_FREEBIND, "IP_FREEBIND", true},
-    {IPPROTO_IPV6, IPV6_UNICAST_HOPS, "IPV6_UNICAST_HOPS", true},
-    {IPPROTO_IPV6, IPV6_MINHOPCOUNT, "IPV6_MINHOPCOUNT", true},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS, "IPV6_UNICAST_HOPS", true, true},
+    {IPPROTO_IPV6, IPV6_MINHOPCOUNT, "IPV6_MINHOPCOUNT", true, true},
     {IPPROTO_IPV6, IPV6_TCLASS, "IPV6_TCLASS", true},
     {IPPROTO_IPV6, IPV6_RECVPKTINFO, "IPV6_RECVPKTINFO", true},
     {IPPROTO_IPV6, IPV6_2292PKTINFO, "IPV6_2292PKTINFO", true},
@@ -104,14 +107,14 @@ constexpr known_option known_options[] = {
     {IPPROTO_IPV6, ipv6_flowinfo, "IPV6_FLOWINFO", true},
     {IPPROTO_IPV6, ipv6_flowinfo_send, "IPV6_FLOWINFO_SEND", true},
     {IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, "IPV6_AUTOFLOWLABEL", true},
-    {IPPROTO_IPV6, IPV6_RECVERR, "IPV6_RECVERR", true},
+    {IPPROTO_IPV6, IPV6_RECVERR, "IPV6_RECVERR", true, true},
     {IPPROTO_IPV6, IPV6_RECVERR_RFC4884, "IPV6_RECVERR_RFC4884", true},
-    {IPPROTO_IPV6, IPV6_MTU_DISCOVER, "IPV6_MTU_DISCOVER", true},
+    {IPPROTO_IPV6, IPV6_MTU_DISCOVER, "IPV6_MTU_DISCOVER", true, true},
     {IPPROTO_IPV6, IPV6_MULTICAST_HOPS, "IPV6_MULTICAST_HOPS", true},
     {IPPROTO_IPV6, IPV6_MULTICAST_LOOP, "IPV6_MULTICAST_LOOP", true},
     {IPPROTO_IPV6, IPV6_MULTICAST_ALL, "IPV6_MULTICAST_ALL", true},
     {IPPROTO_IPV6, IPV6_MULTICAST_IF, "IPV6_MULTICAST_IF", true},
-    {IPPROTO_IPV6, IPV6_UNICAST_IF, "IPV6_UNICAST_IF", true},
+    {IPPROTO_IPV6, IPV6_UNICAST_IF, "IPV6_UNICAST_IF", true, true},
     {IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, "IPV6_ADDR_PREFERENCES", true},
     {IPPROTO_IPV6, IPV6_FREEBIND, "IPV6_FREEBIND", true},
     {IPPROTO_IPV6, IPV6_DONTFRAG, "IPV6_DONTFRAG", true},
@@ -119,8 +122,8 @@ constexpr known_option known_options[] = {
     {IPPROTO_UDP, UDP_ENCAP, "UDP_ENCAP", false},
     {IPPROTO_UDP, udp_no_check6_tx, "UDP_NO_CHECK6_TX", false},  // nobody takes such answers (RFC 8200, 8.1)
     {IPPROTO_UDP, udp_no_check6_rx, "UDP_NO_CHECK6_RX", true},
-    {IPPROTO_UDP, UDP_SEGMENT, "UDP_SEGMENT", true},
-    {IPPROTO_UDP, UDP_GRO, "UDP_GRO", true},
+    {IPPROTO_UDP, UDP_SEGMENT, "UDP_SEGMENT", true, true},
+    {IPPROTO_UDP, UDP_GRO, "UDP_GRO", true, true},
 };
 
 /// Extension headers that each IPv6 datagram is sent with (ipv6(7), RFC 3542).
@@ -185,6 +188,9 @@ socket_state::socket_state(const datagram_socket& socket, int like)
   send_buffer_ = number(like, SOL_SOCKET, SO_SNDBUF);
   is_v6only_ = family_ == AF_INET6 && number(like, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
   is_shareable_ = number(like, SOL_SOCKET, SO_REUSEPORT) != 0 || number(like, SOL_SOCKET, SO_REUSEADDR) != 0;
+  is_nonblocking_ = (sys::file_flags(like) & O_NONBLOCK) != 0;
+  static_cast<void>(sys::getsockopt(like, SOL_SOCKET, SO_RCVTIMEO, receive_timeout_));
+  static_cast<void>(sys::getsockopt(like, SOL_SOCKET, SO_SNDTIMEO, send_timeout_));
   has_ip_options_ = has_header(like, IPPROTO_IP, IP_OPTIONS);
   for (std::size_t at = 0; at < std::size(sent_headers); ++at) {
     has_headers_[at] = family_ == AF_INET6 && has_header(like, IPPROTO_IPV6, sent_headers[at].first);
@@ -254,16 +260,43 @@ std::vector<socket_state::change> socket_state::restore(int fd, sharers who) con
   return changes;
 }
 
-std::string socket_state::left_to_programs(int fd) const {
-  std::string all;
+std::vector<std::string> socket_state::changed_by_programs(int fd, bool harmful_alone) const {
+  std::vector<std::string> all;
   for (std::size_t at = 0; is_known_ && at < std::size(known_options); ++at) {
     const known_option& one = known_options[at];
+    if (!one.is_programs_own || (harmful_alone && !one.harms_others)) continue;
     const auto now = read(fd, one);
-    if (!one.is_programs_own || !options_[at] || !now || *now == *options_[at]) continue;
-    all += std::string{all.empty() ? "" : ", "} + one.name + " = " + std::to_string(*now) + " instead of " +
-           std::to_string(*options_[at]);
+    if (!options_[at] || !now || *now == *options_[at]) continue;
+    all.push_back(std::string{one.name} + " = " + std::to_string(*now) + " instead of " +
+                  std::to_string(*options_[at]));
   }
   return all;
+}
+
+std::string socket_state::left_to_programs(int fd) const {
+  std::string all;
+  for (const std::string& one : changed_by_programs(fd, false)) all += (all.empty() ? "" : ", ") + one;
+  return all;
+}
+
+std::vector<std::string> socket_state::harmful_to_programs(int fd) const { return changed_by_programs(fd, true); }
+
+void socket_state::forget_programs(int fd) const noexcept {
+  if (!is_known_) return;
+  for (std::size_t at = 0; at < std::size(known_options); ++at) {
+    const known_option& one = known_options[at];
+    if (!one.is_programs_own || (one.option == SO_TIMESTAMP && one.level == SOL_SOCKET)) continue;
+    const auto now = read(fd, one);
+    if (!options_[at] || !now || *now == *options_[at]) continue;
+    static_cast<void>(sys::setsockopt(fd, one.level, one.option, *options_[at]));
+  }
+  if (is_pools_own_) overwrite_unreadable(fd, sharers::pumps);
+  empty_error_queue(fd);
+  static_cast<void>(sys::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, receive_timeout_));
+  static_cast<void>(sys::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, send_timeout_));
+  const int flags = sys::file_flags(fd);
+  if (flags < 0 || ((flags & O_NONBLOCK) != 0) == is_nonblocking_) return;
+  static_cast<void>(sys::set_file_flags(fd, flags ^ O_NONBLOCK));
 }
 
 /// Where the kernel had chosen the port, a socket can be taken off it, changed, and bound again.

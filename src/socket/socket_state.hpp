@@ -2,6 +2,7 @@
 
 #include <linux/filter.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include <array>
 #include <cstddef>
@@ -18,6 +19,7 @@ namespace udppump::detail {
 /// what one of them did, and to undo it. Of UDP and of Unix datagram sockets; of others nothing is looked at.
 ///
 /// Left alone is what each process may want its own way and no pump depends on: O_NONBLOCK, SO_RCVTIMEO, SO_SNDTIMEO.
+/// Who is signalled when something arrives is in socket/arrival_signal.hpp.
 class UDPPUMP_EXPORT socket_state {
  public:
   /// Who else has the socket. Programs set options as they like; only what makes the socket deaf or mute is theirs to
@@ -51,6 +53,10 @@ class UDPPUMP_EXPORT socket_state {
   std::vector<change> restore(int fd, sharers who) const;
   /// What is not as it was and is left to programs: "IP_TTL = 1 instead of 64, ..."; empty if all is.
   std::string left_to_programs(int fd) const;
+  /// The same of options that others are harmed by who do not know of them, one by one.
+  std::vector<std::string> harmful_to_programs(int fd) const;
+  /// No program has the socket: what is left to them is as it was, O_NONBLOCK and timeouts included.
+  void forget_programs(int fd) const noexcept;
   /// A buffer that only root could make so large is smaller in a socket that stands in for it.
   void be_content_with_buffers(int fd) noexcept;
   /// Options of a socket that is to stand in for it: as those of the pool, but for those that must be set before bind.
@@ -64,6 +70,7 @@ class UDPPUMP_EXPORT socket_state {
   };
 
   socket_state(const datagram_socket& socket, int like);
+  std::vector<std::string> changed_by_programs(int fd, bool harmful_alone) const;
   static filter filter_of(int fd);
   std::optional<change> restore_peer(int fd) const;
   std::optional<change> look_for_shutdown(int fd) const;
@@ -91,6 +98,8 @@ class UDPPUMP_EXPORT socket_state {
   bool has_ip_options_ = false;
   std::array<bool, 4> has_headers_ = {};
   bool is_locked_ = false;
+  bool is_nonblocking_ = false;
+  timeval receive_timeout_ = {}, send_timeout_ = {};
   bool is_pools_own_ = false;                // what cannot be read was never set
   std::vector<std::optional<int>> options_;  // as the table has them
   std::vector<multicast_membership> memberships_;

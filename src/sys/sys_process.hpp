@@ -77,6 +77,27 @@ inline int signal_on_news(int pipe_end, int signal) noexcept {
   return once([&] { return ::fcntl(pipe_end, F_SETFL, O_NONBLOCK | O_ASYNC); });
 }
 
+/// What belongs to an open file, and so to all who have it: flags (F_GETFL), and who is sent which signal when there is
+/// news if O_ASYNC is among them; signal 0 stands for SIGIO.
+inline int file_flags(int fd) noexcept {
+  return once([&] { return ::fcntl(fd, F_GETFL); });
+}
+inline int set_file_flags(int fd, int flags) noexcept {
+  return once([&] { return ::fcntl(fd, F_SETFL, flags); });
+}
+inline int file_owner(int fd, f_owner_ex& owner) noexcept {
+  return once([&] { return ::fcntl(fd, F_GETOWN_EX, &owner); });
+}
+inline int set_file_owner(int fd, const f_owner_ex& owner) noexcept {
+  return once([&] { return ::fcntl(fd, F_SETOWN_EX, &owner); });
+}
+inline int file_signal(int fd) noexcept {
+  return once([&] { return ::fcntl(fd, F_GETSIG); });
+}
+inline int set_file_signal(int fd, int signal) noexcept {
+  return once([&] { return ::fcntl(fd, F_SETSIG, signal); });
+}
+
 inline int kill(pid_t pid, int signal) noexcept {
   return once([&] { return ::kill(pid, signal); });
 }
@@ -86,6 +107,10 @@ inline int signal_mask(int how, const sigset_t& signals, sigset_t* before = null
 }
 inline int signal_action(int signal, const struct sigaction& action, struct sigaction* before = nullptr) noexcept {
   return once([&] { return ::sigaction(signal, &action, before); });
+}
+/// What the process does about a signal.
+inline int signal_disposition(int signal, struct sigaction& now) noexcept {
+  return once([&] { return ::sigaction(signal, nullptr, &now); });
 }
 /// Takes one that is pending, and does not wait: its number, or -EAGAIN.
 inline int take_pending(const sigset_t& signals) noexcept {

@@ -60,6 +60,83 @@ else
   leave_out "not root, or every port is everybody's"
 fi
 
-! said spoilt IP_TTL || fail "an option of the program's own was undone"
+! said spoilt 'IP_TTL.*undone' || fail "an option of the program's own was undone"
+[ "$(grep -c '"event":"socket-as-left".*IP_TTL = 3 instead of' "$dir/spoilt.log")" = 1 ] ||
+  fail "what a program set for all is not told once"
 finish "$pid"
+
+cat >"$dir/sets.py" <<'END'
+import fcntl, os, signal, socket, time
+inbox = socket.socket(fileno=0)
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+while True:
+    try:
+        data, peer = inbox.recvfrom(65535, 0 if os.get_blocking(0) else socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        time.sleep(0.01)
+        continue
+    if data == b"set":
+        os.set_blocking(0, False)
+        inbox.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 3)
+    blocked = [line.split()[1] for line in open("/proc/self/status") if line.startswith("SigBlk")][0]
+    state = "%s %d %s" % (os.get_blocking(0), inbox.getsockopt(socket.IPPROTO_IP, socket.IP_TTL), int(blocked, 16))
+    inbox.sendto(state.encode(), peer)
+    if data == b"end":
+        os._exit(1)
+    if data == b"signal":  # from now on, whoever this worker is, each datagram kills the parent
+        fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid())
+        fcntl.fcntl(0, fcntl.F_SETSIG, signal.SIGRTMIN + 7)
+        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC if hasattr(os, "O_ASYNC") else 0o20000)
+        socket.socket(type=socket.SOCK_DGRAM).sendto(b"", inbox.getsockname())
+        os._exit(1)
+END
+chmod 644 "$dir/sets.py"
+for workers in 1 2; do
+  start "sets$workers" --bind 127.0.0.1:0 ${as[@]+"${as[@]}"} --workers "$workers" --restart-delay 1ms:10ms \
+    --crash-limit 1000 -- "$python" "$dir/sets.py"
+  port=${ports[0]}
+  first=$(ask "$port" hello)
+  [[ $first == "True "*" 0" ]] || fail "a worker begins with \"$first\": a socket that does not wait, or signals blocked"
+  expect "$port" set "False 3 0"
+  expect "$port" end "False 3 0"
+  await lines_are "sets$workers" 'exited with status 1' 1
+  if [ "$workers" = 1 ]; then
+    echo "# what a program set, the next one finds undone if no other lives"
+    expect "$port" hello "$first"
+  else
+    echo "# ... and as it is, if others live by it"
+    expect "$port" hello "False 3 0"
+  fi
+  echo "# a datagram that is to signal the parent does not end it"
+  ask "$port" signal >"$dir/unused"
+  await_line "sets$workers" 'was made to send signal [0-9]+ to process [0-9]+ whenever something arrives .O_ASYNC. by a worker; undone'
+  ask "$port" hello | grep -q . || fail "nobody answers any more"
+  finish "$pid"
+done
+
+cat >"$dir/nonblocking.py" <<'END'
+import os, sys
+os.set_blocking(0, False)
+os.execvp(sys.argv[1], sys.argv[1:])
+END
+chmod 644 "$dir/nonblocking.py"
+# Who spins never sleeps, whatever else the machine does.
+sleeps() {
+  for _ in {1..10}; do grep -q '^State:[[:space:]]*S' "/proc/$1/status" || return 1; done
+}
+for example in "$python $examples/worker.py" "perl $examples/worker.pl"; do
+  # shellcheck disable=SC2086
+  if ! command -v ${example%% *} >"$dir/unused"; then
+    leave_out "no ${example%% *} here"
+    continue
+  fi
+  echo "# ${example##*/}: answers on a socket that another program made non-blocking, and does not spin"
+  # shellcheck disable=SC2086
+  start waits --bind 127.0.0.1:0 --workers 2 -- "$python" "$dir/nonblocking.py" $example
+  expect "${ports[0]}" hello hello
+  for worker in $(children "$pid"); do
+    await sleeps "$worker" || fail "${example##*/} spins"
+  done
+  finish "$pid"
+done
 echo "all is well"

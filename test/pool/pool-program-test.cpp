@@ -131,6 +131,14 @@ TEST(pool_program, a_new_execution_that_cannot_start_leaves_the_old_one_serving)
   EXPECT_EQ(run.join(parent), 0);
 }
 
+std::string blocked_signals_of(pid_t process) {
+  std::ifstream lines{"/proc/" + std::to_string(process) + "/status"};
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("SigBlk:", 0) == 0) return line;
+  }
+  return {};
+}
+
 TEST(pool_program, a_reload_runs_the_new_file_where_that_is_asked_for) {
   program_run run;
   const pid_t parent = run.start({"bind=127.0.0.1:0", "reexecute="});
@@ -143,7 +151,10 @@ TEST(pool_program, a_reload_runs_the_new_file_where_that_is_asked_for) {
     return files;
   };
   EXPECT_EQ(workers_files(), std::set<std::string>{run.program()});
-  for (const auto& one : pool_status::of(parent).workers) EXPECT_EQ(::getsid(one.pid), one.pid);
+  for (const auto& one : pool_status::of(parent).workers) {
+    EXPECT_EQ(::getsid(one.pid), one.pid);
+    EXPECT_EQ(blocked_signals_of(one.pid), blocked_signals_of(::getpid())) << "and not what its parent blocks";
+  }
   for (std::size_t reload = 1; reload <= 3; ++reload) {
     fs::copy_file(run.program(), run.program() + ".new");
     fs::rename(run.program() + ".new", run.program());

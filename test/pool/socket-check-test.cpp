@@ -7,12 +7,16 @@
 #include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -22,6 +26,7 @@
 #include <vector>
 
 #include "pool/socket_check.hpp"
+#include "socket/arrival_signal.hpp"
 #include "socket/interfaces.hpp"
 #include "support/asking_client.hpp"
 #include "support/fault.hpp"
@@ -55,6 +60,13 @@ void set_ip_options(int fd) {
   const unsigned char record_route[] = {7, 7, 4, 0, 0, 0, 0, 0};
   EXPECT_EQ(::setsockopt(fd, IPPROTO_IP, IP_OPTIONS, record_route, sizeof record_route), 0) << errno;
 }
+/// From now on whatever arrives has a signal sent to the parent that nobody handles there; and something arrives.
+void set_signal(int fd, int signal) {
+  EXPECT_EQ(::fcntl(fd, F_SETOWN, ::getppid()), 0) << errno;
+  EXPECT_EQ(::fcntl(fd, F_SETSIG, signal), 0) << errno;
+  EXPECT_EQ(::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_ASYNC), 0) << errno;
+  EXPECT_FALSE(bound().send_to("hello", datagram_socket::adopt(::dup(fd)).local()));
+}
 const address& discard() {
   static const address there = address::parse("127.0.0.1:9");
   return there;
@@ -86,6 +98,9 @@ std::vector<attack> attacks() {
       {"no route", [](int fd) { set(fd, SOL_SOCKET, SO_DONTROUTE, 1); }, "was given SO_DONTROUTE = 1 instead of 0"},
       {"ttl", [](int fd) { set(fd, IPPROTO_IP, IP_TTL, 1); }, "was given IP_TTL = 1 instead of "},
       {"share", [](int fd) { set(fd, SOL_SOCKET, SO_REUSEPORT, 1); }, "was given SO_REUSEPORT = 1 instead of 0"},
+      {"SIGIO", [](int fd) { set_signal(fd, 0); }, "was made to send signal 29 to process "},
+      {"real-time", [](int fd) { set_signal(fd, SIGRTMIN + 3); }, "whenever something arrives (O_ASYNC) by a worker; "},
+      {"last", [](int fd) { set_signal(fd, SIGRTMAX); }, "was made to send signal 64 to process "},
       {"mtu", [](int fd) { set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE); }, "was given IP_MTU_DISCOVER = 3"},
   };
 }
@@ -249,12 +264,12 @@ TEST_F(watched_sockets, that_nobody_touched_are_left_alone_and_looked_at_every_f
 TEST_F(watched_sockets, are_looked_at_ten_times_a_second_though_workers_die_without_end) {
   auto check = make();
   static_cast<void>(check.look(now));
-  check.worker_died(now + 1ms);
+  check.look_soon(now + 1ms);
   EXPECT_EQ(check.next(), now + 100ms);
-  check.worker_died(now + 300ms);
+  check.look_soon(now + 300ms);
   EXPECT_EQ(check.next(), now + 100ms);
   static_cast<void>(check.look(now + 300ms));
-  check.worker_died(now + 1s);
+  check.look_soon(now + 1s);
   EXPECT_EQ(check.next(), now + 1s);
 }
 
@@ -338,7 +353,7 @@ TEST_F(watched_sockets, that_cannot_be_made_as_they_were_are_told_of_once_with_t
 
 TEST_F(watched_sockets, of_programs_their_own_options_are_theirs_but_not_to_make_others_deaf) {
   auto check = make(detail::socket_state::sharers::programs);
-  set(fd(), IPPROTO_IP, IP_TTL, 3);
+  set(fd(), IPPROTO_IP, IP_TOS, 8);
   set(fd(), IPPROTO_IP, IP_PKTINFO, 1);
   set(fd(), SOL_SOCKET, SO_RCVBUF, 4 << 20);
   const timeval second{1, 0};
@@ -660,6 +675,145 @@ TEST_P(watched_group, hears_all_senders_again_that_a_worker_shut_out) {
   EXPECT_EQ(texts.size(), 1u);
 }
 INSTANTIATE_TEST_SUITE_P(on, watched_group, testing::Values("lo"));
+
+TEST_F(watched_sockets, that_signal_somebody_signal_nobody_any_more_unless_they_are_a_programs_own) {
+  const auto arm = [&](const f_owner_ex& owner, int signal) {
+    ASSERT_EQ(::fcntl(fd(), F_SETOWN_EX, &owner), 0) << errno;
+    ASSERT_EQ(::fcntl(fd(), F_SETSIG, signal), 0) << errno;
+    ASSERT_EQ(::fcntl(fd(), F_SETFL, O_ASYNC), 0) << errno;
+  };
+  const auto expect_none = [&](const char* whose) {
+    const auto left = detail::arrival_signal_of(fd());
+    EXPECT_FALSE(left.is_sent) << whose;
+    EXPECT_FALSE(left.is_prepared()) << whose;
+  };
+  // A child in a session of its own, as programs are.
+  int waits[2];
+  ASSERT_EQ(::pipe(waits), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    char ignored;
+    ::close(waits[1]);
+    ::setsid();
+    static_cast<void>(!::read(waits[0], &ignored, 1));
+    ::_exit(0);
+  }
+  ASSERT_TRUE(eventually([&] { return ::getsid(child) == child; }));
+  const std::vector<pid_t> sessions{child};
+  for (const auto who : {detail::socket_state::sharers::pumps, detail::socket_state::sharers::programs}) {
+    auto check = make(who);
+    const bool programs = who == detail::socket_state::sharers::programs;
+    for (const f_owner_ex& owner :
+         {f_owner_ex{F_OWNER_PID, ::getpid()}, f_owner_ex{F_OWNER_TID, ::gettid()},
+          f_owner_ex{F_OWNER_PGRP, ::getpgrp()}, f_owner_ex{F_OWNER_PID, 0}, f_owner_ex{F_OWNER_PGRP, child}}) {
+      const bool is_own = programs && owner.pid == child;
+      arm(owner, 9);
+      EXPECT_FALSE(check.look(now, sessions));
+      if (!is_own) expect_none("with a receiver");
+      EXPECT_EQ(detail::arrival_signal_of(fd()).is_sent, is_own);
+    }
+    EXPECT_EQ(lines("socket-changed"), programs ? 4u : 5u) << "and no more than five a minute";
+    check.be_as_at_first(now);
+    if (programs) expect_none("when no program lives");
+    ASSERT_EQ(::fcntl(fd(), F_SETSIG, SIGTERM), 0);
+    EXPECT_FALSE(check.look(now, sessions));
+    expect_none("that was only prepared");
+    names.clear(), texts.clear();
+  }
+  arm({F_OWNER_PID, ::getpid()}, 9);
+  auto check = make();
+  expect_none("found at the start");
+  EXPECT_EQ(lines("socket-changed"), 1u);
+  ::close(waits[0]), ::close(waits[1]);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+}
+
+TEST_F(watched_sockets, of_programs_tell_once_of_options_that_others_are_harmed_by) {
+  auto check = make(detail::socket_state::sharers::programs);
+  set(fd(), IPPROTO_UDP, UDP_SEGMENT, 1);
+  set(fd(), IPPROTO_IP, IP_PKTINFO, 1);  // harms nobody
+  for (int looks = 0; looks < 3; ++looks) EXPECT_FALSE(check.look(now));
+  EXPECT_EQ(names, std::vector<std::string>{"socket-as-left"});
+  EXPECT_THAT(texts.at(0), HasSubstr("has UDP_SEGMENT = 1 instead of 0, which a program set for all that share it"));
+  EXPECT_EQ(option_of(fd(), IPPROTO_UDP, UDP_SEGMENT), 1);
+}
+
+TEST_F(watched_sockets, of_programs_of_which_none_lives_are_as_at_first) {
+  const int flags = ::fcntl(fd(), F_GETFL);
+  for (const auto who : {detail::socket_state::sharers::programs, detail::socket_state::sharers::pumps}) {
+    const bool programs = who == detail::socket_state::sharers::programs;
+    auto check = make(who);
+    const timeval second{1, 0};
+    timeval found{};
+    socklen_t size = sizeof found;
+    set(fd(), IPPROTO_UDP, UDP_SEGMENT, 1);
+    ASSERT_EQ(::setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second), 0);
+    ASSERT_EQ(::fcntl(fd(), F_SETFL, flags | O_NONBLOCK), 0);
+    if (programs) {
+      EXPECT_FALSE(check.look(now));
+    }
+    EXPECT_EQ(::fcntl(fd(), F_GETFL), flags | O_NONBLOCK) << "others may live by it";
+    check.be_as_at_first(now);
+    EXPECT_EQ(option_of(fd(), IPPROTO_UDP, UDP_SEGMENT), programs ? 0 : 1);
+    EXPECT_EQ(::fcntl(fd(), F_GETFL), programs ? flags : flags | O_NONBLOCK);
+    ASSERT_EQ(::getsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &found, &size), 0);
+    EXPECT_EQ(found.tv_sec, programs ? 0 : 1);
+  }
+}
+
+// --- every flag and command that an open file has --------------------------------------------------------------------
+
+/// What fcntl(2) and ioctl(2) may set in an open file for all who have it, and sockets refuse. Should a kernel allow
+/// one of them, it has to be looked at.
+struct refused_command {
+  const char* name;
+  std::function<int(int)> set;
+};
+std::vector<refused_command> refused_by_sockets() {
+  return {{"O_DIRECT", [](int fd) { return ::fcntl(fd, F_SETFL, O_DIRECT); }},
+          {"F_SETLEASE", [](int fd) { return ::fcntl(fd, F_SETLEASE, F_RDLCK); }},
+          {"F_NOTIFY", [](int fd) { return ::fcntl(fd, F_NOTIFY, DN_MODIFY | DN_MULTISHOT); }},
+          {"F_SETPIPE_SZ", [](int fd) { return ::fcntl(fd, F_SETPIPE_SZ, 4096); }},
+          {"F_ADD_SEALS", [](int fd) { return ::fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE); }},
+          {"lseek", [](int fd) { return static_cast<int>(::lseek(fd, 1, SEEK_SET)); }},
+          {"ftruncate", [](int fd) { return ::ftruncate(fd, 0); }},
+          {"listen", [](int fd) { return ::listen(fd, 1); }},
+          {"SO_ATTACH_REUSEPORT_CBPF", [](int fd) {
+             sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
+             const sock_fprog program{1, &none};
+             return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
+           }}};
+}
+
+TEST_F(watched_sockets, are_open_files_of_which_a_worker_can_spoil_nothing_for_good) {
+  auto check = make();
+  auto time = now;
+  const int before = ::fcntl(fd(), F_GETFL);
+  for (const auto& [name, set_it] : refused_by_sockets()) EXPECT_EQ(set_it(fd()), -1) << name;
+  // No pump waits in a call; sockets have no place to append to; and nobody notes when a socket was read (O_NOATIME).
+  constexpr int harmless = O_NONBLOCK | O_APPEND | O_NOATIME;
+  for (int bit = 0; bit < 31; ++bit) {
+    if (::fcntl(fd(), F_SETFL, before | 1 << bit) != 0) continue;
+    EXPECT_FALSE(check.look(time += 400s));
+    EXPECT_EQ(::fcntl(fd(), F_GETFL) & ~harmless, before & ~harmless) << "flag " << bit;
+    ASSERT_EQ(::fcntl(fd(), F_SETFL, before), 0);
+  }
+  int on = 1, self = ::getpid();
+  for (const unsigned long command : {FIOSETOWN, SIOCSPGRP}) {
+    ASSERT_EQ(::ioctl(fd(), command, &self), 0) << command;
+    ASSERT_EQ(::fcntl(fd(), F_SETSIG, 0), 0);  // SIGIO
+    ASSERT_EQ(::ioctl(fd(), FIOASYNC, &on), 0);
+    EXPECT_FALSE(check.look(time += 400s));
+    EXPECT_FALSE(detail::arrival_signal_of(fd()).is_sent);
+    EXPECT_FALSE(detail::arrival_signal_of(fd()).is_prepared());
+  }
+  ASSERT_EQ(::ioctl(fd(), FIONBIO, &on), 0);
+  static_cast<void>(::flock(fd(), LOCK_EX | LOCK_NB));  // which nobody asks for
+  EXPECT_FALSE(check.look(time += 400s));
+  const auto client = bound();
+  ASSERT_FALSE(client.send_to("x", sockets.all()[0].local()));
+  EXPECT_EQ(received(sockets.all()[0]), "x");
+}
 
 // --- every option that the kernel has --------------------------------------------------------------------------------
 
