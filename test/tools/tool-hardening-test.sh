@@ -34,6 +34,15 @@ case $(uname -m) in
     objects=$(readelf --file-header "$library" 2>/dev/null | grep -c '^File:')
     marked=$(readelf --notes "$library" 2>/dev/null | grep -c 'x86 feature: IBT, SHSTK')
     [ "$marked" = "$objects" ] || fail "$marked of $objects objects have marks for indirect jumps (CET)"
+    # The linker marks what is marked throughout, and the C library's start files come from where libc.so.6 does.
+    libc=$(ldd "$tool" | awk '$1 == "libc.so.6" { print $3 }')
+    [ -r "$libc" ] || fail "the tool's C library is not found"
+    if shows --notes "$libc" 'x86 feature: IBT, SHSTK'; then
+      shows --notes "$tool" 'x86 feature: IBT, SHSTK' || fail "the C library is for CET, and the tool is not"
+    else
+      ! shows --notes "$tool" 'x86 feature: .*(IBT|SHSTK)' || fail "the tool says that it is for CET, and $libc is not"
+      echo "  $libc is not for CET, so the tool cannot be"
+    fi
     ;;
   *) echo "  CET is of x86_64" ;;
 esac
