@@ -20,7 +20,7 @@ while IFS=: read -r file line text; do
 done < <(grep -rnE '^#include "' src --include='*.hpp' --include='*.cpp')
 ((seen > 100)) || { echo "only $seen includes were found" && wrong=1; }
 
-of_the_pool='udppump/(worker|pool|log_writer)[a-z_]*\.hpp'
+of_the_pool='udppump/(worker|pool|log_writer|resource_limit)[a-z_]*\.hpp'
 for header in include/udppump/*.hpp; do
   [[ ! $header =~ $of_the_pool ]] || continue
   if grep -nHE "#include [<\"]$of_the_pool" "$header"; then wrong=1; fi

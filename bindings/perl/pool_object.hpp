@@ -65,19 +65,11 @@ void read(pTHX_ HV* given, const char* name, Value& value) {
   }
 }
 
-/// By the names of prlimit(1): those of setrlimit(2), in lower case and without RLIMIT_.
 inline int resource_of(const std::string& name) {
-  static constexpr std::pair<const char*, int> all[] = {
-      {"as", RLIMIT_AS},           {"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
-      {"data", RLIMIT_DATA},       {"fsize", RLIMIT_FSIZE},       {"locks", RLIMIT_LOCKS},
-      {"memlock", RLIMIT_MEMLOCK}, {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
-      {"nofile", RLIMIT_NOFILE},   {"nproc", RLIMIT_NPROC},       {"rss", RLIMIT_RSS},
-      {"rtprio", RLIMIT_RTPRIO},   {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
-      {"stack", RLIMIT_STACK}};
   std::string names;
-  for (const auto& [known, resource] : all) {
-    if (name == known) return resource;
-    names += names.empty() ? known : std::string{", "} + known;
+  for (const udppump::named_resource& each : udppump::named_resources()) {
+    if (name == each.name) return each.resource;
+    names.append(names.empty() ? "" : ", ").append(each.name);
   }
   throw std::invalid_argument{"limits: there is no resource \"" + name + "\"; there are: " + names};
 }

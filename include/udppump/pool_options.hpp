@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "udppump/datagram_socket.hpp"
+#include "udppump/resource_limit.hpp"
 #include "udppump/waiter.hpp"
 
 namespace udppump {
@@ -86,13 +87,6 @@ struct sender_quarantine {
   unsigned deaths = 3;
   /// For so long, from the last death on.
   std::chrono::milliseconds time = std::chrono::minutes{10};
-};
-
-/// RLIMIT_... of each worker (setrlimit(2)); in the threads model of the whole process.
-struct resource_limit {
-  int resource = 0;
-  std::uint64_t soft = 0;
-  std::uint64_t hard = 0;
 };
 
 /// No time may be negative; one above a year counts as a year.

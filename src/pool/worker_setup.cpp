@@ -1,7 +1,6 @@
 #include "pool/worker_setup.hpp"
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "sys/failure.hpp"
@@ -21,17 +20,10 @@ std::vector<int> usable_core_ids() {
   return ids;
 }
 
-/// "resource limit nofile": by the names of prlimit(1), which are those of setrlimit(2) in lower case.
+/// "resource limit nofile".
 std::string called(int resource) {
-  constexpr std::pair<int, const char*> names[] = {
-      {RLIMIT_AS, "as"},           {RLIMIT_CORE, "core"},         {RLIMIT_CPU, "cpu"},
-      {RLIMIT_DATA, "data"},       {RLIMIT_FSIZE, "fsize"},       {RLIMIT_LOCKS, "locks"},
-      {RLIMIT_MEMLOCK, "memlock"}, {RLIMIT_MSGQUEUE, "msgqueue"}, {RLIMIT_NICE, "nice"},
-      {RLIMIT_NOFILE, "nofile"},   {RLIMIT_NPROC, "nproc"},       {RLIMIT_RSS, "rss"},
-      {RLIMIT_RTPRIO, "rtprio"},   {RLIMIT_RTTIME, "rttime"},     {RLIMIT_SIGPENDING, "sigpending"},
-      {RLIMIT_STACK, "stack"}};
-  for (const auto& [number, name] : names) {
-    if (number == resource) return std::string{"resource limit "} + name;
+  for (const named_resource& each : named_resources()) {
+    if (each.resource == resource) return "resource limit " + std::string{each.name};
   }
   return "resource limit " + std::to_string(resource);
 }
