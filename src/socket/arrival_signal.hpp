@@ -10,7 +10,7 @@ namespace udppump::detail {
 
 /// The signal that the kernel sends whenever something happens at a descriptor (fcntl(2): O_ASYNC, F_SETOWN, F_SETSIG).
 /// It belongs to the open file: whoever has the socket sets it for all, it outlives him, and it may be SIGKILL.
-struct arrival_signal {
+struct UDPPUMP_EXPORT arrival_signal {
   bool is_sent = false;
   int number = 0;             // 0: SIGIO
   pid_t receiver = 0;         // 0: nobody, or one that has ended or cannot be seen from here

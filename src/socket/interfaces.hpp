@@ -4,6 +4,7 @@
 #include <string>
 
 #include "udppump/address.hpp"
+#include "udppump/export.hpp"
 
 namespace udppump::detail {
 
@@ -19,7 +20,7 @@ int hear_all_senders(int fd, const address& group, unsigned index) noexcept;
 /// The interface that a socket is bound to (SO_BINDTODEVICE); empty for none.
 std::string device_of(int fd);
 /// Its index, also of one that is gone (SO_BINDTOIFINDEX, Linux 5.0); 0 for none, or if the kernel does not tell.
-unsigned device_index(int fd) noexcept;
+UDPPUMP_EXPORT unsigned device_index(int fd) noexcept;
 /// The index of no interface: a socket that is bound to it receives nothing.
 constexpr unsigned no_such_device = INT32_MAX;
 /// Empty if there is none with this index.
