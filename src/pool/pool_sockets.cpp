@@ -143,10 +143,29 @@ void pool_sockets::take(passed_socket passed, bool of_a_pool, const pool_log& lo
   const listening& as = called_.back();
   if (!of_a_pool || as.from_service_manager) {
     states_.emplace_back(all_.back());
+    tell_what_is_odd(log);
     return;
   }
   states_.push_back(socket_state::as_asked(all_.back(), options_));
   clean(as, log);
+}
+
+/// Nobody knows how it should be: whoever opened it may have meant it so, or a worker of a pool that had it before.
+void pool_sockets::tell_what_is_odd(const pool_log& log) const {
+  const datagram_socket& socket = all_.back();
+  std::string odd;
+  try {
+    odd = socket_state::odd_in(socket, options_);
+  } catch (const std::system_error&) {  // such as without memory for another socket
+  }
+  if (odd.empty()) return;
+  const std::string name = socket.local().to_string();
+  log.notice(
+      "socket-as-passed",
+      "socket " + name + " (" + called_.back().name + ") was passed with " + odd +
+          ", and is kept so; if who opened it did not mean that, a worker of a pool that had it before did: have "
+          "it opened anew (of systemd, restart the socket unit)",
+      {{"socket", name}, {"change", odd}});
 }
 
 /// What is of no use to any worker goes at once, while this process may still be root; the rest once it is known who

@@ -57,6 +57,7 @@ class pool_sockets {
  private:
   void take(passed_socket passed, bool of_a_pool, const pool_log& log);
   void clean(const listening& as, const pool_log& log);
+  void tell_what_is_odd(const pool_log& log) const;
   void bind(const wanted_address& wanted, heir who);
   void check_against_own(const address& where) const;
 

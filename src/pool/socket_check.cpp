@@ -110,6 +110,8 @@ void socket_check::look_soon(clock::time_point now) noexcept {
   next_ = std::min(next_, std::max(now, looked_ + between_looks));
 }
 
+bool socket_check::may_look(clock::time_point now) const noexcept { return now - looked_ >= between_looks; }
+
 bool socket_check::look(clock::time_point now, std::span<const pid_t> sessions) {
   looked_ = now;
   next_ = now + interval;

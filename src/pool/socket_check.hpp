@@ -37,6 +37,8 @@ class socket_check {
   /// Whether a socket is a new one, which only workers that are started from now on have. Programs may have themselves
   /// signalled by a socket: `sessions` are theirs.
   bool look(clock::time_point now, std::span<const pid_t> sessions = {});
+  /// Whether a look is worth its time although none is due.
+  bool may_look(clock::time_point now) const noexcept;
   /// No worker lives. What programs set for themselves, and for each other, is as it was at first.
   void be_as_at_first(clock::time_point now);
 

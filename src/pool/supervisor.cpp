@@ -434,6 +434,8 @@ void supervisor::heed_take_over() {
     set_result(pool_result::crash_loop);
     return begin_stop("the take-over has failed", false);
   }
+  // How a service manager's socket should be, this parent alone knows: the next one keeps it as it is handed on.
+  if (!is_stopping() && sockets_.may_look(clock::now()) && sockets_.look(clock::now(), sessions())) begin_reload();
   handed_sockets offered{.sockets = {}, .listener = parts_.takes_over.listener()};
   for (std::size_t at = 0; at < parts_.context.sockets.size(); ++at) {
     offered.sockets.push_back({parts_.context.sockets.all()[at].fd(), parts_.context.sockets.called()[at]});

@@ -225,6 +225,30 @@ socket_state socket_state::as_asked(const datagram_socket& socket, socket_option
   return asked;
 }
 
+std::string socket_state::odd_in(const datagram_socket& passed, const socket_options& options) {
+  if (!socket_state{passed}.is_known_) return {};
+  const socket_state asked = as_asked(passed, options);
+  std::string all;
+  const auto add = [&all](const std::string& one) { all += (all.empty() ? "" : ", ") + one; };
+  for (std::size_t at = 0; at < std::size(known_options); ++at) {
+    const known_option& one = known_options[at];
+    // ReusePort= and IPTTL= of systemd.socket(5), which sets SO_REUSEADDR unasked.
+    const bool is_units = (one.level == SOL_SOCKET && (one.option == SO_REUSEADDR || one.option == SO_REUSEPORT)) ||
+                          (one.level == IPPROTO_IP && one.option == IP_TTL) ||
+                          (one.level == IPPROTO_IPV6 && one.option == IPV6_UNICAST_HOPS);
+    if (is_units || (one.is_programs_own && !one.harms_others)) continue;
+    const auto now = read(passed.fd(), one);
+    if (!now || !asked.options_[at] || *now == *asked.options_[at]) continue;
+    add(std::string{one.name} + " = " + std::to_string(*now) + " instead of " + std::to_string(*asked.options_[at]));
+  }
+  if (has_header(passed.fd(), IPPROTO_IP, IP_OPTIONS)) add("IP_OPTIONS");
+  for (const auto& [option, name] : sent_headers) {
+    if (passed.family() == AF_INET6 && has_header(passed.fd(), IPPROTO_IPV6, option)) add(name);
+  }
+  if (!passed.peer().is_none()) add("a peer, " + passed.peer().to_string());
+  return all;
+}
+
 socket_options socket_state::for_new_socket(socket_options options) const {
   options.v6only = family_ != AF_INET6 ? setting::automatic : is_v6only_ ? setting::on : setting::off;
   options.reuse_port = family_ != AF_UNIX;

@@ -41,6 +41,10 @@ class UDPPUMP_EXPORT socket_state {
   /// own. Throws std::system_error.
   static socket_state as_asked(const datagram_socket& socket, socket_options options);
 
+  /// What a passed socket has that new ones with these options have not, that harms who does not know of it, and that
+  /// no socket unit sets: "UDP_SEGMENT = 1 instead of 0, ..."; empty if there is nothing. Throws std::system_error.
+  static std::string odd_in(const datagram_socket& passed, const socket_options& options);
+
   /// restore() lets it be whatever it is.
   void leave_receive_buffer() noexcept { receive_buffer_ = 0; }
 

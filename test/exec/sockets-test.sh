@@ -114,6 +114,55 @@ for workers in 1 2; do
   finish "$pid"
 done
 
+echo "# a socket that was passed is handed on as it was passed, and not as a worker left it"
+cat >"$dir/passes.py" <<'END'
+import os, socket, sys
+unit = socket.socket(type=socket.SOCK_DGRAM)
+unit.bind(("127.0.0.1", 0))
+if unit.fileno() != 3:
+    os.dup2(unit.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.environ["LISTEN_FDS"] = "1"
+os.execv(sys.argv[1], sys.argv[1:])
+END
+cat >"$dir/routes.py" <<'END'
+import os, signal, socket
+inbox = socket.socket(fileno=0)
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+while True:
+    data, peer = inbox.recvfrom(65535)
+    inbox.sendto(b"%d" % inbox.getsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE), peer)
+    if data == b"spoil":
+        inbox.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
+    if data == b"leave":
+        inbox.setsockopt(socket.IPPROTO_UDP, 103, 1)  # UDP_SEGMENT
+END
+mkdir "$dir/for-take-over"
+chmod 755 "$dir/for-take-over"
+kept=(--workers 1 --ready-after 1ms --take-over "$dir/for-take-over/socket" -- "$python" "$dir/routes.py")
+python3 "$dir/passes.py" "$tool" exec "${kept[@]}" 2>"$dir/first.log" &
+first=$!
+started+=("$first")
+await_line first ' workers? serves? '
+port=$(sed -nE 's/.* workers? serves? 127\.0\.0\.1:([0-9]+).*/\1/p' "$dir/first.log")
+expect "$port" spoil 0
+ask "$port" hello >"$dir/unused"  # so that it is spoilt by now
+launch second "${kept[@]}"
+await_line second ' workers? serves? '
+ended "$first" 0
+expect "$port" hello 0
+! said second 'was passed with' || fail "what is as in a new socket is told to be odd"
+echo "# ... and what a program left is told by the next one"
+expect "$port" leave 0
+ask "$port" hello >"$dir/unused"
+second=$pid
+launch third "${kept[@]}"
+await_line third 'socket 127.0.0.1:[0-9]+ .* was passed with UDP_SEGMENT = 1 instead of 0, and is kept so'
+await_line third ' workers? serves? '
+ended "$second" 0
+finish "$pid"
+
 cat >"$dir/nonblocking.py" <<'END'
 import os, sys
 os.set_blocking(0, False)

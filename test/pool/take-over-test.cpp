@@ -318,11 +318,35 @@ TEST_F(a_take_over_path, hands_on_no_socket_as_a_worker_has_spoilt_it) {
   static_cast<void>(next.address());
   EXPECT_EQ(pool.join(), 0) << pool.log() << next.log();
   EXPECT_EQ(client.ask("?"), good) << next.log();
-  for (const char* told : {"was given SO_REUSEADDR = 1 instead of 0, when the pool before this one handed it on",
-                           "SO_REUSEPORT = 1 instead of 0", "IP_TTL = 1 instead of "}) {
+  for (const char* told :
+       {"was given SO_REUSEADDR = 1 instead of 0", "SO_REUSEPORT = 1 instead of 0", "IP_TTL = 1 instead of "}) {
     EXPECT_TRUE(next.has_said(told) || pool.has_said(told)) << told << '\n' << next.log() << pool.log();
   }
   EXPECT_EQ(next.stop(), 0) << next.log();
+}
+
+TEST(a_start_that_is_passed_a_socket, tells_what_it_has_that_no_unit_sets_and_keeps_it) {
+  std::string told;
+  const detail::pool_log log{
+      [&told](const pool_event& event) { told += std::string{event.name} + ": " + event.text + '\n'; }};
+  const socket_options wanted;
+  for (const bool is_odd : {false, true}) {
+    auto unit = bound();
+    set(unit.fd(), IPPROTO_IP, IP_TTL, 9);                    // as IPTTL= does
+    set(unit.fd(), SOL_SOCKET, SO_REUSEADDR, 1);              // as systemd does
+    if (is_odd) set(unit.fd(), IPPROTO_UDP, UDP_SEGMENT, 1);  // as a worker does
+    const int segment = is_odd ? 1 : 0;
+    std::vector<passed_socket> passed;
+    passed.push_back({descriptor{unit.release()}, {.name = "unit", .from_service_manager = true}});
+    detail::pool_sockets sockets{wanted};
+    sockets.open({}, std::move(passed), false, {}, log);
+    if (!is_odd) {
+      EXPECT_EQ(told, "");
+    }
+    EXPECT_EQ(option_of(sockets.all()[0].fd(), IPPROTO_UDP, UDP_SEGMENT), segment);
+  }
+  EXPECT_THAT(told, HasSubstr("socket-as-passed: socket "));
+  EXPECT_THAT(told, HasSubstr(" (unit) was passed with UDP_SEGMENT = 1 instead of 0, and is kept so"));
 }
 
 TEST(a_start_that_takes_over, has_sockets_as_its_own_options_make_them_and_tells_what_was_not_so) {
