@@ -288,9 +288,9 @@ std::vector<std::string> socket_state::changed_by_programs(int fd, bool harmful_
   std::vector<std::string> all;
   for (std::size_t at = 0; is_known_ && at < std::size(known_options); ++at) {
     const known_option& one = known_options[at];
-    if (!one.is_programs_own || (harmful_alone && !one.harms_others)) continue;
+    if (!options_[at] || !one.is_programs_own || (harmful_alone && !one.harms_others)) continue;
     const auto now = read(fd, one);
-    if (!options_[at] || !now || *now == *options_[at]) continue;
+    if (!now || *now == *options_[at]) continue;
     all.push_back(std::string{one.name} + " = " + std::to_string(*now) + " instead of " +
                   std::to_string(*options_[at]));
   }
@@ -445,8 +445,9 @@ std::optional<socket_state::change> socket_state::restore_buffer(int fd, int opt
 void socket_state::restore_options(int fd, sharers who, std::vector<change>& changes) const {
   for (std::size_t at = 0; at < std::size(known_options); ++at) {
     const known_option& one = known_options[at];
+    if (!options_[at] || (who == sharers::programs && one.is_programs_own)) continue;
     const auto now = read(fd, one);
-    if (!options_[at] || !now || *now == *options_[at] || (who == sharers::programs && one.is_programs_own)) continue;
+    if (!now || *now == *options_[at]) continue;
     // Pumps with max_age turn it on, and so does the parent of a pool that falls behind; it harms nobody.
     if (one.option == SO_TIMESTAMP && one.level == SOL_SOCKET && *options_[at] == 0) continue;
     std::string what = std::string{"given "} + one.name + " = " + std::to_string(*now) + " instead of " +

@@ -261,6 +261,20 @@ TEST_F(watched_sockets, that_nobody_touched_are_left_alone_and_looked_at_every_f
   for (const datagram_socket& each : sockets.all()) EXPECT_FALSE(readable(each.fd())) << "a look sends nothing";
 }
 
+TEST_F(watched_sockets, cost_the_parent_little_at_each_look) {
+  for (const auto who : {detail::socket_state::sharers::pumps, detail::socket_state::sharers::programs}) {
+    auto check = make(who);
+    int calls = 0;
+    for (const char* call : {"getsockopt", "setsockopt", "sendmsg", "poll", "socket", "getsockname"}) {
+      const fault::injection count{{.call = call, .error = EIO, .times = 0}};
+      EXPECT_FALSE(check.look(now));
+      calls += count.seen();
+    }
+    EXPECT_GT(calls, 10);  // or nothing was counted
+    EXPECT_LT(calls, who == detail::socket_state::sharers::pumps ? 100 : 60);
+  }
+}
+
 TEST_F(watched_sockets, are_looked_at_ten_times_a_second_though_workers_die_without_end) {
   auto check = make();
   static_cast<void>(check.look(now));
