@@ -170,10 +170,12 @@ void add_workers(CLI::App& app, wishes& wanted) {
              {"TIME", "", "a worker that has lived so long counts as serving, in ms; default 200", group});
   add_parsed(app, "--stop-timeout", pool.stop_timeout, time_in(seconds{1}),
              {"TIME", "", "a worker that still runs so long after SIGTERM is killed, in s; default 10", group});
-  add_parsed(app, "--crash-limit", pool.restart.crash_limit, count_in(1, 1'000'000),
-             {"N", "",
-              "if so many workers in a row lived shorter than --healthy-after, udppump ends (a crash loop); default 8",
-              group});
+  add_parsed(
+      app, "--crash-limit", pool.restart.crash_limit, count_in(1, 1'000'000),
+      {"N", "",
+       "a worker that so many times in a row lived shorter than --healthy-after cannot be kept alive: it is tried "
+       "after longer and longer pauses, and if that is so of all, udppump ends (a crash loop); default 8",
+       group});
   add_parsed(app, "--healthy-after", pool.restart.healthy_after,
              [](const std::string& text) {
                const auto time = parse_time(text, milliseconds{1});

@@ -58,7 +58,9 @@ struct restart_policy {
   /// After shorter lives: the first wait, doubled with each further one in a row, up to the longest.
   std::chrono::milliseconds first_delay = std::chrono::milliseconds{20};
   std::chrono::milliseconds longest_delay = std::chrono::seconds{5};
-  /// A worker that died so many times in a row before it was well and without having served one datagram ends the pool.
+  /// A worker that died so many times in a row before it was well and without having served one datagram cannot be kept
+  /// alive. If that holds for all of them (with take_over, up to when all serve: for one), the pool ends. Otherwise the
+  /// others serve on, and it is tried again after pauses that are doubled up to a minute.
   unsigned crash_limit = 8;
 };
 

@@ -24,10 +24,13 @@ class restart_plan {
     /// Another try will not help.
     bool hopeless = false;
   };
-  /// When to start another; nothing: give up.
+  /// When to start another; nothing: none, as that was hopeless. If the worker cannot be kept, the pauses go on to be
+  /// doubled beyond longest_delay, up to a minute.
   [[nodiscard]] std::optional<clock::time_point> after(const life& last) noexcept;
   /// Lives in a row, up to now, that ended before the worker was well and without a datagram.
   unsigned unserved_lives() const noexcept { return unserved_lives_; }
+  /// Those have reached crash_limit.
+  bool cannot_keep() const noexcept { return unserved_lives_ >= policy_->crash_limit; }
 
  private:
   const restart_policy* policy_;

@@ -176,7 +176,9 @@ crew::member& supervisor::start(std::size_t number) {
 void supervisor::note_serving() {
   const bool more = crew_.note_serving(clock::now());
   if (more && phase_ == phase::serving && !reload_) parts_.service.status(status());
-  if (phase_ != phase::starting || crew_.serving() < places_.size()) return;
+  if (phase_ != phase::starting || crew_.serving() == 0) return;
+  const std::size_t lost = lost_places();
+  if (crew_.serving() + lost < places_.size()) return;
   phase_ = phase::serving;
   std::string where;
   for (const datagram_socket& socket : parts_.context.sockets.all()) {
@@ -184,7 +186,9 @@ void supervisor::note_serving() {
   }
   write_pid();
   log_.notice("serving",
-              std::to_string(places_.size()) + (places_.size() == 1 ? " worker serves " : " workers serve ") + where,
+              (lost > 0 ? std::to_string(places_.size() - lost) + " of " : std::string{}) +
+                  std::to_string(places_.size()) + (places_.size() == 1 ? " worker serves " : " workers serve ") +
+                  where,
               {{"workers", std::to_string(places_.size())}, {"sockets", where}});
   // Last, as the pool before this one ends now.
   parts_.takes_over.say_ready();
@@ -274,24 +278,55 @@ std::string supervisor::plan_restart(const crew::dead_member& dead, clock::time_
                                    .ended = now,
                                    .served = served,
                                    .hopeless = dead.end.hopeless && phase_ == phase::starting});
-  if (!here.start_at) {
+  // Who takes over leaves the sockets to a pool that is whole.
+  const bool goes_on = has_others(dead.who->number) && !parts_.takes_over.depends_on_predecessor();
+  if (!here.start_at || (here.plan.cannot_keep() && !goes_on)) {
+    here.start_at.reset();
     give_up(dead, told);
     return "; not started again";
+  }
+  if (here.plan.unserved_lives() == options_.restart.crash_limit) {
+    log_.error("worker-lost",
+               "worker " + std::to_string(dead.who->number) + " cannot be kept alive" + reason_for(dead) +
+                   "; the others serve on without it, and it is tried again, after longer and longer pauses");
   }
   const auto delay = *here.start_at - now;
   return delay < milliseconds{1} ? "; another is started" : "; another is started in " + duration_text(delay);
 }
 
-void supervisor::give_up(const crew::dead_member& dead, const std::string& told) {
-  std::string often;
-  if (!dead.end.hopeless) {
-    often = "; " + counted(places_[dead.who->number].plan.unserved_lives(), "time") + " in a row ";
-    often += parts_.start.keeps_pages()
-                 ? "without serving a datagram"
-                 : "within " + duration_text(options_.restart.healthy_after) +
-                       "; a program has the socket as its descriptor 0, and must receive from it until SIGTERM";
+bool supervisor::has_others(std::size_t number) const {
+  const auto is_well = [&](const crew::member& one) {
+    return one.serving && !one.stopping &&
+           (clock::now() - one.started >= options_.restart.healthy_after ||
+            crew_.page_of(one).handled.load(std::memory_order_relaxed) > 0);
+  };
+  for (std::size_t other = 0; other < places_.size(); ++other) {
+    if (other == number) continue;
+    const crew::member* const there = crew_.serving_as(other);
+    if (!places_[other].plan.cannot_keep() || (there != nullptr && is_well(*there))) return true;
   }
-  log_.error("crash-loop", "workers cannot be kept alive: " + told + often);
+  return false;
+}
+
+std::size_t supervisor::lost_places() const {
+  std::size_t lost = 0;
+  for (std::size_t number = 0; number < places_.size(); ++number) {
+    lost += places_[number].plan.cannot_keep() && crew_.serving_as(number) == nullptr ? 1 : 0;
+  }
+  return lost;
+}
+
+/// How often it died, and what that says of a program.
+std::string supervisor::reason_for(const crew::dead_member& dead) const {
+  if (dead.end.hopeless) return {};
+  const std::string often = "; " + counted(places_[dead.who->number].plan.unserved_lives(), "time") + " in a row ";
+  if (parts_.start.keeps_pages()) return often + "without serving a datagram";
+  return often + "within " + duration_text(options_.restart.healthy_after) +
+         "; a program has the socket as its descriptor 0, and must receive from it until SIGTERM";
+}
+
+void supervisor::give_up(const crew::dead_member& dead, const std::string& told) {
+  log_.error("crash-loop", "workers cannot be kept alive: " + told + reason_for(dead));
   const bool is_programs_own = dead.end.hopeless && !dead.end.by_signal && dead.end.code > status_no_setup;
   set_result(is_programs_own ? static_cast<pool_result>(dead.end.code) : pool_result::crash_loop);
   begin_stop("a crash loop", false);

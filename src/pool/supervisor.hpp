@@ -83,6 +83,11 @@ class supervisor {
   /// Says what happens next, for the log.
   std::string plan_restart(const crew::dead_member& dead, clock::time_point now, std::uint64_t served,
                            const std::string& told);
+  /// Whether a worker other than that number's serves, or may yet be kept alive.
+  bool has_others(std::size_t number) const;
+  /// Places whose worker cannot be kept alive, and is not there now.
+  std::size_t lost_places() const;
+  std::string reason_for(const crew::dead_member& dead) const;
   void give_up(const crew::dead_member& dead, const std::string& told);
   std::vector<pid_t> sessions() const;
   void start_those_due();

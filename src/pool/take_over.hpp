@@ -35,6 +35,8 @@ class take_over {
   take_over(const take_over&) = delete;
   take_over& operator=(const take_over&) = delete;
 
+  /// The pool before this one serves on if this one ends.
+  bool depends_on_predecessor() const noexcept { return before_ && !before_->is_ours(); }
   /// All workers of this pool serve: those of the pool before it may go.
   void say_ready() noexcept;
   /// Why the pool before this one does not hand over after all; empty if nothing of the kind was said.

@@ -144,6 +144,16 @@ for program in false true; do
   said $program 'workers cannot be kept alive: worker [01] .* 3 times in a row .*descriptor 0, .* SIGTERM' ||
     fail "the message on $program does not help"
 done
+echo "# one worker of four that always ends at once does not end the other three"
+# shellcheck disable=SC2016  # for the worker's shell
+start lost --bind 127.0.0.1:0 --workers 4 --crash-limit 3 --restart-delay 1:1 -- \
+  sh -c '[ "$UDPPUMP_WORKER" != 2 ] || exit 1; exec "$0" "$1"' "$python" "$examples/worker.py"
+said lost '3 of 4 workers serve ' || fail "it does not say that one is missing"
+said lost 'worker 2 cannot be kept alive; 3 times in a row within 1.0 s; .*; the others serve on' ||
+  fail "it does not say which"
+expect "${ports[0]}" hello hello
+finish "$pid"
+
 echo "# and so is one whose interpreter is missing: it can be executed as little the next time"
 printf '#!/no/such/interpreter\n' >"$dir/script"
 chmod +x "$dir/script"

@@ -118,8 +118,7 @@ TEST(log_writer, a_terminal_whose_output_was_stopped_is_not_waited_for) {
   EXPECT_EQ(log.lost(), 1u);
   ASSERT_EQ(::tcflow(to.writes.fd(), TCOON), 0);
   log.write(event_of("goes on"));
-  EXPECT_EQ(all_of(to.reads.fd()),
-            "udppump: 1 line of this log was lost, as nobody read them\nudppump: goes on\n");
+  EXPECT_EQ(all_of(to.reads.fd()), "udppump: 1 line of this log was lost, as nobody read them\nudppump: goes on\n");
 }
 
 TEST(log_writer, a_descriptor_that_becomes_a_file_is_followed_there) {

@@ -67,32 +67,55 @@ TEST(restart_plan, a_delay_of_a_year_overflows_nothing) {
   for (int more = 0; more < 40; ++more) EXPECT_EQ(wait_after(plan, 1ms), 24h * 365);
 }
 
-TEST(restart_plan, gives_up_after_crash_limit_lives_in_a_row_without_a_datagram) {
+TEST(restart_plan, a_worker_cannot_be_kept_after_crash_limit_lives_in_a_row_without_a_datagram) {
   const restart_policy policy{.first_delay = 1ms, .crash_limit = 3};
   restart_plan plan{policy};
-  EXPECT_GE(wait_after(plan, 1ms), 0ms);
-  EXPECT_GE(wait_after(plan, 1ms), 0ms);
+  EXPECT_EQ(wait_after(plan, 1ms), 1ms);
+  EXPECT_EQ(wait_after(plan, 1ms), 2ms);
   EXPECT_EQ(plan.unserved_lives(), 2u);
-  EXPECT_LT(wait_after(plan, 1ms), 0ms);
+  EXPECT_FALSE(plan.cannot_keep());
+  wait_after(plan, 1ms);
   EXPECT_EQ(plan.unserved_lives(), 3u);
+  EXPECT_TRUE(plan.cannot_keep());
 }
 
-TEST(restart_plan, one_datagram_is_enough_for_the_pool_to_go_on_but_not_for_being_well) {
+TEST(restart_plan, pauses_of_a_worker_that_cannot_be_kept_grow_up_to_a_minute) {
+  const restart_policy policy{.first_delay = 1ms, .longest_delay = 5s, .crash_limit = 2};
+  restart_plan plan{policy};
+  EXPECT_EQ(wait_after(plan, 1ms), 1ms);
+  for (const auto pause : {5s, 10s, 20s, 40s, 60s, 60s}) EXPECT_EQ(wait_after(plan, 1ms), pause);
+  for (int more = 0; more < 100; ++more) EXPECT_EQ(wait_after(plan, 1ms), 60s);
+  EXPECT_TRUE(plan.cannot_keep());
+  EXPECT_EQ(wait_after(plan, 1h), 0ms) << "it was well";
+  EXPECT_FALSE(plan.cannot_keep());
+}
+
+TEST(restart_plan, a_longest_delay_above_a_minute_stays_the_longest) {
+  const restart_policy policy{.first_delay = 1ms, .longest_delay = 1h, .crash_limit = 1};
+  restart_plan plan{policy};
+  for (int more = 0; more < 40; ++more) EXPECT_EQ(wait_after(plan, 1ms), 1h);
+}
+
+TEST(restart_plan, one_datagram_is_enough_to_be_kept_but_not_for_being_well) {
   const restart_policy policy{.first_delay = 10ms, .crash_limit = 2};
   restart_plan plan{policy};
   EXPECT_EQ(wait_after(plan, 1ms), 10ms);
   EXPECT_EQ(wait_after(plan, 1ms, 1), 20ms);
   EXPECT_EQ(wait_after(plan, 1ms), 40ms);
-  EXPECT_LT(wait_after(plan, 1ms), 0ms);
+  EXPECT_FALSE(plan.cannot_keep());
+  wait_after(plan, 1ms);
+  EXPECT_TRUE(plan.cannot_keep());
 }
 
 TEST(restart_plan, a_life_that_was_well_makes_the_ones_before_it_forgotten) {
   const restart_policy policy{.first_delay = 1ms, .crash_limit = 2};
   restart_plan plan{policy};
-  EXPECT_GE(wait_after(plan, 1ms), 0ms);
-  EXPECT_GE(wait_after(plan, 2s), 0ms);
-  EXPECT_GE(wait_after(plan, 1ms), 0ms);
-  EXPECT_LT(wait_after(plan, 1ms), 0ms);
+  wait_after(plan, 1ms);
+  wait_after(plan, 2s);
+  wait_after(plan, 1ms);
+  EXPECT_FALSE(plan.cannot_keep());
+  wait_after(plan, 1ms);
+  EXPECT_TRUE(plan.cannot_keep());
 }
 
 TEST(restart_plan, gives_up_at_once_if_another_try_will_not_help) {

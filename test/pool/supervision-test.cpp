@@ -72,6 +72,65 @@ TEST(supervision, the_pool_serves_once_all_of_its_workers_do) {
   EXPECT_EQ(pool.stop(), 0);
 }
 
+TEST(supervision, a_worker_that_never_lives_does_not_end_those_that_do) {
+  auto pool = pool_process{{.workers = 3, .restart = {.first_delay = 1ms, .longest_delay = 20ms, .crash_limit = 3}},
+                           [](worker_pool& made) {
+                             return made.run([](worker& self) {
+                               if (self.number() == 1) throw std::runtime_error{"no page left"};
+                               static_cast<void>(self.serve(echo));
+                             });
+                           }};
+  ASSERT_TRUE(eventually([&] { return pool.has_said("serving: 2 of 3 workers serve "); })) << pool.log();
+  EXPECT_EQ(pool.count("worker-lost: worker 1 cannot be kept alive; 3 times in a row without serving a datagram"), 1u)
+      << pool.log();
+  const asking_client client{pool.address()};
+  EXPECT_EQ(client.ask("hello"), "hello");
+  ASSERT_TRUE(eventually([&] { return pool.count("worker-died: worker 1 ") > 6; })) << "it is not tried again";
+  EXPECT_EQ(pool.count("worker-lost: "), 1u);
+  EXPECT_EQ(client.ask("still"), "still");
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST(supervision, a_worker_that_could_not_be_kept_is_one_of_them_again_once_it_lives) {
+  shared<std::atomic<bool>> may_live;
+  auto pool = pool_process{{.workers = 2, .restart = {.first_delay = 1ms, .longest_delay = 5ms, .crash_limit = 2}},
+                           [&may_live](worker_pool& made) {
+                             return made.run([&may_live](worker& self) {
+                               if (self.number() == 0 && !may_live->load()) throw std::runtime_error{"not yet"};
+                               static_cast<void>(self.serve(echo));
+                             });
+                           }};
+  ASSERT_TRUE(eventually([&] { return pool.has_said("serving: 1 of 2 workers serve "); })) << pool.log();
+  *may_live = true;
+  const auto serve = [&pool] {
+    const auto all = pool.status().workers;
+    return std::count_if(all.begin(), all.end(), [](const auto& one) { return one.state == worker_state::idle; });
+  };
+  EXPECT_TRUE(eventually([&] { return serve() == 2; })) << pool.log();
+  pool.signal(SIGHUP);
+  EXPECT_TRUE(eventually([&] { return pool.has_said("reloaded: reloaded 2 workers"); })) << pool.log();
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST(supervision, a_pool_none_of_whose_workers_can_be_kept_ends_although_it_has_served) {
+  shared<std::atomic<bool>> is_broken;
+  auto pool = pool_process{
+      {.workers = 2, .restart = {.healthy_after = 1h, .first_delay = 1ms, .longest_delay = 5ms, .crash_limit = 3}},
+      [&is_broken](worker_pool& made) {
+        return made.run([&is_broken](worker& self) {
+          if (is_broken->load()) throw std::runtime_error{"broken"};
+          static_cast<void>(self.serve(echo));
+        });
+      }};
+  ASSERT_TRUE(eventually([&] { return pool.has_said("serving: 2 workers serve "); })) << pool.log();
+  *is_broken = true;
+  for (const auto& one : pool.status().workers) {
+    if (one.pid != 0) ::kill(one.pid, SIGKILL);
+  }
+  EXPECT_EQ(pool.join(), static_cast<int>(pool_result::crash_loop)) << pool.log();
+  EXPECT_TRUE(pool.has_said("crash-loop: ")) << pool.log();
+}
+
 TEST(supervision, a_reload_that_is_asked_for_during_another_follows_it) {
   shared<std::atomic<int>> started;
   shared<std::atomic<bool>> may_serve;
@@ -227,17 +286,19 @@ TEST(supervision, the_watchdog_is_fed_twice_in_the_time_that_it_allows) {
   static_cast<void>(pool.address());
   std::vector<std::chrono::steady_clock::time_point> beats;
   std::array<std::byte, 512> buffer{};
-  while (beats.size() < 4) {
+  while (beats.size() < 6) {
     const auto came = manager.receive(buffer, patience);
     if (!came) break;
     if (came.text() != "WATCHDOG=1") continue;
     beats.push_back(std::chrono::steady_clock::now());
   }
-  ASSERT_EQ(beats.size(), 4u);
-  for (std::size_t beat = 1; beat < beats.size(); ++beat) {
-    EXPECT_LT(beats[beat] - beats[beat - 1], allowed * 8 / 10) << "beat " << beat;
-    EXPECT_GT(beats[beat] - beats[beat - 1], allowed * 2 / 10) << "beat " << beat;
-  }
+  ASSERT_EQ(beats.size(), 6u);
+  // By the median: on a busy machine some are seen late, and the next ones so much sooner after them.
+  std::vector<std::chrono::steady_clock::duration> gaps;
+  for (std::size_t beat = 1; beat < beats.size(); ++beat) gaps.push_back(beats[beat] - beats[beat - 1]);
+  std::ranges::nth_element(gaps, gaps.begin() + 2);
+  EXPECT_LT(gaps[2], allowed * 8 / 10);
+  EXPECT_GT(gaps[2], allowed * 2 / 10);
   EXPECT_EQ(pool.stop(), 0);
   ::unlink(name.c_str());
 }

@@ -235,8 +235,9 @@ How many processes; 0, the default, is one for each core that this process may u
 =item restart
 
 A reference to a hash: who lived C<healthy_after> seconds (1) or finished C<healthy_after_datagrams> (100) is replaced at
-once; others after C<first_delay> seconds (0.02), doubled each time up to C<longest_delay> (5). C<crash_limit> (8) deaths
-in a row without one datagram end the pool.
+once; others after C<first_delay> seconds (0.02), doubled each time up to C<longest_delay> (5). After
+C<crash_limit> (8) deaths in a row without one datagram the pauses grow up to a minute, and if that is so of all workers,
+the pool ends.
 
 =item redeliver
 
