@@ -119,7 +119,8 @@ void add_where(CLI::App& app, wishes& wanted) {
   socket_options& socket = wanted.pool.socket;
   add_repeated(app, "--bind", [&wanted](const std::string& text) { wanted.pool.bind.push_back(text); },
                {"[NAME=]ADDR", "",
-                "listen there: 127.0.0.1:53, [::1]:53, :53 (everywhere), unix:PATH; may be given again. Port 0 takes a "
+                "listen there: 127.0.0.1:53, [::1]:53, :53 (everywhere, by IPv6 and IPv4, or by the one that there "
+                "is), unix:PATH; may be given again. Port 0 takes a "
                 "free one. "
                 "NAME is for LISTEN_FDNAMES. Needless if systemd passes sockets",
                 group});

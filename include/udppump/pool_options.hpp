@@ -94,7 +94,8 @@ struct sender_quarantine {
 /// No time may be negative; one above a year counts as a year.
 struct pool_options {
   /// Where to listen: written addresses as address::parse() reads them, each with an optional name before it for
-  /// LISTEN_FDNAMES ("dns=:53"). What a service manager passed (sd_listen_fds(3)) comes first, and is enough.
+  /// LISTEN_FDNAMES ("dns=:53"). A port alone is for IPv6 and IPv4, or for IPv4 if that is all there is. What a service
+  /// manager passed (sd_listen_fds(3)) comes first, and is enough.
   std::vector<std::string> bind = {};
   /// Datagram sockets that this process has open already, by descriptor: the pool serves duplicates of them, beside
   /// what is in `bind`. Not with take_over or reexecute, whose new processes open their own.

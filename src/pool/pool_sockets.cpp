@@ -73,19 +73,36 @@ socket_options options_for(socket_options options, int family) {
   return options;
 }
 
+bool has_ipv6() { return descriptor{sys::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)}.fd() != -EAFNOSUPPORT; }
+
+/// A port alone means IPv6 and IPv4 in one socket. A kernel, a unit or a container may have IPv4 only.
+void leave_ipv6(std::vector<wanted_address>& wanted, const std::vector<passed_socket>& passed, const pool_log& log) {
+  for (wanted_address& one : wanted) {
+    const auto is_there = [&](const passed_socket& other) { return local_address(other.socket.fd()) == one.where; };
+    if (!one.is_port_alone || std::any_of(passed.begin(), passed.end(), is_there) || has_ipv6()) continue;
+    const address both = std::exchange(one.where, address::parse("0.0.0.0:0").with_port(one.where.port()));
+    log.notice("no-ipv6",
+               "there is no IPv6 here (switched off in the kernel, by RestrictAddressFamilies= or by a seccomp "
+               "profile): " +
+                   one.where.to_string() + " is served in place of " + both.to_string());
+  }
+}
+
 }  // namespace
 
 /// A name has no colon, as LISTEN_FDNAMES separates by it, and no '[' or '/': these begin addresses.
 wanted_address wanted_address::parse(const std::string& text) {
   const auto at = text.find('=');
-  if (at == std::string::npos || text.find_first_of(":[/ ") < at) return {default_name, address::parse(text)};
+  if (at == std::string::npos || text.find_first_of(":[/ ") < at) {
+    return {default_name, address::parse(text), text.starts_with(':')};
+  }
   const std::string name = text.substr(0, at);
   // A pool that takes over hears "@" and "+" as marks (pool/take_over_messages.cpp).
   if (name.empty() || std::any_of(name.begin(), name.end(), is_blank) || name[0] == '@' || name[0] == '+') {
     throw std::invalid_argument{'"' + text +
                                 "\": the name before \"=\" must not be empty, begin with @ or +, or have a space"};
   }
-  return {name, address::parse(text.substr(at + 1))};
+  return {name, address::parse(text.substr(at + 1)), text[at + 1] == ':'};
 }
 
 passed_socket pool_sockets::duplicate_of(int fd) {
@@ -205,8 +222,9 @@ void pool_sockets::bind(const wanted_address& wanted, heir who) {
   states_.push_back(socket_state::as_made(all_.back()));
 }
 
-void pool_sockets::open(const std::vector<wanted_address>& wanted, std::vector<passed_socket> passed, bool of_a_pool,
-                        heir who, const pool_log& log) {
+void pool_sockets::open(std::vector<wanted_address> wanted, std::vector<passed_socket> passed, bool of_a_pool, heir who,
+                        const pool_log& log) {
+  if (options_.v6only != setting::on) leave_ipv6(wanted, passed, log);
   const auto given = match(wanted, passed, of_a_pool);
   for (passed_socket& one : passed) {
     if (wanted.empty() || one.as.from_service_manager) take(std::move(one), of_a_pool, log);

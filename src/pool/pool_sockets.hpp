@@ -16,6 +16,7 @@ namespace udppump::detail {
 struct wanted_address {
   std::string name;
   address where;
+  bool is_port_alone = false;  // ":53": on all addresses, of whichever family there is
   /// Throws std::invalid_argument or std::system_error.
   static wanted_address parse(const std::string& text);
 };
@@ -35,8 +36,9 @@ class pool_sockets {
   /// Those of a service manager come first; then what is wanted, in that order and under those names: one of `passed`
   /// that is bound there, or else it is bound now. If nothing is wanted, all that were passed. `of_a_pool`: they were
   /// passed by a pool before this one, whose port 0 stands for the one it was given, and are looked at closely
-  /// (fault_of()). Throws std::system_error, or std::invalid_argument if there is nothing to listen on.
-  void open(const std::vector<wanted_address>& wanted, std::vector<passed_socket> passed, bool of_a_pool, heir who,
+  /// (fault_of()). A port alone is bound for IPv4 if there is no IPv6 here. Throws std::system_error, or
+  /// std::invalid_argument if there is nothing to listen on.
+  void open(std::vector<wanted_address> wanted, std::vector<passed_socket> passed, bool of_a_pool, heir who,
             const pool_log& log);
 
   /// As who owns them the pool may bind others in their place: the kernel lets only sockets of one user share a port

@@ -188,4 +188,31 @@ for example in "$python $examples/worker.py" "perl $examples/worker.pl"; do
   done
   finish "$pid"
 done
+echo "# a port alone is served by IPv4 where there is no IPv6, also by a pool that takes over"
+code=0
+"$python" "$here/no_ipv6.py" true || code=$?
+if [ "$code" = 77 ]; then
+  leave_out "the number of socket(2) is not known here"
+else
+  "$python" "$here/no_ipv6.py" "$tool" exec --bind dns=:0 --workers 1 --take-over "$dir/four" -- \
+    "$python" "$examples/worker.py" 2>"$dir/four.log" &
+  pid=$!
+  started+=("$pid")
+  await_line four ' worker serves 0\.0\.0\.0:[0-9]+$'
+  said four 'there is no IPv6 here .*: 0\.0\.0\.0:0 is served in place of \[::\]:0$' || fail "it does not say so"
+  port=$(sed -nE 's/.* serves 0\.0\.0\.0:([0-9]+)$/\1/p' "$dir/four.log")
+  expect "$port" hello hello
+  "$python" "$here/no_ipv6.py" "$tool" exec --bind "dns=:$port" --workers 1 --take-over "$dir/four" -- \
+    "$python" "$examples/worker.py" 2>"$dir/next.log" &
+  next=$!
+  started+=("$next")
+  ended "$pid" 0
+  expect "$port" hello hello
+  said next "serves 0\.0\.0\.0:$port\$" || fail "another address is served"
+  finish "$next"
+  code=0
+  "$python" "$here/no_ipv6.py" "$tool" exec --bind :0 --v6only --workers 1 -- cat 2>"$dir/six.log" || code=$?
+  [ "$code" = 3 ] || fail "--v6only without IPv6 ended with $code"
+  said six 'there is no IPv6 here' || fail "it does not say why"
+fi
 echo "all is well"
