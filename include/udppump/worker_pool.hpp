@@ -45,8 +45,8 @@ enum class pool_result : std::uint8_t {
 ///
 /// Signals, to the parent: SIGTERM and SIGINT stop it, a second one kills those that have not ended; SIGHUP replaces
 /// the workers one by one, each new one before its old one; SIGUSR2 starts this program's file anew, which takes the
-/// sockets over. They, and SIGCHLD, are blocked while it runs, on its thread. SIGTERM to a worker has that one finish
-/// what it holds; it is then replaced.
+/// sockets over. They, and SIGCHLD, are blocked while it runs, on its thread, and with worker processes SIGIO and
+/// real-time signals that nobody handles. SIGTERM to a worker has that one finish what it holds; it is then replaced.
 ///
 /// Thread: one, which runs it; no other thread should exist when it forks. Linux.
 class UDPPUMP_EXPORT worker_pool {

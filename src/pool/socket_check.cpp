@@ -78,6 +78,7 @@ socket_check::socket_check(pool_sockets& sockets, socket_state::sharers who, con
   for (std::size_t at = 0; at < watched_.size(); ++at) {
     if (who == socket_state::sharers::programs) {
       tell_what_is_left(at);
+      watched_[at].left = watched_[at].state.harmful_to_programs(sockets.all()[at].fd());  // told with the rest
       continue;
     }
     take_signal_back(at, {}, clock::now());
