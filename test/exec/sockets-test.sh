@@ -181,7 +181,7 @@ for example in "$python $examples/worker.py" "perl $examples/worker.pl"; do
   fi
   echo "# ${example##*/}: answers on a socket that another program made non-blocking, and does not spin"
   # shellcheck disable=SC2086
-  start waits --bind 127.0.0.1:0 --workers 2 -- "$python" "$dir/nonblocking.py" $example
+  start "${example##*.}-waits" --bind 127.0.0.1:0 --workers 2 -- "$python" "$dir/nonblocking.py" $example
   expect "${ports[0]}" hello hello
   for worker in $(children "$pid"); do
     await sleeps "$worker" || fail "${example##*/} spins"
