@@ -25,6 +25,7 @@ src/socket/port_table.cpp ifstream - reads /proc
 src/socket/address_owner.cpp ifstream,directory_iterator,read_symlink - reads /proc
 src/socket/socket_error.cpp symlink_status,exists,is_socket - for the words of an error; nothing is decided by it
 src/pool/socket_check.cpp status_at - looks by the folder of service_path whether a socket still has its name; removing and binding are left to that
+src/pool/service_manager.cpp status_of - whether there is a socket at NOTIFY_SOCKET, for the words of the log; sd_notify(3) decides anew
 src/pool/pool_sockets.cpp set_owner - of a socket itself, by its descriptor: what a path names stays as it is
 src/pool/own_command.cpp ifstream,read_link - reads /proc
 src/pool/own_command.cpp status_of - looks whether its own program is the one that its command names
@@ -41,7 +42,8 @@ src/pool/peer.cpp open,read_link - reads what a process calls itself in /proc
 src/pool/board.cpp truncate - of a memfd, by its descriptor
 src/pool/pid_file.cpp truncate - of what service_path has opened, by its descriptor
 tools/load/report/output_file.cpp open - what the user names for himself (--json FILE, --plot FILE), as himself
-tools/load/report/output_file.cpp stat - the same
+tools/load/report/output_file.cpp stat,lstat - the same
+tools/load/report/output_file.cpp fchmod,rename,unlink - of the file that it has made beside that one, as no other was there (O_EXCL)
 tools/load/report/plot.cpp tmpfile - has no name
 tools/load/plan/input_file.hpp ifstream - as in input_file.cpp
 tools/load/plan/input_file.cpp ifstream,stat - reads what the user names for himself

@@ -192,7 +192,7 @@ int run(compare_settings& settings) {
   status.show("looking at this machine", "looking at this machine");
   const machine_look seen = look(settings);
   status.clear();
-  if (interruption()) throw std::runtime_error{"interrupted before the first repetition was over"};
+  if (interruption()) throw std::runtime_error{"interrupted before the first repetition was over; let it run on"};
   fmt::print(settings.text(), "{}", to_text(seen));
   if (!take_service_times(settings, seen)) {
     write_report(settings, nullptr, seen);
@@ -212,7 +212,8 @@ int run(compare_settings& settings) {
   const auto compared = compare(options, {.report = report, .interrupted = &interruption()});
   status.clear();
   write_report(settings, &compared, seen);
-  if (compared.repetitions() == 0) throw std::runtime_error{"interrupted before the first repetition was over"};
+  if (compared.repetitions() == 0)
+    throw std::runtime_error{"interrupted before the first repetition was over; let it run on"};
   return conclude(settings, compared);
 }
 

@@ -104,8 +104,9 @@ int run_once(const load_settings& settings, const request_template& requests) {
       {.report = [&](const load_progress& now) { status.show(to_text(now)); }, .interrupted = &interruption()});
   status.clear();
   if (result.counts.sent + result.counts.unsent == 0) {
-    throw std::runtime_error{result.interrupted ? "interrupted before anything was measured"
-                                                : invalidity(result, settings.limits)};
+    throw std::runtime_error{result.interrupted
+                                 ? "interrupted before anything was measured; let it run longer than --warmup"
+                                 : invalidity(result, settings.limits)};
   }
   fmt::print(settings.text(), "{}", to_text(result));
   const std::string invalid = invalidity(result, settings.limits);
@@ -158,7 +159,7 @@ class ramp {
       }
     });
     if (!settings_.json.empty()) write_file(settings_.json, to_line(report(found)));
-    if (!failure_.empty()) throw std::runtime_error{failure_ + " (the ramp ended there)"};
+    if (!failure_.empty()) throw std::runtime_error{"the ramp ended early: " + failure_};
     return conclude(found);
   }
 
@@ -222,7 +223,8 @@ class ramp {
 
   int say(const knee& found) const {
     if (found.good == 0) {
-      if (found.cut_short) throw std::runtime_error{"interrupted before a rate was found to be good"};
+      if (found.cut_short)
+        throw std::runtime_error{"interrupted before a rate was found to be good; let the ramp run to its end"};
       if (!any_bad_) {
         fmt::print(stderr, "udppump: not valid: no rate could be offered as it was asked for; quiet the machine\n");
         return exit_invalid;
@@ -236,7 +238,11 @@ class ramp {
                found.cut_short  ? ", as far as was tried: interrupted"
                : found.bad == 0 ? ", the highest tried"
                                 : "");
-    if (!found.invalid || found.cut_short) return exit_ok;
+    if (found.cut_short) {
+      std::fflush(settings_.text());
+      throw std::runtime_error{"interrupted before the highest rate was found; let the ramp run to its end"};
+    }
+    if (!found.invalid) return exit_ok;
     std::fflush(settings_.text());
     fmt::print(stderr,
                "udppump: not valid: {:.0f} a second is more than this program can offer here; the target's limit lies "
@@ -411,7 +417,8 @@ void add_load(CLI::App& app, action& chosen) {
              {"FILE", "", "draw the latencies there by gnuplot: .svg or .png", output});
   sub.add_flag("--quiet", settings->quiet, "show no progress")->group(output);
   sub.footer(
-      "Exit codes: 0 measured; 1 could not be measured; 2 the command line or a file it names is wrong;\n"
+      "Exit codes: 0 measured, or interrupted and measured until then; 1 could not be measured, or a ramp was\n"
+      "interrupted; 2 the command line or a file it names is wrong;\n"
       "3 measured, but not valid: this program did not offer what was asked for; 4 no rate is within --slo.\n"
       "A request that was never answered waited longer than any other: with 2% lost there is no p99.");
   sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });

@@ -42,7 +42,8 @@ static char** program_mark(int argc, char** argv) {
 /// The exit code, once everything printed is out of its buffer: what it goes to may be full.
 static int printed(int code) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-  std::fprintf(stderr, "udppump: cannot write the output: %s\n", std::strerror(errno));
+  std::fprintf(stderr, "udppump: cannot write the output: %s; make room there, or write it elsewhere\n",
+               std::strerror(errno));
   return code == 0 ? udppump::tools::exit_failed : code;
 }
 

@@ -38,8 +38,8 @@ struct waiter_report {
   /// Never automatic.
   waiter_kind kind;
   /// Empty if this was the first choice or was asked for; else what was asked for or tried before and why it is not
-  /// this, for example "io_uring_setup: forbidden here (...): Operation not permitted; using thread". If `epoll` was
-  /// asked for, and an event loop sleeps, it says so.
+  /// this, for example "io_uring_setup: Operation not permitted; kernel.io_uring_disabled or ...; using thread". If
+  /// `epoll` was asked for, and an event loop sleeps, it says so.
   std::string fallback;
 };
 

@@ -14,6 +14,7 @@
 
 #include "address/raw_address.hpp"
 #include "address/unix_name.hpp"
+#include "sys/failure.hpp"
 #include "sys/sys.hpp"
 #include "udppump/address.hpp"
 
@@ -227,7 +228,7 @@ std::string written_scope(std::uint32_t index) {
 
 [[noreturn]] void fail(std::string_view text, const std::string& cause, const char* cure, int code) {
   const std::string message = "address \"" + escaped(text) + "\": " + cause + "; " + cure;
-  throw std::system_error{code, std::generic_category(), message};
+  throw detail::failure{code, message};
 }
 
 std::vector<address> look_up(std::string_view text, const named_host& name) {
@@ -241,9 +242,8 @@ std::vector<address> look_up(std::string_view text, const named_host& name) {
   addrinfo* first = nullptr;
   if (const int error = getaddrinfo(host.c_str(), nullptr, &hints, &first); error != 0) {
     const int code = error == EAI_SYSTEM ? errno : error == EAI_AGAIN ? EAGAIN : error == EAI_MEMORY ? ENOMEM : EINVAL;
-    // system_error itself appends what errno says.
-    const std::string why = error == EAI_SYSTEM ? "" : std::string{": "} + gai_strerror(error);
-    fail(text, "cannot resolve \"" + escaped(host) + "\"" + why,
+    const std::string why = error == EAI_SYSTEM ? detail::code_of(code).message() : gai_strerror(error);
+    fail(text, "cannot resolve \"" + escaped(host) + "\": " + why,
          "check the name and the resolver, or write a numeric address", code);
   }
   const std::unique_ptr<addrinfo, free_list> list{first};

@@ -54,8 +54,8 @@ board::board(std::size_t pages, std::size_t payload_limit)
   if (!memory_) fail_with_cure(memory_.fd(), "memfd_create");
   const std::size_t size = geometry_.size();
   if (const int made = sys::truncate(memory_.fd(), size); made < 0) {
-    fail(made, "shared memory of " + std::to_string(size) +
-                   " bytes for the workers: ask for fewer workers, or, with redelivery, for smaller datagrams");
+    fail(made, "shared memory of " + std::to_string(size) + " bytes for the workers",
+         "ask for fewer workers, or, with redelivery, for smaller datagrams");
   }
   // A worker that cut it off would end the parent by SIGBUS.
   if (const int sealed = sys::seal_size(memory_.fd()); sealed < 0) {
@@ -97,9 +97,8 @@ board::~board() {
 void board::map(std::size_t size) {
   const auto [at, error] = sys::map_file(memory_.fd(), size, PROT_READ | PROT_WRITE);
   if (at == nullptr) {
-    fail(error,
-         "mmap of " + std::to_string(size) +
-             " bytes shared with the workers: ask for fewer workers, or, with redelivery, for smaller datagrams");
+    fail(error, "mmap of " + std::to_string(size) + " bytes shared with the workers",
+         "ask for fewer workers, or, with redelivery, for smaller datagrams");
   }
   header_ = static_cast<board_header*>(at);
   size_ = size;

@@ -20,6 +20,7 @@ crew::member& crew::start(std::size_t number) {
 
 void crew::ask_to_stop(member& one) noexcept {
   one.stopping = true;
+  one.hurried = false;
   one.killed = false;  // a thread that a reload has left
   one.deadline = clock::now() + context_.options.stop_timeout;
   one.worker->ask_to_stop();
@@ -32,6 +33,7 @@ void crew::ask_all_to_stop() noexcept {
 }
 
 void crew::end_patience(clock::time_point now) noexcept {
+  for (const auto& one : members_) one->hurried |= one->deadline > now;
   for (const auto& one : members_) one->deadline = std::min(one->deadline, now);
 }
 

@@ -23,6 +23,8 @@ class crew {
     bool serving = false;
     /// Was told to stop.
     bool stopping = false;
+    /// Was told so twice: it is killed at once.
+    bool hurried = false;
     bool killed = false;
     std::unique_ptr<running_worker> worker = {};
   };

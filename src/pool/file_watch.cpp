@@ -8,16 +8,16 @@
 namespace udppump::detail {
 
 file_watch::file_watch(const std::vector<std::string>& files) : notices_{sys::watch_files()} {
-  if (!notices_) fail(notices_.fd(), "inotify_init1: raise fs.inotify.max_user_instances");
+  if (!notices_) fail(notices_.fd(), "inotify_init1", "raise fs.inotify.max_user_instances");
   for (const std::string& path : files) {
     std::error_code missing;
     if (!std::filesystem::exists(path, missing))
-      fail(missing ? missing.value() : ENOENT, "file to watch \"" + path + "\": make it first, or omit it");
+      fail(missing ? missing.value() : ENOENT, "file to watch \"" + path + '"', "make it first, or omit it");
     if (std::filesystem::is_directory(path, missing))
-      fail(EISDIR, "file to watch \"" + path + "\": name the files in it");
+      fail(EISDIR, "file to watch \"" + path + "\" is a folder; name the files in it");
     const std::filesystem::path whole = std::filesystem::absolute(path);
     const int folder = sys::watch_file(notices_.fd(), whole.parent_path().c_str(), IN_CLOSE_WRITE | IN_MOVED_TO);
-    if (folder < 0) fail(folder, "watching the folder of \"" + path + "\": raise fs.inotify.max_user_watches");
+    if (folder < 0) fail(folder, "watching the folder of \"" + path + '"', "raise fs.inotify.max_user_watches");
     files_.push_back({folder, whole.filename().string(), path});
   }
 }

@@ -100,9 +100,9 @@ identity::identity(const privileges& wanted)
 void identity::assume() {
   const auto must = [](int result, const std::string& what) {
     if (result == -EINVAL) {
-      fail(result, what + ": the number is not mapped in this user namespace; see /proc/self/uid_map and gid_map");
+      fail(result, what, "the number is not mapped in this user namespace: see /proc/self/uid_map and gid_map");
     }
-    if (result < 0) fail(result, what + ": requires root with CAP_SETUID and CAP_SETGID");
+    if (result < 0) fail(result, what, "it requires root with CAP_SETUID and CAP_SETGID");
   };
   // While it may, as the user could have no room for keys left.
   if (leaves_nothing_) leave_keys();
@@ -128,7 +128,7 @@ void identity::assume() {
 void identity::bind_thread() const {
   if (leaves_nothing_ && sys::thread_id() != rekeyed_) leave_keys();
   if (no_new_privileges_ && sys::set_no_new_privileges() < 0)
-    fail(EINVAL, "prctl PR_SET_NO_NEW_PRIVS: requires Linux 3.5");
+    fail(EINVAL, "prctl PR_SET_NO_NEW_PRIVS: this kernel does not have it; take Linux 3.5 or newer");
 }
 
 /// What was added to a session keyring, such as a Kerberos ticket, is open to all who have it, whoever they became.
@@ -136,7 +136,7 @@ void identity::leave_keys() const {
   const int left = sys::leave_session_keyring();
   // There are none, or a filter forbids the call: to workers as well, as they have the same filter.
   if (left >= 0 || left == -ENOSYS || left == -EPERM || left == -EACCES) return;
-  fail(left, "keyctl: a session keyring without the keys of who started this; see /proc/key-users");
+  fail(left, "keyctl: a session keyring without the keys of who started this", "see /proc/key-users");
 }
 
 void identity::take_environment() const {

@@ -30,11 +30,12 @@ std::string leave_terminal() {
     const int done = opened ? sys::duplicate_onto(opened.fd(), fd) : opened.fd();
     if (done >= 0) continue;
     const std::string what =
-        "descriptor " + std::to_string(fd) + " is a terminal, and could not be opened for writing alone: ";
+        "descriptor " + std::to_string(fd) + " is a terminal, and could not be opened for writing alone";
     if (sys::effective_user() != 0) {
-      return what + code_of(done).message() + "; workers can read what is typed there: redirect it, or start as root";
+      return what + ": " + code_of(done).message() +
+             "; workers can read what is typed there: redirect it, or start as root";
     }
-    fail(done, what + "mount /proc and /dev, or redirect it");
+    fail(done, what, "mount /proc and /dev, or redirect it");
   }
   return {};
 }

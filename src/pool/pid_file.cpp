@@ -23,7 +23,7 @@ pid_file::pid_file(const std::string& path, heir who, bool takes_over) : path_{"
     const bool alone = locked == 0;
     if (alone || (locked == -EAGAIN && takes_over)) locked = sys::lock(file_.fd(), F_RDLCK);
     if (locked == -EAGAIN) refuse_for_another();
-    if (locked < 0) fail(locked, path_.what() + ": it cannot be locked; choose a path on a local file system");
+    if (locked < 0) fail(locked, path_.what() + ": it cannot be locked", "choose a path on a local file system");
     if (!path_.leads_to(file_)) continue;  // who had it has ended meanwhile, and removed it
     // What a pool left that was killed names a process that may be any other by now.
     if (alone && !takes_over) static_cast<void>(sys::truncate(file_.fd(), 0));
@@ -60,7 +60,7 @@ void pid_file::write() const {
   const int emptied = sys::truncate(file_.fd(), 0);
   const ssize_t written = emptied < 0 ? emptied : sys::write_at(file_.fd(), line.data(), line.size(), 0);
   if (written == static_cast<ssize_t>(line.size())) return;
-  fail(written < 0 ? written : ENOSPC, path_.what() + ": its id cannot be written; make room there");
+  fail(written < 0 ? written : ENOSPC, path_.what() + ": its id cannot be written", "make room there");
 }
 
 std::string pid_file::content() const {

@@ -108,6 +108,7 @@ int pool_parent::run(const worker_program& program, const program_options& optio
 
 int pool_parent::supervise(launcher& start, const program_options& programs) {
   become_.bind_thread();
+  if (!service_.complaint().empty()) log_.warning("service-manager", service_.complaint());
   supervisor parent{{.context = *context_,
                      .start = start,
                      .service = service_,

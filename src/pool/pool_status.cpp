@@ -104,9 +104,8 @@ descriptor memory_of(pid_t parent) {
   namespace fs = std::filesystem;
   fs::directory_iterator at{folder, refused};
   if (refused) {
-    fail(
-        refused.value() == ENOENT ? ESRCH : refused.value(),
-        "looking into process " + std::to_string(parent) + ": give the id of a pool's parent, and be its user or root");
+    fail(refused.value() == ENOENT ? ESRCH : refused.value(), "looking into process " + std::to_string(parent),
+         "give the id of a pool's parent, and be its user or root");
   }
   for (const fs::directory_iterator end; !refused && at != end; at.increment(refused)) {
     std::error_code gone;
@@ -114,7 +113,7 @@ descriptor memory_of(pid_t parent) {
     if (target.rfind(std::string{"/memfd:"} + board_name, 0) != 0) continue;
     const int opened = open_memory(at->path().string());
     if (opened == -EPROTO) fail_as_unsound(parent);
-    if (opened < 0) fail(opened, at->path().string() + ": be the pool's user, or root");
+    if (opened < 0) fail(opened, at->path().string(), "be the pool's user, or root");
     return descriptor{opened};
   }
   fail(ESRCH, "process " + std::to_string(parent) + " runs no pool; give the id of a pool's parent");

@@ -27,6 +27,9 @@ constexpr milliseconds try_again_after{20};
 bool is_of_own_user_or_root(const peer& who) { return who.user == 0 || who.user == sys::effective_user(); }
 
 [[noreturn]] void refuse(int error, const std::string& why) { fail(error, "taking the sockets over: " + why); }
+[[noreturn]] void refuse(int error, const std::string& why, const std::string& cure) {
+  fail(error, "taking the sockets over: " + why, cure);
+}
 
 /// Nobody gives a start of another user sockets by this.
 void check_user(int connection, const std::string& what) {
@@ -92,7 +95,7 @@ std::optional<predecessor> predecessor::at(const std::string& path, uid_t become
   }
   if (connected == -ENOENT || connected == -ECONNREFUSED) return {};
   if (connected < 0) {
-    refuse(connected, "connecting to the pool at \"" + path + "\"; start as the same user, or choose another path");
+    refuse(connected, "connecting to the pool at \"" + path + '"', "start as the same user, or choose another path");
   }
   check_user(connection.fd(), '"' + path + '"');
   std::optional<predecessor> found{std::in_place, std::move(connection), become};

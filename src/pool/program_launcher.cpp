@@ -22,12 +22,12 @@ std::vector<int> place(const std::vector<datagram_socket>& sockets) {
   std::vector<int> moved;
   for (const datagram_socket& socket : sockets) {
     const int copy = sys::duplicate(socket.fd(), end);
-    if (copy < 0) fail(copy, std::string{"sockets for the program: "} + cure_of_limit);
+    if (copy < 0) fail(copy, "sockets for the program", cure_of_limit);
     moved.push_back(copy);
   }
   const auto onto = [](int fd, int target) {
     if (const int placed = sys::duplicate_onto(fd, target); placed < 0) {
-      fail(placed, "a socket as the program's descriptor " + std::to_string(target) + ": " + cure_of_limit);
+      fail(placed, "a socket as the program's descriptor " + std::to_string(target), cure_of_limit);
     }
   };
   std::vector<int> placed;
@@ -89,7 +89,7 @@ std::unique_ptr<running_worker> program_launcher::start(const assignment& what) 
     // Above the sockets, and left open: a program that becomes another user is still ended with the parent.
     const int end = 3 + static_cast<int>(context_.sockets.size());
     const int above = sys::duplicate(lifeline, end);
-    if (above < 0) fail(above, std::string{"the lifeline of the program: "} + cure_of_limit);
+    if (above < 0) fail(above, "the lifeline of the program", cure_of_limit);
     std::vector<int> kept = place(context_.sockets.all());
     kept.push_back(above);
     static_cast<void>(sys::set_close_on_exec(above, false));

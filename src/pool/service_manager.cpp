@@ -1,16 +1,19 @@
 #include "pool/service_manager.hpp"
 
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <string_view>
 #include <utility>
 
 #include "sys/failure.hpp"
 #include "sys/sys.hpp"
+#include "sys/sys_file.hpp"
 #include "udppump/descriptor.hpp"
 
 #if defined(UDPPUMP_HAS_SYSTEMD)
@@ -44,6 +47,23 @@ int notify(const std::string& state) {
 
 std::string status_line(const std::string& text) { return "\nSTATUS=" + text; }
 
+/// "WATCHDOG_USEC=x, WATCHDOG_PID=1", of those that are set.
+std::string in_environment(std::initializer_list<const char*> names) {
+  std::string text;
+  for (const char* const name : names) {
+    const char* const value = std::getenv(name);
+    if (value != nullptr) text += (text.empty() ? "" : ", ") + std::string{name} + '=' + value;
+  }
+  return text;
+}
+
+/// As notify() takes it: an abstract name, or a path at which there is a socket now.
+bool is_address_of_service_manager(std::string_view where) {
+  if (where.starts_with('@')) return where.size() > 1;
+  struct stat about {};
+  return where.starts_with('/') && sys::status_of(std::string{where}.c_str(), about) >= 0 && S_ISSOCK(about.st_mode);
+}
+
 }  // namespace
 
 std::vector<passed_socket> service_manager::take_sockets() {
@@ -76,9 +96,21 @@ std::vector<passed_socket> service_manager::take_sockets() {
 service_manager::service_manager() {
 #if defined(UDPPUMP_HAS_SYSTEMD)
   std::uint64_t interval = 0;
+  const int asked = sd_watchdog_enabled(0, &interval);
   // Half of what is allowed, as sd_watchdog_enabled(3) recommends.
-  if (sd_watchdog_enabled(0, &interval) > 0) watchdog_ = std::chrono::microseconds{interval / 2};
+  if (asked > 0) watchdog_ = std::chrono::microseconds{interval / 2};
+  // A WATCHDOG_PID of another process is right: the variables are that one's.
+  if (asked < 0) {
+    complaint_ = "no watchdog is fed: " + in_environment({"WATCHDOG_USEC", "WATCHDOG_PID"}) +
+                 " in the environment must be numbers above 0; correct or unset them";
+  }
 #endif
+  const char* const where = std::getenv("NOTIFY_SOCKET");
+  if (where != nullptr && !is_address_of_service_manager(where)) {
+    complaint_ += (complaint_.empty() ? "" : "; and ") +
+                  std::string{"no service manager is told when the pool serves: "} + in_environment({"NOTIFY_SOCKET"}) +
+                  " in the environment is no path of a socket; correct or unset it";
+  }
 }
 
 void service_manager::say(std::string state) {

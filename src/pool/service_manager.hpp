@@ -23,6 +23,9 @@ class service_manager {
   /// Looks up the watchdog's interval.
   service_manager();
 
+  /// What is wrong with the environment by which it said how to tell it, and what helps; empty: nothing is.
+  const std::string& complaint() const noexcept { return complaint_; }
+
   void ready(const std::string& status);
   void reloading(const std::string& status);
   void stopping(const std::string& status);
@@ -46,6 +49,7 @@ class service_manager {
   std::deque<std::string> untaken_;  // in order
   clock::time_point again_at_ = clock::time_point::max();
   std::chrono::microseconds watchdog_{0};
+  std::string complaint_;
 };
 
 }  // namespace udppump::detail

@@ -105,10 +105,10 @@ descriptor listen_for_successors(const service_path& path) {
   const int bound = path.bind(listener, 0600);
   if (bound == -EADDRINUSE) {
     fail(bound, path.what() + (path.is_in_the_way()
-                                   ? ": what is there is no socket: remove it or choose another path"
+                                   ? ": what is there is no socket; remove it or choose another path"
                                    : ": another start is under way there; wait for it, or choose another path"));
   }
-  if (bound < 0) fail(bound, path.what() + ": its folder must be writable");
+  if (bound < 0) fail(bound, path.what(), "its folder must be writable: change its mode, or choose another");
   constexpr int backlog = 64;
   if (const int listens = sys::listen(listener.fd(), backlog); listens < 0) {
     static_cast<void>(path.remove_socket());

@@ -353,11 +353,17 @@ void supervisor::start_those_due() {
   }
 }
 
+std::string supervisor::how_it_was_late(const crew::member& one) const {
+  if (one.hurried) return " is killed at once, as a second order to stop came";
+  if (options_.stop_timeout.count() == 0) return " is killed at once, as the stop timeout is 0";
+  return " did not stop within " + duration_text(options_.stop_timeout) + " and is killed";
+}
+
 void supervisor::enforce_deadlines() {
   while (crew::member* const late = crew_.late(clock::now())) {
     const std::string who = name_of(*late);
     if (late->stopping) {
-      log_.warning("worker-killed", who + " did not stop in time and is killed; what it held is lost" +
+      log_.warning("worker-killed", who + how_it_was_late(*late) + "; what it held is lost" +
                                         (parts_.redelivers != nullptr ? " unless another takes it" : ""));
       if (is_stopping()) set_result(pool_result::killed);
     } else {
@@ -459,7 +465,9 @@ void supervisor::begin_stop(const std::string& why, bool handed_over) {
     tell_main_process(*heir, heir->called() + " serves on");
   }
   if (!handed_over) parts_.service.stopping("stopping");
-  log_.notice("stopping", why + ": stopping; workers finish what they hold");
+  log_.notice("stopping", why + ": stopping; workers " +
+                              (options_.stop_timeout.count() == 0 ? "are killed at once, as the stop timeout is 0"
+                                                                  : "finish what they hold"));
   crew_.ask_all_to_stop();
 }
 

@@ -91,6 +91,8 @@ class supervisor {
   void give_up(const crew::dead_member& dead, const std::string& told);
   std::vector<pid_t> sessions() const;
   void start_those_due();
+  /// Why it is killed: the rest of a sentence about it.
+  std::string how_it_was_late(const crew::member& one) const;
   void enforce_deadlines();
 
   void begin_reload();

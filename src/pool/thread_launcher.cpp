@@ -82,8 +82,8 @@ std::unique_ptr<running_worker> thread_launcher::start(const assignment& what) {
   try {
     return std::make_unique<thread_worker>(std::make_shared<thread_work>(context_, what, body_, alive_));
   } catch (const std::system_error& refused) {
-    fail(refused.code().value(),
-         "thread: raise the limit on threads (ulimit -u, systemd's TasksMax=), or ask for fewer workers");
+    fail(refused.code().value(), "thread",
+         "raise the limit on threads (ulimit -u, systemd's TasksMax=), or ask for fewer workers");
   }
 }
 

@@ -46,7 +46,7 @@ forked_worker fork_worker(const launch_context& context, const assignment& what,
   const pid_t parent = sys::process_id();
   const pid_t pid = sys::fork();
   if (pid == -EAGAIN) {
-    fail(pid, "fork: raise the limit on processes (ulimit -u, systemd's TasksMax=), or ask for fewer workers");
+    fail(pid, "fork", "raise the limit on processes (ulimit -u, systemd's TasksMax=), or ask for fewer workers");
   }
   if (pid < 0) fail_with_cure(pid, "fork");
   if (pid > 0) {

@@ -30,15 +30,15 @@ std::string found_in_path(const std::string& name) {
 }  // namespace
 
 worker_program::worker_program(std::vector<std::string> command) : arguments_{std::move(command)} {
-  if (arguments_.empty() || arguments_[0].empty()) fail(EINVAL, "no program given: name it first");
+  if (arguments_.empty() || arguments_[0].empty()) fail(EINVAL, "no program is given; name it first");
   path_ = arguments_[0].find('/') != std::string::npos ? arguments_[0] : found_in_path(arguments_[0]);
   struct stat about {};
   if (const int told = sys::status_of(path_.c_str(), about); told < 0) {
-    fail(told, "program \"" + path_ + "\" cannot be looked at; check the path, and the permissions of its folders");
+    fail(told, "program \"" + path_ + "\" cannot be looked at", "check the path, and the permissions of its folders");
   }
   if (S_ISDIR(about.st_mode)) fail(EACCES, "program \"" + path_ + "\" is a directory; name a file in it");
   if (const int may = sys::may_execute(path_.c_str()); may < 0) {
-    fail(may, "program \"" + path_ + "\" is not executable; chmod +x it, or name its interpreter before it");
+    fail(may, "program \"" + path_ + "\" is not executable", "chmod +x it, or name its interpreter before it");
   }
 }
 

@@ -38,7 +38,7 @@ rlimit current_limit(int resource) {
 
 void set_nice(int level) {
   if (const int set = sys::set_nice(level); set < 0) {
-    fail(set, "nice " + std::to_string(level) + ": a level below the present one requires root or CAP_SYS_NICE");
+    fail(set, "nice " + std::to_string(level), "a level below the present one requires root or CAP_SYS_NICE");
   }
 }
 
@@ -53,7 +53,7 @@ void reserve_for_workers(const pool_options& options) {
     if (wanted.hard <= now.rlim_max && !threads) continue;
     now.rlim_max = wanted.hard;
     if (const int set = sys::limit(wanted.resource, now); set < 0) {
-      fail(set, called(wanted.resource) + ": raising the hard limit requires root or CAP_SYS_RESOURCE");
+      fail(set, called(wanted.resource), "raising the hard limit requires root or CAP_SYS_RESOURCE");
     }
   }
 }
@@ -62,19 +62,22 @@ void set_up_worker(const pool_options& options, std::size_t number, bool thread)
   if (options.nice) set_nice(*options.nice);
   if (options.pin) {
     const auto cores = usable_core_ids();
-    if (cores.empty()) fail(EINVAL, "pinning: the cores this process may use are not known; do not pin");
+    if (cores.empty())
+      fail(EINVAL,
+           "pinning: the cores this process may use are not known; do not pin, or allow sched_getaffinity (a seccomp "
+           "profile may forbid it)");
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET(cores[number % cores.size()], &one);
     if (const int set = sys::set_cores(one); set < 0)
-      fail(set, "pinning: sched_setaffinity; allow it (a seccomp profile may forbid it), or do not pin");
+      fail(set, "pinning: sched_setaffinity", "allow it (a seccomp profile may forbid it), or do not pin");
   }
   if (thread) return;  // limits are the whole process's
   for (const resource_limit& wanted : options.limits) {
     const int set = sys::limit(wanted.resource, {wanted.soft, wanted.hard});
     if (set < 0) {
-      fail(set,
-           called(wanted.resource) + ": the soft limit must not exceed the hard one, nor the hard one what is granted");
+      fail(set, called(wanted.resource),
+           "the soft limit must not exceed the hard one, nor the hard one what is granted");
     }
   }
 }

@@ -110,20 +110,21 @@ bool is_no_socket(const std::string& path) {
 
 void fail_to_make(long error, const address& for_whom) {
   if (error == -EAFNOSUPPORT && for_whom.is_ipv6()) {
-    fail(error, "socket for " + for_whom.to_string() +
-                    "; there is no IPv6 here (switched off in the kernel, by RestrictAddressFamilies= or by a seccomp "
-                    "profile): give an IPv4 address, such as 0.0.0.0:" +
-                    std::to_string(for_whom.port()));
+    fail(
+        error, "socket for " + for_whom.to_string(),
+        "there is no IPv6 here (switched off in the kernel, by RestrictAddressFamilies= or by a seccomp profile): give "
+        "an IPv4 address, such as 0.0.0.0:" +
+            std::to_string(for_whom.port()));
   }
   fail_with_cure(error, "socket for " + for_whom.to_string());
 }
 
 void fail_to_bind(long error, const address& local) {
-  fail(error, "bind " + local.to_string() + "; " + cure_of_bind(error, local));
+  fail(error, "bind " + local.to_string(), cure_of_bind(error, local));
 }
 
 void fail_to_connect(long error, const address& peer, bool may_broadcast) {
-  fail(error, "connect " + peer.to_string() + "; " + cure_of_connect(error, peer, may_broadcast));
+  fail(error, "connect " + peer.to_string(), cure_of_connect(error, peer, may_broadcast));
 }
 
 }  // namespace udppump::detail

@@ -124,14 +124,14 @@ multicast_membership join(const datagram_socket& socket, const address& local, c
   if (done == -ENODEV) fail(done, what + ": no route says by which interface; name the interface of the group");
   if (done == -ENOBUFS) {
     fail(done, what +
-                   "; the socket is in as many groups as may be: raise net.ipv4.igmp_max_memberships, or "
+                   ": the socket is in as many groups as may be; raise net.ipv4.igmp_max_memberships, or "
                    "net.core.optmem_max for IPv6");
   }
   if (done == -EADDRINUSE) {
     const bool is_twice = std::any_of(before.begin(), before.end(), [&made](const multicast_membership& one) {
       return one.group.with_port(0) == made.group.with_port(0) && one.interface == made.interface;
     });
-    if (is_twice) fail(done, what + "; the socket is in that group already: name it once");
+    if (is_twice) fail(done, what + ": the socket is in that group already; name it once");
     return made;
   }
   if (done < 0) fail_with_cure(done, what);
@@ -225,13 +225,13 @@ void datagram_socket::set_options(const address& local, const socket_options& op
   const bool v6only = options.v6only == setting::on;
   if (v6 && options.v6only != setting::automatic && flag_of(fd(), IPPROTO_IPV6, IPV6_V6ONLY) != v6only) {
     const int done = sys::setsockopt(fd(), IPPROTO_IPV6, IPV6_V6ONLY, v6only ? 1 : 0);
-    if (done == -EINVAL) fail(done, "setsockopt IPV6_V6ONLY: set it before bind");
+    if (done == -EINVAL) fail(done, "setsockopt IPV6_V6ONLY: the socket is bound; set it before bind");
     if (done < 0) fail_with_cure(done, "setsockopt IPV6_V6ONLY");
   }
   if (!options.device.empty()) {
     const std::string what = "binding to the interface \"" + options.device + '"';
     const int done = detail::bind_to_device(fd(), options.device);
-    if (done == -EPERM) fail(done, what + ": needs CAP_NET_RAW (setcap cap_net_raw+ep PROGRAM)");
+    if (done == -EPERM) fail(done, what, "it needs CAP_NET_RAW (setcap cap_net_raw+ep PROGRAM)");
     if (done < 0) fail_with_cure(done, what);
   }
   if (options.broadcast) set(fd(), SOL_SOCKET, SO_BROADCAST, 1, "SO_BROADCAST");

@@ -31,8 +31,8 @@ std::vector<int> open_ones() {
   std::error_code unknown;
   std::filesystem::directory_iterator list{"/proc/self/fd", unknown};
   if (unknown) {
-    fail(unknown.value(),
-         "closing descriptors that are not the worker's requires close_range(2), of Linux 5.9, or /proc: mount it");
+    fail(unknown.value(), "closing descriptors that are not the worker's",
+         "it requires close_range(2), of Linux 5.9, or /proc: mount it");
   }
   for (const auto& entry : list) {
     const std::string name = entry.path().filename().string();

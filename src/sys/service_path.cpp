@@ -35,7 +35,7 @@ std::deque<std::string> names_of(std::string_view path) {
 std::string here() {
   char text[PATH_MAX];
   if (const int named = sys::current_folder(text, sizeof text); named < 0) {
-    fail(named, "the folder that this process is in; give a whole path");
+    fail(named, "the folder that this process is in", "give a whole path");
   }
   return text;
 }
@@ -71,7 +71,8 @@ void service_path::find_folder(const std::string& path, sticky_folder rule) {
     struct stat about_next {};
     const int known = next ? sys::status(next.fd(), about_next) : next.fd();
     if (known == -ENOENT) refuse(ENOENT, "the folder \"" + there + "\" does not exist; make it first");
-    if (known < 0) refuse(-known, "the folder \"" + there + "\" cannot be entered; choose another, or change its mode");
+    if (known < 0)
+      refuse(-known, "the folder \"" + there + "\" cannot be entered", "choose another, or change its mode");
     if (const std::string why = trust.why_not_through({folder.fd(), about}, about_next); !why.empty()) {
       refuse(EPERM, "the folder \"" + at + "\" " + why);
     }
@@ -107,6 +108,9 @@ void service_path::find_folder(const std::string& path, sticky_folder rule) {
 }
 
 void service_path::refuse(int error, const std::string& why) const { fail(error, what_ + ": " + why); }
+void service_path::refuse(int error, const std::string& why, const std::string& cure) const {
+  fail(error, what_ + ": " + why, cure);
+}
 
 // --- files -----------------------------------------------------------------------------------------------------------
 
@@ -128,20 +132,20 @@ service_path::opened service_path::open(int flags, mode_t mode) const {
                            "remove it, or choose another path");
       }
       if (!file && file.fd() != -ENOENT && file.fd() != -ELOOP && file.fd() != -ENXIO)
-        refuse(-file.fd(), "it cannot be opened; " + cure_of(file.fd()));
+        refuse(-file.fd(), "it cannot be opened", cure_of(file.fd()));
       if (!file || !leads_to(file)) continue;  // another is there now, or none
       check(file);
       return {std::move(file), false};
     }
-    if (known != -ENOENT) refuse(-known, "its folder cannot be entered; choose another, or change its mode");
+    if (known != -ENOENT) refuse(-known, "its folder cannot be entered", "choose another, or change its mode");
     descriptor file{sys::open_at(folder_.fd(), name_.c_str(), flags | O_CREAT | O_EXCL, mode)};
     if (file.fd() == -EEXIST) continue;
-    if (!file) refuse(-file.fd(), "its folder must be writable to this user; choose another, or change its owner");
+    if (!file) refuse(-file.fd(), "it cannot be made", "let this user write to its folder, or choose another");
     if (heir_.user != heir{}.user || heir_.group != heir{}.group) {
       const int given = sys::set_owner(file.fd(), heir_.user, heir_.group);
       if (given < 0) {
         static_cast<void>(remove(file));
-        refuse(-given, "it cannot be given to user " + std::to_string(heir_.user) + "; that requires CAP_CHOWN");
+        refuse(-given, "it cannot be given to user " + std::to_string(heir_.user), "that requires CAP_CHOWN");
       }
     }
     return {std::move(file), true};
@@ -152,7 +156,7 @@ service_path::opened service_path::open(int flags, mode_t mode) const {
 void service_path::check(const descriptor& file) const {
   struct stat about {};
   if (const int failed = sys::status(file.fd(), about); failed < 0)
-    refuse(-failed, "it cannot be looked at; " + cure_of(failed));
+    refuse(-failed, "it cannot be looked at", cure_of(failed));
   if (!S_ISREG(about.st_mode)) refuse(EEXIST, "it is no regular file; remove it, or choose another path");
   if (about.st_nlink > 1) refuse(EMLINK, "it has another name (a hard link); remove it, or choose another path");
   if (const std::string why = folder_trust{heir_.user}.why_not_file({file.fd(), about}); !why.empty())
@@ -244,8 +248,8 @@ void service_path::give_socket() const {
   }
   if (given == 0) given = sys::set_owner_of(there.fd(), heir_.user, heir_.group);
   if (given < 0) {
-    refuse(-given, "it cannot be given to user " + std::to_string(heir_.user) +
-                       "; that requires CAP_CHOWN, and a file system where sockets can be owned");
+    refuse(-given, "it cannot be given to user " + std::to_string(heir_.user),
+           "that requires CAP_CHOWN, and a file system where sockets can be owned");
   }
 }
 

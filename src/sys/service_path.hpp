@@ -74,6 +74,7 @@ class UDPPUMP_EXPORT service_path {  // exported for udppump::pool
   bool is_dead(const std::string& name) const noexcept;
   std::string beside(const std::string& name) const;
   [[noreturn]] void refuse(int error, const std::string& why) const;
+  [[noreturn]] void refuse(int error, const std::string& why, const std::string& cure) const;
 
   std::string path_;
   std::string what_;

@@ -25,7 +25,7 @@ class epoll_set final : public wait_set {
     const int added = sys::epoll_ctl(set_, EPOLL_CTL_ADD, interrupt_.fd(), &event);
     if (added >= 0) return;
     sys::close(set_);
-    if (added == -ENOSPC) fail(added, "epoll_ctl; raise the user's limit (sysctl fs.epoll.max_user_watches)");
+    if (added == -ENOSPC) fail(added, "epoll_ctl", "raise the user's limit (sysctl fs.epoll.max_user_watches)");
     fail_with_cure(added, "epoll_ctl");
   }
   ~epoll_set() override { sys::close(set_); }

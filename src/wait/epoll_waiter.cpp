@@ -105,7 +105,7 @@ class epoll_waiter final : public waiter {
     const int added = sys::epoll_ctl(set, EPOLL_CTL_ADD, signal_->fd(), &event);
     if (added >= 0) return set;
     sys::close(set);
-    if (added == -ENOSPC) fail(added, "epoll_ctl; raise the user's limit (sysctl fs.epoll.max_user_watches)");
+    if (added == -ENOSPC) fail(added, "epoll_ctl", "raise the user's limit (sysctl fs.epoll.max_user_watches)");
     fail_with_cure(added, "epoll_ctl");
   }
 

@@ -43,7 +43,7 @@ class thread_waiter final : public waiter {
         this);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     pthread_attr_destroy(&attributes);
-    if (failed != 0) fail(failed, "pthread_create: raise the limit on processes (ulimit -u) or memory");
+    if (failed != 0) fail(failed, "pthread_create", "raise the limit on processes (ulimit -u) or memory");
   }
 
   ~thread_waiter() override {

@@ -24,23 +24,22 @@ constexpr unsigned completions = 128;
 
 constexpr int patience = 1000;  // tries before a refusal that should pass counts as lasting
 
-std::string refusal_of_ring(int error) {
-  const std::string call = "io_uring_setup: ", other = without_ring;
+std::string cure_of_ring(int error) {
+  const std::string other = without_ring;
   switch (error) {
     case -EPERM:
-      return call + "forbidden here (kernel.io_uring_disabled, or a container's seccomp profile); allow it, or " +
-             other;
+      return "kernel.io_uring_disabled or a container's seccomp profile forbids it: allow it, or " + other;
     case -ENOSYS:
-      return call + "this kernel has no io_uring; " + other;
+      return "this kernel has no io_uring: " + other;
     case -EINVAL:
-      return call + "needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN); " + other;
+      return "it needs Linux 6.1 (SINGLE_ISSUER, DEFER_TASKRUN): " + other;
     case -ENOMEM:
-      return call + "no memory for the ring; raise the limit on locked memory (ulimit -l), or " + other;
+      return "no memory for the ring: raise the limit on locked memory (ulimit -l), or " + other;
     case -EMFILE:
     case -ENFILE:
-      return call + "no descriptor for the ring; raise the limit of open files (ulimit -n), or " + other;
+      return "no descriptor for the ring: raise the limit of open files (ulimit -n), or " + other;
     default:
-      return call + "refused; " + other;
+      return other;
   }
 }
 
@@ -64,7 +63,7 @@ class uring_waiter final : public waiter {
                    IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE;
     params.cq_entries = completions;
     const int made = io_uring_queue_init_params(submissions, &ring_, &params);
-    if (made < 0) fail(made, refusal_of_ring(made));
+    if (made < 0) fail(made, "io_uring_setup", cure_of_ring(made));
     const int kept = io_uring_ring_dontfork(&ring_);
     if (kept < 0) {
       io_uring_queue_exit(&ring_);

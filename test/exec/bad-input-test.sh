@@ -132,13 +132,13 @@ refuse 127 'no-such-program' "${here_bound[@]}" -- "$dir/no-such-program"
 refuse 127 'program "no.x1b.31m.x0audppump: forged"' "${here_bound[@]}" -- $'no\e[31m\nudppump: forged'
 refuse 127 'program "no.xc2.x9b31m.xe2.x80.xaeeman"' "${here_bound[@]}" -- $'no\u009b31m\u202eeman'
 touch "$dir/plain"
-refuse 126 'not executable; chmod \+x' "${here_bound[@]}" -- "$dir/plain"
+refuse 126 'not executable: Permission denied; chmod \+x' "${here_bound[@]}" -- "$dir/plain"
 refuse 126 'is a directory' "${here_bound[@]}" -- "$dir"
 
 echo "# ports that cannot be had"
 start serves --bind 127.0.0.1:0 --workers 1 -- "$python" "$examples/worker.py"
 taken=${ports[0]}
-refuse 3 "127.0.0.1:$taken; .*pid [0-9]+.*in use" "${here_bound[@]}" --bind "127.0.0.1:$taken" -- cat
+refuse 3 "127.0.0.1:$taken: Address already in use; .*pid [0-9]+" "${here_bound[@]}" --bind "127.0.0.1:$taken" -- cat
 refuse 3 'what is there is no socket' "${here_bound[@]}" --take-over "$dir/plain" -- cat
 finish "$pid"
 
@@ -214,7 +214,7 @@ if [ "${unprivileged:-}" ]; then
   refuse 3 'requires root or CAP_SYS_NICE' "${here_bound[@]}" --nice -10 -- cat
   if ! grep -qaE '__(asan|tsan)_init' "$tool"; then # whose own threads would be refused as well
     AS+=(prlimit --nproc=1)
-    refuse 4 'fork: raise the limit on processes' "${here_bound[@]}" -- cat
+    refuse 4 'fork: Resource temporarily unavailable; raise the limit on processes' "${here_bound[@]}" -- cat
     AS=("${AS[@]:0:${#AS[@]}-2}")
   fi
   if [ "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 0)" -gt 7 ]; then

@@ -42,6 +42,36 @@ expect "${ports[0]}" WATCHDOG_USEC "$user unset"
 finish "$pid"
 unset UDPPUMP_WORKER LISTEN_FDS LISTEN_PID LISTEN_FDNAMES NOTIFY_SOCKET WATCHDOG_PID WATCHDOG_USEC
 
+if ! grep -q 'without libsystemd' <<<"$("$tool" exec --log journal -- cat 2>&1)"; then
+  echo "# what a service manager would have set is told if it makes no sense, and the pool serves all the same"
+  # tells TEXT VARIABLE=VALUE... ; without TEXT: nothing
+  tells() {
+    local expected=$1
+    shift
+    export "$@"
+    start manager --bind 127.0.0.1:0 --workers 1 -- "$python" "$dir/tells.py"
+    if [ -n "$expected" ]; then
+      [ "$(grep -cxF -- "udppump: $expected" "$dir/manager.log")" = 1 ] || fail "$*: it does not say once: $expected"
+    else
+      ! grep -qE 'watchdog|service manager' "$dir/manager.log" || fail "$*: it complains"
+    fi
+    finish "$pid"
+    unset "${@%%=*}"
+  }
+  for value in x -1 0 1.5 99999999999999999999; do
+    tells "no watchdog is fed: WATCHDOG_USEC=$value in the environment must be numbers above 0; correct or unset them" \
+      "WATCHDOG_USEC=$value"
+  done
+  tells 'no watchdog is fed: WATCHDOG_USEC=1000000, WATCHDOG_PID=x in the environment must be numbers above 0; correct or unset them' \
+    WATCHDOG_USEC=1000000 WATCHDOG_PID=x
+  tells '' WATCHDOG_USEC=1000000 WATCHDOG_PID=1 # of another process
+  tells '' NOTIFY_SOCKET=@udppump-nobody
+  for value in nonsense "$dir/nobody" "$dir" @; do
+    tells "no service manager is told when the pool serves: NOTIFY_SOCKET=$value in the environment is no path of a socket; correct or unset it" \
+      "NOTIFY_SOCKET=$value"
+  done
+fi
+
 echo "# a pool that is to be taken over from"
 for forged in 999 0 nonsense ''; do
   code=0

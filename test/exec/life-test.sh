@@ -98,12 +98,19 @@ END
 start stubborn --bind 127.0.0.1:0 --workers 2 --stop-timeout 300ms -- "$python" "$dir/stubborn.py" >"$dir/deaf.log"
 await lines_are deaf '^deaf$' 2 || fail "the stubborn programs did not start"
 finish "$pid" 5
-said stubborn 'did not stop in time and is killed' || fail "the killing is not told"
+said stubborn 'did not stop within [0-9.]* m*s and is killed' || fail "the killing is not told"
+! said stubborn 'killed at once' || fail "those that had time are said to have had none"
+start impatient --bind 127.0.0.1:0 --workers 2 --stop-timeout 0 -- "$python" "$dir/stubborn.py" >"$dir/deaf.log"
+await lines_are deaf '^deaf$' 2 || fail "the stubborn programs did not start"
+finish "$pid" 5
+said impatient 'SIGTERM: stopping; workers are killed at once, as the stop timeout is 0$' || fail "it promises them time"
+said impatient 'is killed at once, as the stop timeout is 0; what it held is lost$' || fail "why is not told"
 start twice --bind 127.0.0.1:0 --workers 2 --stop-timeout 600 -- "$python" "$dir/stubborn.py" >"$dir/deaf.log"
 await lines_are deaf '^deaf$' 2 || fail "the stubborn programs did not start"
 kill "$pid"
 await_line twice 'SIGTERM: stopping'
 finish "$pid" 5
+said twice 'is killed at once, as a second order to stop came; what it held is lost$' || fail "why is not told"
 
 echo "# Ctrl-C at a terminal is for the parent: workers are asked to finish, and not interrupted"
 cat >"$dir/signals.py" <<'END'

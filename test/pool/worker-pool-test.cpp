@@ -376,7 +376,7 @@ TEST_P(pool_of, a_worker_that_does_not_stop_is_ended_after_the_deadline) {
   static_cast<void>(pool.address());
   const auto workers = pool.workers();
   EXPECT_EQ(pool.stop(), static_cast<int>(pool_result::killed));
-  EXPECT_TRUE(pool.has_said("did not stop in time and is killed")) << pool.log();
+  EXPECT_TRUE(pool.has_said(" and is killed; what it held is lost")) << pool.log();
   for (const pid_t one : workers) EXPECT_TRUE(eventually([one] { return is_gone(one); }));
 }
 
@@ -806,7 +806,7 @@ TEST_P(pool_of, workers_that_are_refused_end_the_start_with_a_reason_and_leave_n
     }
   }};
   EXPECT_EQ(parent.join(), 92);
-  EXPECT_TRUE(report->says(": raise the limit on ")) << report->log();
+  EXPECT_TRUE(report->says("; raise the limit on ")) << report->log();
 }
 
 TEST(pool, forks_that_are_refused_later_are_tried_again) {

@@ -175,7 +175,7 @@ TEST(bind, to_an_abstract_name_exchanges_and_refuses_a_second) {
   EXPECT_EQ(server.local(), here);
   EXPECT_FALSE(datagram_socket::connect(here).send("hello"));
   EXPECT_EQ(received(server), "hello");
-  EXPECT_THAT(refused_bind(here).what(), HasSubstr(here.to_string() + "; socket-test (pid "));
+  EXPECT_THAT(refused_bind(here).what(), HasSubstr(here.to_string() + ": Address already in use; socket-test (pid "));
 }
 
 TEST(bind, to_no_address_or_an_unknown_family_is_refused) {
@@ -193,7 +193,7 @@ TEST(bind, says_who_has_the_port) {
     const auto holder = bound({}, where);
     const auto refused = refused_bind(holder.local());
     EXPECT_EQ(refused.code(), std::errc::address_in_use);
-    EXPECT_THAT(refused.what(), AllOf(StartsWith("bind " + holder.local().to_string() + "; " +
+    EXPECT_THAT(refused.what(), AllOf(StartsWith("bind " + holder.local().to_string() + ": Address already in use; " +
                                                  std::string{program_invocation_short_name}.substr(0, 15)),
                                       HasSubstr("(pid " + std::to_string(::getpid()) + ") has the port")));
   }
@@ -215,8 +215,10 @@ TEST(bind, does_not_name_who_has_the_port_on_another_address) {
 }
 
 TEST(bind, says_what_to_do_about_each_refusal) {
-  EXPECT_THAT(refused_bind(address::parse("203.0.113.1:0")).what(),
-              AllOf(StartsWith("bind 203.0.113.1:0; no interface here has that address"), HasSubstr("ip address")));
+  EXPECT_THAT(
+      refused_bind(address::parse("203.0.113.1:0")).what(),
+      AllOf(StartsWith("bind 203.0.113.1:0: Cannot assign requested address; no interface here has that address"),
+            HasSubstr("ip address")));
   if (has_ipv6()) {
     EXPECT_THAT(refused_bind(address::parse("[fe80::1]:0")).what(), HasSubstr("needs its interface"));
   }
@@ -408,7 +410,7 @@ TEST(adopt, applies_options_to_a_bound_socket_but_v6only_which_comes_too_late) {
   EXPECT_TRUE(socket.control().receive_time && socket.control().local_address);
   descriptor made{bound_descriptor()};
   const auto refused = refusal([&] { datagram_socket::adopt(made.fd(), {.v6only = setting::on}); });
-  EXPECT_THAT(refused.what(), HasSubstr("IPV6_V6ONLY: set it before bind"));
+  EXPECT_THAT(refused.what(), HasSubstr("IPV6_V6ONLY: the socket is bound; set it before bind"));
   EXPECT_TRUE(made.is_open());
 }
 

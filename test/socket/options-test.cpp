@@ -264,7 +264,8 @@ TEST(options, device_that_is_refused_is_named_with_the_cure) {
   const fault::injection unprivileged{{.call = "setsockopt", .error = EPERM}};
   const auto denied = refused_bind(here, {.device = "lo"});
   EXPECT_EQ(denied.code(), std::errc::operation_not_permitted);
-  EXPECT_THAT(denied.what(), StartsWith("binding to the interface \"lo\": needs CAP_NET_RAW"));
+  EXPECT_THAT(denied.what(),
+              StartsWith("binding to the interface \"lo\": Operation not permitted; it needs CAP_NET_RAW"));
 }
 
 TEST(options, join_takes_a_group_on_an_interface_by_name) {

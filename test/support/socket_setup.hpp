@@ -57,23 +57,35 @@ class folder {
   std::string path_;
 };
 
+/// What was thrown, with its whole text: a copy as std::system_error has that of std::system_error.
+class thrown_error {
+ public:
+  explicit thrown_error(const std::system_error& thrown) : code_{thrown.code()}, text_{thrown.what()} {}
+  const std::error_code& code() const noexcept { return code_; }
+  const char* what() const noexcept { return text_.c_str(); }
+
+ private:
+  std::error_code code_;
+  std::string text_;
+};
+
 /// The error that `make` throws. Whatever it opened is closed again.
 template <class Make>
-std::system_error refusal(Make make) {
+thrown_error refusal(Make make) {
   const std::size_t before = open_descriptors();
   try {
     make();
   } catch (const std::system_error& thrown) {
     EXPECT_EQ(open_descriptors(), before) << "open after: " << thrown.what();
-    return thrown;
+    return thrown_error{thrown};
   }
   ADD_FAILURE() << "nothing was thrown";
-  return std::system_error{std::error_code{}};
+  return thrown_error{std::system_error{std::error_code{}}};
 }
-inline std::system_error refused_bind(const udppump::address& local, const udppump::socket_options& options = {}) {
+inline thrown_error refused_bind(const udppump::address& local, const udppump::socket_options& options = {}) {
   return refusal([&] { static_cast<void>(udppump::datagram_socket::bind(local, options)); });
 }
-inline std::system_error refused_connect(const udppump::address& peer, const udppump::socket_options& options = {}) {
+inline thrown_error refused_connect(const udppump::address& peer, const udppump::socket_options& options = {}) {
   return refusal([&] { static_cast<void>(udppump::datagram_socket::connect(peer, options)); });
 }
 

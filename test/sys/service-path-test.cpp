@@ -372,7 +372,8 @@ TEST(service_path, a_user_trusts_root_and_himself_and_nobody_else) {
   const int failed = as_user(service, [&] {
     EXPECT_EQ(opening(here / "mine/1"), "accepted");
     EXPECT_EQ(opening(here / "sticky/1"), "accepted");
-    EXPECT_THAT(opening(here / "1"), HasSubstr("its folder must be writable to this user"));
+    EXPECT_THAT(opening(here / "1"),
+                HasSubstr("it cannot be made: Permission denied; let this user write to its folder"));
     EXPECT_THAT(opening(here / "theirs/1"), HasSubstr("belongs to another user"));
     EXPECT_THAT(opening(here / "theirs/open/1"), HasSubstr("on the way there"));
     EXPECT_THAT(opening(here / "sticky/laid"), HasSubstr("belongs to user 4000001"));

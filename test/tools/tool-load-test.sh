@@ -135,7 +135,7 @@ survives_the_server() {
   code=0
   wait "$loading" || code=$?
   [ "$code" = 1 ] || fail "exit code $code after the death of the server, not 1"
-  grep -q "^udppump: $address.*the ramp ended there" "$dir/load.err" || fail "it does not say that the server went away"
+  grep -q "^udppump: the ramp ended early: $address" "$dir/load.err" || fail "it does not say that the server went away"
   grep -q '"failure":".*"lowest_bad_rate":null,.*"steps":\[{.*}\]' "$dir/ramp.json" || fail "the report is not whole, or has a bound"
 }
 
@@ -217,7 +217,52 @@ wait "$loading" || code=$?
 [ "$code" = 1 ] || fail "exit code $code after an interrupt of the first step, not 1"
 grep -q 'a second: .*: interrupted$' "$dir/load.out" || fail "the step under way is not called interrupted"
 grep -q '"highest_good_rate":null,"interrupted":true.*"lowest_bad_rate":null' "$dir/ramp.json" || fail "a bound was invented"
-grep -q '^udppump: interrupted before a rate was found to be good$' "$dir/load.err" || fail "it does not say what is known"
+grep -q '^udppump: interrupted before a rate was found to be good; let' "$dir/load.err" || fail "it does not say what is known"
+
+echo "# also one that comes after good rates: what was found is no answer yet"
+"$tool" load "$address" --work constant:0 --ramp --warmup 0 --rate 1 --duration 1s --slo 10s --json "$dir/ramp.json" "${any_lag[@]}" \
+  >"$dir/load.out" 2>"$dir/load.err" &
+loading=$!
+started+=("$loading")
+await grep -q ': good' "$dir/load.out" || fail "no rate is good"
+code=0
+kill -TERM "$loading"
+wait "$loading" || code=$?
+[ "$code" = 1 ] || fail "exit code $code after an interrupt of a ramp that had found good rates, not 1"
+grep -q 'up to [0-9]* requests a second, as far as was tried: interrupted$' "$dir/load.out" || fail "what was found is not told"
+grep -q '^udppump: interrupted before the highest rate was found; let' "$dir/load.err" || fail "it does not say what is missing"
+grep -q '"highest_good_rate":[0-9.]*,"interrupted":true' "$dir/ramp.json" || fail "the report says nothing of it"
+
+echo "# a run that ends before anything is measured leaves no empty report, and the old one as it was"
+mkdir "$dir/reports"
+for old in '' '{"old": true}'; do
+  [ -z "$old" ] || echo "$old" >"$dir/reports/run.json"
+  before=$(sleeps)
+  "$tool" load "$address" --work constant:1ms --rate 500 --warmup 60s --json "$dir/reports/run.json" "${any_lag[@]}" \
+    >"$dir/load.out" 2>"$dir/load.err" &
+  loading=$!
+  started+=("$loading")
+  await have_slept $((before + 10)) || fail "no requests are sent"
+  code=0
+  kill -TERM "$loading"
+  wait "$loading" || code=$?
+  [ "$code" = 1 ] || fail "exit code $code after an interrupt of the warm-up, not 1"
+  [ "$(cat "$dir/reports/run.json" 2>/dev/null)" = "$old" ] || fail "the report is: $(head -c 99 "$dir/reports/run.json")"
+  [ -n "$old" ] || [ ! -e "$dir/reports/run.json" ] || fail "an empty report is left"
+done
+
+echo "# a report is replaced at once, and keeps its mode; a link still leads where it led"
+chmod 640 "$dir/reports/run.json"
+ln "$dir/reports/run.json" "$dir/second-name"
+ln -s run.json "$dir/reports/link"
+: >"$dir/reports/alone.json" && chmod 604 "$dir/reports/alone.json"
+for name in run.json link alone.json; do
+  load 0 "$address" --work constant:0 --rate 200 --duration 100ms --warmup 0 "${any_lag[@]}" --json "$dir/reports/$name"
+  grep -q '^{.*}$' "$dir/reports/$name" || fail "$name is no whole report"
+done
+[ "$(stat -c %a "$dir/reports/run.json") $(stat -c %a "$dir/reports/alone.json")" = '640 604' ] || fail "a mode was changed"
+[ -L "$dir/reports/link" ] && cmp -s "$dir/reports/run.json" "$dir/second-name" || fail "a link was replaced"
+[ "$(cd "$dir/reports" && echo *)" = 'alone.json link run.json' ] || fail "more is left: $(ls "$dir/reports")"
 
 echo "# a report on standard output is clean, whatever its name; text goes elsewhere"
 for name in - /dev/stdout /dev/fd/1; do
@@ -262,18 +307,20 @@ refuse 2 '--size 7' load "$target" --echo --size 7
 refuse 2 '--size: "70000" is no whole number' load "$target" --size 70000
 refuse 2 '.svg or .png' load "$target" --plot "$dir/plot.pdf"
 refuse 2 '--ramp' load "$target" --ramp --plot "$dir/plot.svg"
-refuse 2 "cannot read $dir/none; name a file that is there: No such file" load "$target" --payloads "$dir/none"
+refuse 2 "cannot read $dir/none: No such file or directory; name a file that is there" load "$target" --payloads "$dir/none"
 printf '%s\n' 00 0g >"$dir/bad.hex"
 refuse 2 'bad.hex:2: not hexadecimal' load "$target" --payloads "$dir/bad.hex"
 printf '%s\n' 'example.com A' 'example.com' >"$dir/bad.dns"
 refuse 2 'bad.dns:2: there is no type' load "$target" --dns "$dir/bad.dns"
 refuse 2 'TARGET: address "127.0.0.1": no port' load 127.0.0.1
 refuse '1 2' 'name.invalid' load name.invalid:53  # 1 if the resolver does not answer
-refuse 2 "cannot write $dir/none/report.json; its directory must exist: No such file" load "$target" --json "$dir/none/report.json"
-refuse 2 "cannot write $dir; name a file in it: Is a directory" load "$target" --json "$dir"
-refuse 2 "cannot write $dir/none/plot.svg; its directory must exist: No such file" load "$target" --plot "$dir/none/plot.svg"
+refuse 2 "cannot write $dir/none/report.json: No such file or directory; its directory must exist" load "$target" --json "$dir/none/report.json"
+refuse 2 "cannot write $dir: Is a directory; name a file in it" load "$target" --json "$dir"
+refuse 2 '--json and --plot name the same file; name two' load "$target" --json "$dir/a.svg" --plot "$dir/./a.svg"
+[ ! -e "$dir/a.svg" ] || fail "an empty file is left"
+refuse 2 "cannot write $dir/none/plot.svg: No such file or directory; its directory must exist" load "$target" --plot "$dir/none/plot.svg"
 refuse 2 '192.0.2.1' load "$target" --source 192.0.2.1
-refuse 1 "$target: nothing listens there; start the server.*Connection refused" load "$target" --duration 60s
+refuse 1 "$target: Connection refused; nothing listens there: start the server" load "$target" --duration 60s
 refuse 2 'no port; name the server.s' load 127.0.0.1:0 # port 0
 refuse 2 'the same family' load "$target" --source ::1
 refuse 2 '--source: 127.0.0.1:9 is the target: it would answer itself' load "$target" --source "$target"
@@ -315,9 +362,9 @@ printf '\xef\xbb\xbfexample.com A\n' >"$dir/bom"
 refuse 2 'bom:1: it begins with a byte-order mark; save' load "$target" --dns "$dir/bom"
 refuse 2 'bom:1: it begins with a byte-order mark; save' load "$target" --payloads "$dir/bom"
 for option in --dns --payloads; do
-  refuse 2 "cannot read $dir; name a file in it: Is a directory" load "$target" "$option" "$dir"
-  refuse 2 "cannot read /nonexist; name a file that is there: No such file" load "$target" "$option" /nonexist
-  refuse 2 "cannot read $dir/bad.dns/of; name a file that is there: Not a directory" load "$target" "$option" "$dir/bad.dns/of"
+  refuse 2 "cannot read $dir: Is a directory; name a file in it" load "$target" "$option" "$dir"
+  refuse 2 "cannot read /nonexist: No such file or directory; name a file that is there" load "$target" "$option" /nonexist
+  refuse 2 "cannot read $dir/bad.dns/of: Not a directory; name a file that is there" load "$target" "$option" "$dir/bad.dns/of"
 done
 refuse 2 '/dev/zero:1: the line is too long' load "$target" --payloads /dev/zero
 refuse 2 'there is no query in it' load "$target" --dns /dev/null
@@ -326,8 +373,8 @@ refuse 2 'would be written over, and is read' load "$target" --dns "$dir/both.dn
 [ "$(cat "$dir/both.dns")" = 'example.com A' ] || fail "what is read was written over"
 if [ "$EUID" != 0 ]; then
   (umask 777 && : >"$dir/mine")
-  refuse 2 "cannot read $dir/mine; name a file that this user may read: Permission" load "$target" --dns "$dir/mine"
-  refuse 1 "cannot write $dir/mine; name a file that this user may write: Permission" load "$target" --json "$dir/mine"
+  refuse 2 "cannot read $dir/mine: Permission denied; name a file that this user may read" load "$target" --dns "$dir/mine"
+  refuse 1 "cannot write $dir/mine: Permission denied; name a file that this user may write" load "$target" --json "$dir/mine"
 fi
 # Options that would have no effect.
 refuse 2 '--slo has an effect only with --ramp; add that, or omit --slo' load "$target" --slo 1ms
@@ -366,7 +413,7 @@ if unshare -Urn true 2>/dev/null; then
   unshare -Urn sh -c 'ip link set lo up && ip route add prohibit 192.0.2.0/24 && exec "$@"' - \
     "$tool" load 192.0.2.1:9 >"$dir/load.out" 2>"$dir/load.err" || code=$?
   [ "$code" = 1 ] || fail "exit code $code, not 1"
-  grep -qE '^udppump: connect 192.0.2.1:9; .*or a route forbids it: see .ip route get ADDRESS' "$dir/load.err" ||
+  grep -qE '^udppump: connect 192.0.2.1:9: Permission denied; .*or a route forbids it: see .ip route get ADDRESS' "$dir/load.err" ||
     fail "the route is not named"
 else
   echo "  no network namespaces here: left out"
@@ -376,11 +423,11 @@ echo "# a report that does not fit is an error too"
 if [ -c /dev/full ]; then
   brief=(--work constant:0 --rate 100 --duration 100ms --warmup 0)
   load 1 "$address" "${brief[@]}" "${any_lag[@]}" --json /dev/full
-  grep -q '^udppump: cannot write /dev/full; make room there, or name another file: No space left' "$dir/load.err" || fail "a full device is not named"
+  grep -q '^udppump: cannot write /dev/full: No space left on device; make room there, or name another file' "$dir/load.err" || fail "a full device is not named"
   code=0
   timeout 60 "$tool" load "$address" "${brief[@]}" "${any_lag[@]}" >/dev/full 2>"$dir/load.err" || code=$?
   [ "$code" = 1 ] || fail "exit code $code where the output cannot be written, not 1"
-  grep -q '^udppump: cannot write the output: No space left' "$dir/load.err" || fail "a full output is not named"
+  grep -q '^udppump: cannot write the output: No space left on device; make room there' "$dir/load.err" || fail "a full output is not named"
 else
   leave_out "no /dev/full here"
 fi

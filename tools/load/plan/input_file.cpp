@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t longest_line = 1 << 20;
 
 [[noreturn]] void fail(int error, const std::string& path, const char* cure) {
-  throw std::invalid_argument{fmt::format("cannot read {}; {}: {}", path, cure, std::strerror(error))};
+  throw std::invalid_argument{fmt::format("cannot read {}: {}; {}", path, std::strerror(error), cure)};
 }
 
 }  // namespace

@@ -32,8 +32,7 @@ int run_gnuplot(std::string_view script) {
   const std::unique_ptr<std::FILE, close_file> input{std::tmpfile()};
   if (!input || std::fwrite(script.data(), 1, script.size(), input.get()) != script.size() ||
       std::fflush(input.get()) != 0 || std::fseek(input.get(), 0, SEEK_SET) != 0) {
-    throw std::system_error{errno, std::generic_category(),
-                            "cannot write a script for gnuplot; make room in /tmp, or omit --plot"};
+    throw failure{code_of_errno(errno), "cannot write a script for gnuplot", "make room in /tmp, or omit --plot"};
   }
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
@@ -44,7 +43,7 @@ int run_gnuplot(std::string_view script) {
   const int error = ::posix_spawnp(&process, name.data(), &actions, nullptr, arguments.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
-    throw std::runtime_error{fmt::format("gnuplot cannot be run; install it (Debian: gnuplot-nox), or omit --plot: {}",
+    throw std::runtime_error{fmt::format("gnuplot cannot be run: {}; install it (Debian: gnuplot-nox), or omit --plot",
                                          std::strerror(error))};
   }
   int status = 0;

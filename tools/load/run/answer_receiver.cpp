@@ -27,7 +27,7 @@ answer_receiver::answer_receiver(const flow_sockets& flows)
     if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, flows[flow].fd(), &event) == 0) continue;
     const int error = errno;
     ::close(epoll_);
-    throw std::system_error{error, std::generic_category(), "epoll_ctl"};
+    throw failed_call("epoll_ctl", code_of_errno(error));
   }
 }
 
@@ -58,8 +58,7 @@ void answer_receiver::drain(std::uint32_t flow) {
     const auto came = flows_[flow].receive(head);
     if (came.error == std::errc::resource_unavailable_try_again) return;
     if (came.error) {
-      if (!is_icmp_error(came.error.value()))
-        throw std::system_error{came.error, with_cure("receiving answers", came.error.value())};
+      if (!is_icmp_error(came.error.value())) throw failed_call("receiving answers", came.error);
       ++icmp_errors_;
       last_icmp_error_ = came.error.value();
       return;

@@ -21,8 +21,8 @@ void make_room_for_descriptors(std::uint32_t count) {
   const rlim_t needed = count + other_descriptors;
   if (limit.rlim_cur >= needed) return;
   if (limit.rlim_max < needed) {
-    throw std::system_error{
-        EMFILE, std::generic_category(),
+    throw failure{
+        code_of_errno(EMFILE),
         fmt::format("{} flows take a descriptor each, and {} are allowed; raise ulimit -Hn", count, limit.rlim_max)};
   }
   limit.rlim_cur = needed;
@@ -33,15 +33,15 @@ datagram_socket connected(const address& target, const address& source) {
   const socket_options options{.receive_buffer = wanted_receive_buffer, .receive_time = true};
   if (source.is_none()) return datagram_socket::connect(target, options);
   if (source.family() != target.family()) {
-    throw std::system_error{EAFNOSUPPORT, std::generic_category(),
-                            fmt::format("from {} to {}: source and target must be of the same family",
-                                        source.to_string(), target.to_string())};
+    throw failure{code_of_errno(EAFNOSUPPORT),
+                  fmt::format("from {} to {}: source and target must be of the same family", source.to_string(),
+                              target.to_string())};
   }
   auto socket = datagram_socket::bind(source, options);
-  check(::connect(socket.fd(), target.data(), target.size()),
-        fmt::format("connect {} to {}; is it the address of one host, and is there a way from that source to that "
-                    "target? See `ip route get`",
-                    source.to_string(), target.to_string()));
+  if (::connect(socket.fd(), target.data(), target.size()) < 0) {
+    throw failure{code_of_errno(errno), fmt::format("connect {} to {}", source.to_string(), target.to_string()),
+                  "give the address of one host, to which a way leads from that source: see `ip route get`"};
+  }
   return socket;
 }
 
@@ -62,8 +62,8 @@ datagram_socket open_flow(const address& target, const address& source, std::uin
     }
     // The kernel may choose the target's own port, if nobody has it; it would then send to itself.
     if (is_target) {
-      throw std::system_error{
-          ECONNREFUSED, std::generic_category(),
+      throw failure{
+          code_of_errno(ECONNREFUSED),
           fmt::format("{}: nothing listens there; start the server, or correct the address", target.to_string())};
     }
     return socket;
@@ -72,10 +72,10 @@ datagram_socket open_flow(const address& target, const address& source, std::uin
     if (source.is_none() && error.code() == std::errc::no_such_file_or_directory)
       throw std::runtime_error{error.what()};
     if (!are_ports_used_up(error, source)) throw;
-    throw std::system_error{error.code(),
-                            fmt::format("flow {} to {}: no port is free; take fewer --flows or more --source "
-                                        "addresses, or widen net.ipv4.ip_local_port_range",
-                                        flow + 1, target.to_string())};
+    throw failure{error.code(),
+                  fmt::format("flow {} to {}: no port is free; take fewer --flows or more --source addresses, or widen "
+                              "net.ipv4.ip_local_port_range",
+                              flow + 1, target.to_string())};
   }
 }
 

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <thread>
 
+#include "load/plan/failure.hpp"
 #include "load/run/answer_receiver.hpp"
 #include "load/run/flow_sockets.hpp"
 #include "load/run/handover_queue.hpp"
@@ -27,9 +28,10 @@ constexpr nanoseconds forget_every = 250ms;
 constexpr nanoseconds head_start = 20ms;
 
 [[noreturn]] void throw_unreachable(const address& target, int error) {
-  const char* cure = error == ECONNREFUSED ? "nothing listens there; start the server, or mend the address"
-                                           : "no way leads there; look at the address and the routes";
-  throw std::system_error{error, std::generic_category(), fmt::format("{}: {}", target.to_string(), cure)};
+  const bool refused = error == ECONNREFUSED;
+  throw failure{code_of_errno(error), target.to_string(),
+                refused ? "nothing listens there: start the server, or correct the address"
+                        : "no way leads there: look at the address and the routes"};
 }
 
 /// The sender's thread, which is asked to stop and waited for in the end.

@@ -20,8 +20,8 @@ void take_priority(realtime wanted) {
   const sched_param lowest{.sched_priority = 1};
   const int error = ::pthread_setschedparam(::pthread_self(), SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest);
   if (error == 0 || wanted == realtime::automatic) return;
-  throw std::system_error{error, std::generic_category(),
-                          "--realtime on: needs CAP_SYS_NICE or a limit of RLIMIT_RTPRIO (ulimit -r) of at least 1"};
+  throw failure{code_of_errno(error), "--realtime on",
+                "it needs CAP_SYS_NICE or a limit of RLIMIT_RTPRIO (ulimit -r) of at least 1"};
 }
 
 }  // namespace

@@ -145,7 +145,7 @@ void work_server::start(const work_options& options, std::vector<datagram_socket
     if (process < 0) {
       const int error = errno;
       for (const int end : pipe) ::close(end);
-      throw std::system_error{error, std::generic_category(), with_cure("fork", error)};
+      throw failed_call("fork", code_of_errno(error));
     }
     processes_.push_back(process);
   }

@@ -30,7 +30,7 @@ void serve_by_pump(datagram_socket& socket, waiter_kind waiter, nanoseconds max_
   const auto expired = [&counts](datagram&, nanoseconds) { counts.expired.fetch_add(1, std::memory_order_relaxed); };
   pump pump{socket, work, {.max_age = max_age, .on_expired = expired}, waiter};
   ready(to_string(pump.waiter().kind));
-  if (const auto error = pump.run()) throw std::system_error{error, with_cure("serving", error.value())};
+  if (const auto error = pump.run()) throw failed_call("serving", error);
 }
 
 void serve_by_epoll(datagram_socket& socket, work_service& service, work_counts& counts, const ready_function& ready) {
@@ -44,7 +44,7 @@ void serve_by_epoll(datagram_socket& socket, work_service& service, work_counts&
     for (;;) {
       const auto came = socket.receive(payload);
       if (came.error == std::errc::resource_unavailable_try_again) break;
-      if (!came) throw std::system_error{came.error, with_cure("receiving", came.error.value())};
+      if (!came) throw failed_call("receiving", came.error);
       const auto answer = service.serve(came.payload, came.age());
       if (answer) static_cast<void>(socket.send_to(*answer, came.from));
       count(counts, answer.has_value(), service);
