@@ -236,7 +236,7 @@ void add_compare(CLI::App& app, action& chosen) {
 
   const auto* const load = "Load";
   add_parsed(sub, "--load", options.load, parse_load,
-             {"SHARE", "70%", "of the workers' time that requests ask for, below 100%", load});
+             {"SHARE", "70%", "share of the workers' time that the requests take, below 100%", load});
   add_parsed(sub, "--work", settings->work, service_times::parse,
              {"TIMES", "",
               "service times: constant:1ms, exponential:1ms, bimodal:1ms or bimodal:500us,100ms,0.5%; default: "
@@ -268,12 +268,13 @@ void add_compare(CLI::App& app, action& chosen) {
   add_parsed(
       sub, "--lag-limit", options.limits.lag, parse_tolerance,
       {"SHARE", "10%",
-       "a repetition is left out if the lag (how late requests left; its 99th percentile) is a larger share of a "
+       "a repetition is left out if the 99th percentile of the lag (how late requests left) is a larger share of the "
        "latency's; none: any",
        output});
-  add_parsed(sub, "--offered-limit", options.limits.offered, parse_tolerance,
-             {"SHARE", "10%",
-              "and if the load really offered differs from the one asked for by a larger share; none: any", output});
+  add_parsed(
+      sub, "--offered-limit", options.limits.offered, parse_tolerance,
+      {"SHARE", "10%",
+       "and if the load really offered differs from the one asked for by a larger share of it; none: any", output});
   add_parsed(sub, "--json", settings->json, not_empty,
              {"FILE", "", "write everything there, with histograms and the time of each request; - is standard output",
               output});
@@ -283,11 +284,12 @@ void add_compare(CLI::App& app, action& chosen) {
   sub.footer(
       "Exit codes: 0 compared; 1 could not be; 2 the command line is wrong;\n"
       "3 too few repetitions are valid: requests left late, or the load really offered was not the one asked for.\n"
-      "For each repetition that is left out another one is made, until three times the time they should take is over.\n"
-      "If a run has fewer requests than 1000, its 99th percentile may be chance, and the last line says so.\n"
-      "Ratios are to the ideal queue: first come first served, any idle worker at once, simulated on the same "
-      "arrivals\n"
-      "and the service times really used. A service that sleeps is one of the context switches.");
+      "For each repetition that is left out another one is made, until three times the planned time has passed.\n"
+      "If a run has fewer than 1000 requests, its 99th percentile may be chance, and the last line says so.\n"
+      "Ratios are to the ideal queue, in which any idle worker starts on the next request at once. It is simulated "
+      "with\n"
+      "the same arrivals and the service times really used. With --service sleep, each request has one context switch "
+      "more.");
   sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });
 }
 

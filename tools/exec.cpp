@@ -130,8 +130,8 @@ void add_where(CLI::App& app, wishes& wanted) {
   add_parsed(
       app, "--max-wait", wanted.run.max_wait, time_in(milliseconds{1}),
       {"MS", "",
-       "keep each receive buffer at what is served in this time, so that nothing is served too late: half of what "
-       "clients wait, such as 500ms; default 0: as it is",
+       "make each receive buffer as large as what is served in this time, so that nothing is served too late: half of "
+       "the time that clients wait, such as 500ms; default 0: buffers stay as they are",
        group});
   add_parsed(app, "--send-buffer", socket.send_buffer, load::parse_buffer_size,
              {"SIZE", "", "the same for what is sent, in bytes", group});
@@ -168,29 +168,29 @@ void add_workers(CLI::App& app, wishes& wanted) {
   add_parsed(app, "--workers", pool.workers, count_in(1, most_workers),
              {"N", "", "how many, up to 4096; default: one for each core this process may use", group});
   add_parsed(app, "--ready-after", wanted.run.ready_after, time_in(milliseconds{1}),
-             {"TIME", "", "a worker that has lived so long counts as serving, in ms; default 200", group});
+             {"TIME", "", "a worker that has lived this long counts as serving, in ms; default 200", group});
   add_parsed(app, "--stop-timeout", pool.stop_timeout, time_in(seconds{1}),
-             {"TIME", "", "a worker that still runs so long after SIGTERM is killed, in s; default 10", group});
+             {"TIME", "", "a worker that still runs this long after SIGTERM is killed, in s; default 10", group});
   add_parsed(
       app, "--crash-limit", pool.restart.crash_limit, count_in(1, 1'000'000),
       {"N", "",
-       "a worker that so many times in a row lived shorter than --healthy-after cannot be kept alive: it is tried "
+       "a worker that lived shorter than --healthy-after this many times in a row cannot be kept alive: it is tried "
        "after longer and longer pauses, and if that is so of all, udppump ends (a crash loop); default 8",
        group});
-  add_parsed(app, "--healthy-after", pool.restart.healthy_after,
-             [](const std::string& text) {
-               const auto time = parse_time(text, milliseconds{1});
-               if (time.count() > 0) return time;
-               throw std::invalid_argument{load::quoted(text) +
-                                           ": no life would be too short, and a crash loop would never end; give more"};
-             },
-             {"TIME", "", "a worker that lived so long was well, and is replaced at once, in ms; default 1000", group});
-  add_read(
-      app, "--restart-delay", [&pool](const std::string& text) { parse_restart_delay(text, pool.restart); },
-      {"TIME[:MOST]", "",
-       "wait so long before a worker that was not well is replaced, in ms; doubled with each in a row, up to MOST; "
-       "default 20:5000",
-       group});
+  add_parsed(
+      app, "--healthy-after", pool.restart.healthy_after,
+      [](const std::string& text) {
+        const auto time = parse_time(text, milliseconds{1});
+        if (time.count() > 0) return time;
+        throw std::invalid_argument{load::quoted(text) +
+                                    ": no life would be too short, and a crash loop would never end; give more"};
+      },
+      {"TIME", "", "a worker that lived this long is replaced at once when it dies, in ms; default 1000", group});
+  add_read(app, "--restart-delay", [&pool](const std::string& text) { parse_restart_delay(text, pool.restart); },
+           {"TIME[:MOST]", "",
+            "wait this long before one that lived shorter is replaced, in ms; doubled for each in a row, up to MOST; "
+            "default 20:5000",
+            group});
   // Not listed, as it never works here; whoever tries it is told why.
   app.add_option_function<std::string>(
          "--quarantine",
@@ -263,10 +263,10 @@ void add_whom(CLI::App& app, wishes& wanted) {
       {"GROUP,...", "", "and these supplementary ones; \"\" for none; default: those the user is a member of", group});
   auto* const none = app.add_flag_callback(
       "--no-new-privs", [&become] { become.no_new_privileges = true; },
-      "no program that a worker starts gains any (no_new_privs); the default with --user");
+      "no program that a worker starts gains privileges (no_new_privs); the default with --user");
   app.add_flag_callback(
          "--new-privs", [&become] { become.no_new_privileges = false; },
-         "with --user: let set-user-ID programs that a worker starts gain them")
+         "with --user: let set-user-ID programs that a worker starts gain privileges")
       ->excludes(none)
       ->group(group);
   none->group(group);
@@ -281,8 +281,8 @@ void add_telling(CLI::App& app, wishes& wanted) {
   add_parsed(
       app, "--pid-file", wanted.pool.pid_file, not_empty,
       {"FILE", "",
-       "holds the id of this process while all workers serve, and is locked by it; in a folder that nobody else may "
-       "write to",
+       "holds the id of this process while all workers serve, and is locked by it; nobody else may be allowed to "
+       "write to its folder",
        group});
 }
 

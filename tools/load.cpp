@@ -336,7 +336,7 @@ std::string with_port(std::string text) {
 
 void add_load(CLI::App& app, action& chosen) {
   auto& sub = *app.add_subcommand(
-      "load", "Send requests at set times, whatever the answers do, and measure how long these take.");
+      "load", "Send requests at set times, whether answers come or not, and measure how long these take.");
   auto settings = std::make_shared<load_settings>();
   auto& run_options = settings->run;
   sub.add_option("TARGET", settings->target, "address to ask: 192.0.2.1:53, [2001:db8::1]:53, name:53")->required();
@@ -356,7 +356,7 @@ void add_load(CLI::App& app, action& chosen) {
   add_parsed(sub, "--timeout", run_options.timeout, parse_duration,
              {"TIME", "2s", "an answer that takes longer counts as late", when});
   add_parsed(sub, "--seed", run_options.plan.seed, count_in(0, UINT64_MAX),
-             {"N", "1", "the same seed gives the same times, flows and work", when});
+             {"N", "1", "the same seed gives the same times, client sockets and work", when});
   sub.add_flag("--ramp", settings->ramp,
                "find the highest rate at which 99 of 100 answers come within --slo; begins at --rate, each step takes "
                "--warmup and --duration")
@@ -397,19 +397,21 @@ void add_load(CLI::App& app, action& chosen) {
   add_repeated(sub, "--source",
                [settings](const std::string& text) { settings->sources.push_back(with_port(not_empty(text))); },
                {"ADDRESS", "", "local address to send from; may be given again, and several are taken in turn", from});
-  add_parsed(sub, "--spin", run_options.spin_limit, parse_spin,
-             {"TIME", "60us", "wake at most so much early, and spin until a request is due; 0 only sleeps", from});
+  add_parsed(
+      sub, "--spin", run_options.spin_limit, parse_spin,
+      {"TIME", "60us", "wake up to this long before a request is due, and spin until then; 0 only sleeps", from});
   add_realtime_option(sub, run_options.priority, from);
 
   const auto* const output = "Output";
   add_parsed(sub, "--lag-limit", settings->limits.lag, parse_tolerance,
              {"SHARE", "10%",
-              "a run is not valid if the lag (how late requests left; its 99th percentile) is a larger share of the "
+              "a run is not valid if the 99th percentile of the lag (how late requests left) is a larger share of the "
               "latency's; none: any",
               output});
-  add_parsed(sub, "--offered-limit", settings->limits.offered, parse_tolerance,
-             {"SHARE", "10%",
-              "nor if the rate really offered differs from the one asked for by a larger share; none: any", output});
+  add_parsed(
+      sub, "--offered-limit", settings->limits.offered, parse_tolerance,
+      {"SHARE", "10%",
+       "and not if the rate really offered differs from the one asked for by a larger share of it; none: any", output});
   add_parsed(sub, "--json", settings->json, not_empty,
              {"FILE", "", "write everything there, with histogram and the time of each request; - is standard output",
               output});

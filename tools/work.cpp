@@ -95,9 +95,10 @@ void add_work(CLI::App& app, action& chosen) {
        "waits for by a plain epoll, so that an arrival wakes all"});
   add_service_options(sub, server, "Options");
   add_parsed(sub, "--max-age", server.max_age, parse_duration,
-             {"TIME", "0", "drop requests that have waited longer, such as 40ms; 0: none"});
+             {"TIME", "0", "drop requests that have waited longer than this, such as 40ms; 0: drop none"});
   sub.footer(
-      "Ends at SIGINT and SIGTERM, and then says what each worker served, and if services took longer than asked for.\n"
+      "Ends at SIGINT and SIGTERM, and then prints what each worker served, and whether services took longer than "
+      "asked.\n"
       "Exit codes: 0 told to end; 1 could not serve, or a worker ended; 2 the command line is wrong, or\n"
       "the address is not this machine's.");
   sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });

@@ -7,8 +7,8 @@ a benchmark that is not listed gets its tables, and no plot.
 import dataclasses
 
 # udppump's row in a table: the first of these that is there, else the best row that begins with "udppump".
-OURS = ("pool worker", "udppump-run", "udppump-run-epoll", "udppump-run-uring", "udppump-group-uring", "udppump-uring",
-        "udppump")
+UDPPUMP_ROWS = ("pool worker", "udppump-run", "udppump-run-epoll", "udppump-run-uring", "udppump-group-uring",
+                "udppump-uring", "udppump")
 LOWER, HIGHER = "lower", "higher"
 
 
@@ -274,5 +274,5 @@ BENCHMARKS = {
 }
 
 
-def is_ours(name):
+def is_udppump(name):
     return name.startswith(("udppump", "pool worker"))

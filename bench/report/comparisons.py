@@ -82,7 +82,7 @@ def better_ones(result):
                         continue
                     compared.add(ours)
                     for name, cell in cells.items():
-                        if benchmarks.is_ours(name) or not _is_better(cell, cells[ours], each.better):
+                        if benchmarks.is_udppump(name) or not _is_better(cell, cells[ours], each.better):
                             continue
                         what = f"{column.name} of x{label}" if label else column.name
                         found = where.setdefault(name, {}).setdefault((table.title, ours), [])
@@ -132,7 +132,7 @@ def _groups(table, column, rows):
 
 def _our_row(cells, better):
     """None if there is no such row, or nothing in it: then no other stands in for it."""
-    for name in benchmarks.OURS:
+    for name in benchmarks.UDPPUMP_ROWS:
         if name in cells:
             return name if cells[name] is not None else None
     ours = [name for name, cell in cells.items() if cell is not None and name.startswith("udppump")]

@@ -102,6 +102,6 @@ def _table(table):
             "|---|" + "---:|" * len(table.columns)]
     for name, cells in table.rows.items():
         values = [spread(cell, column.precision) for cell, column in zip(cells, table.columns)]
-        name = f"**{code(name)}**" if benchmarks.is_ours(name) else code(name)
+        name = f"**{code(name)}**" if benchmarks.is_udppump(name) else code(name)
         rows.append(f"| {name} | " + " | ".join(values) + " |")
     return "\n".join(rows)

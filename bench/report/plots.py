@@ -8,7 +8,7 @@ import subprocess
 import benchmarks
 
 GREY = "#808080"
-OUR_COLOURS = ("#2f81f7", "#0e9888", "#8957e5", "#00a0c6")
+UDPPUMP_COLOURS = ("#2f81f7", "#0e9888", "#8957e5", "#00a0c6")
 COLOURS = ("#d9730d", "#e5534b", "#5a9216", "#d6409f", "#b8860b", "#7a8599", "#9a6b4f", "#b35900")
 CHARACTER = 7.3  # pixels, at most, of a character in a label
 
@@ -83,11 +83,11 @@ def _bar_script(title, kind, column, rows):
     data, tics, labels = [], [], []
     for y, (name, cell) in enumerate(rows):
         low, high = (cell.lower, cell.upper) if cell.has_spread else (cell.median, cell.median)
-        data.append(f"{cell.median:.9g} {y} {low:.9g} {high:.9g} {1 if benchmarks.is_ours(name) else 0}")
+        data.append(f"{cell.median:.9g} {y} {low:.9g} {high:.9g} {1 if benchmarks.is_udppump(name) else 0}")
         tics.append(f"{_format_quoted(name)} {y}")
         labels.append(
             f"set label {_quoted(f'{cell.median:,.{column.precision}f}')} at {high:.9g},{y} left offset 0.7,0 "
-            f"textcolor rgb '{OUR_COLOURS[0] if benchmarks.is_ours(name) else GREY}'"
+            f"textcolor rgb '{UDPPUMP_COLOURS[0] if benchmarks.is_udppump(name) else GREY}'"
         )
     margin = max(len(name) for name, _ in rows) * CHARACTER
     lines = [
@@ -105,7 +105,7 @@ def _bar_script(title, kind, column, rows):
     lines.append("$bars << END\n" + "\n".join(data) + "\nEND")
     box = "using ($5 == {} ? $1/2 : NaN):2:(0):1:($2-0.32):($2+0.32) with boxxyerror linecolor rgb '{}'"
     lines.append(
-        "plot $bars " + box.format(0, "#7d8590") + ", $bars " + box.format(1, OUR_COLOURS[0])
+        "plot $bars " + box.format(0, "#7d8590") + ", $bars " + box.format(1, UDPPUMP_COLOURS[0])
         + f", $bars using 1:2:3:4 with xerrorbars pointtype 0 linewidth 1.5 linecolor rgb '{GREY}'"
     )
     return "\n".join(lines) + "\n"
@@ -191,8 +191,8 @@ def _line_script(title, kind, lines):
                       f"linecolor rgb '{GREY}'")
     plots, counts = [], {True: 0, False: 0}
     for index, (line, place) in enumerate(zip(lines, places)):
-        ours = benchmarks.is_ours(line.name)
-        colours = OUR_COLOURS if ours else COLOURS
+        ours = benchmarks.is_udppump(line.name)
+        colours = UDPPUMP_COLOURS if ours else COLOURS
         colour, dash = colours[counts[ours] % len(colours)], 1 + counts[ours] // len(colours)
         counts[ours] += 1
         rows = []

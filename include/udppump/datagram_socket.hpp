@@ -23,6 +23,10 @@
 
 namespace udppump {
 
+namespace detail {
+class pump_core;
+}
+
 /// Explicit congestion notification, the low two bits of TOS and traffic class (RFC 3168).
 enum class ecn : std::uint8_t { not_ect = 0, ect1 = 1, ect0 = 2, ce = 3 };
 
@@ -45,8 +49,8 @@ struct send_options {
 
 /// What datagram_socket::receive() took out of a socket.
 struct UDPPUMP_EXPORT received_datagram {
-  /// Why there is no datagram. EAGAIN: none came in time. Another with `from`: an ICMP error (socket_options::
-  /// icmp_errors), and whom the datagram was for that it belongs to.
+  /// Why there is no datagram. EAGAIN: none came in time. Any other code with a `from`: an ICMP error
+  /// (socket_options::icmp_errors) about a datagram that was sent to `from`.
   std::error_code error;
   /// What was received, in the caller's buffer; empty for an empty datagram.
   std::span<std::byte> payload;
@@ -80,15 +84,15 @@ class UDPPUMP_EXPORT datagram_socket {
  public:
   /// A socket bound to `local`, with port 0 to a free port. SO_REUSEADDR is never set: on UDP it would let another
   /// process take the port over. A Unix path left behind by a process that is gone is replaced.
-  /// A port or path that is taken, though no process that can be seen has it, is tried again for 300 ms: the kernel may
-  /// still be busy with the rings of io_uring of a process that has just ended. Throws std::system_error that names the
+  /// If a port or path is taken and no process that can be seen has it, bind() tries again for 300 ms: the kernel may
+  /// still be closing the io_uring of a process that has just ended. Throws std::system_error that names the
   /// call, the address and, if one is known, the cure.
   static datagram_socket bind(const address& local, const socket_options& options = {});
   /// A socket connected to `peer`: it receives from there only, and send() goes there.
   static datagram_socket connect(const address& peer, const socket_options& options = {});
   /// Takes ownership of a datagram descriptor made elsewhere: UDP, Unix, socketpair, netlink, raw, packet. O_NONBLOCK
-  /// is left as it is. Options that ask for nothing leave the socket as it is, but local_address, whose automatic
-  /// applies. Throws std::system_error if `fd` is no datagram socket; the descriptor then still belongs to the
+  /// stays as it is. Options that are not set change nothing, except local_address: its default, `automatic`, is
+  /// applied. Throws std::system_error if `fd` is no datagram socket; the descriptor then still belongs to the
   /// caller.
   static datagram_socket adopt(int fd, const socket_options& options = {});
 
@@ -144,16 +148,17 @@ class UDPPUMP_EXPORT datagram_socket {
   /// Calls of send that returned an error, by this process, since the object was made. Any thread.
   std::uint64_t send_errors() const noexcept { return send_errors_.value.load(std::memory_order_relaxed); }
 
-  /// 64 bytes, zeros at first, shared with the workers that share the socket: threads, and processes forked after it
-  /// was made. Its pumps keep their notes to each other here; a program leaves it alone. Null if there was no memory.
-  void* shared_line() const noexcept { return shared_line_.get(); }
-
   /// The interface it is bound to (SO_BINDTODEVICE); empty: none.
   const std::string& device() const noexcept { return device_; }
   /// What socket_options::join asked for; the interface's name is filled in if the group's address told it.
   const std::vector<multicast_membership>& memberships() const noexcept { return memberships_; }
 
  private:
+  friend class detail::pump_core;
+  /// 64 bytes, zeros at first, shared with the workers that share the socket: threads, and processes forked after it
+  /// was made. Its pumps keep their notes to each other here. Null if there was no memory.
+  void* shared_line() const noexcept { return shared_line_.get(); }
+
   /// An atomic that moves with its socket.
   struct counter {
     std::atomic<std::uint64_t> value{0};

@@ -6,7 +6,7 @@
 
 namespace udppump::detail {
 
-/// Owns a descriptor: closes it at the end.
+/// Owns a descriptor: closes it at the end. Not for programs: here only because a datagram_socket holds one.
 class UDPPUMP_EXPORT descriptor {
  public:
   descriptor() noexcept = default;

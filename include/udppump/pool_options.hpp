@@ -32,35 +32,36 @@ struct pool_event {
   std::vector<std::pair<std::string_view, std::string>> fields = {};
 };
 
-/// Whom the pool becomes once its sockets are bound; requires root. A name comes before a number; what is empty, or
-/// could be two, is refused (docs/security.md).
+/// The user that the pool becomes once its sockets are bound; requires root. A text that is both a name and a number is
+/// read as the name. An empty text is refused, and one that could mean two users (docs/security.md).
 struct privileges {
-  /// Name or number; nothing: stays who it is. Root goes by its name only. With a user come its HOME, USER, LOGNAME and
-  /// SHELL into the process's environment, and neither capabilities nor, by default, new privileges are left; nor what
-  /// a login put there, its session keyring, and its terminal, which can then only be written to, by 1 and 2
-  /// (docs/security.md). Other processes of that user, such as workers, can then not read or trace the parent.
+  /// Name or number; root only by its name. Not set: the user stays the same. If it is set, the environment gets the
+  /// user's HOME, USER, LOGNAME and SHELL, and what a login put there is removed. No capabilities are left, and by
+  /// default no way to gain any; the session keyring is empty; a terminal can only be written to, as descriptors 1
+  /// and 2. Other processes of that user, such as workers, cannot read or trace the parent (docs/security.md).
   std::optional<std::string> user = {};
-  /// Name or number; nothing: the user's own group.
+  /// Name or number. Not set: the user's own group.
   std::optional<std::string> group = {};
-  /// Supplementary groups, names or numbers; nothing: those the user is a member of.
+  /// Supplementary groups, names or numbers. Not set: those that the user is a member of.
   std::optional<std::vector<std::string>> groups = {};
   /// PR_SET_NO_NEW_PRIVS: no program that a worker starts can gain any, by a set-user-ID bit for example (prctl(2)).
-  /// Nothing: if there is a user.
+  /// Not set: on if `user` is set.
   std::optional<bool> no_new_privileges = {};
 };
 
 /// How workers that die are replaced.
 struct restart_policy {
-  /// A worker that lived so long, or finished so many datagrams, was well: it is replaced at once, except that two
-  /// starts are first_delay apart.
+  /// A worker that lived this long, or finished this many datagrams, counts as healthy: it is replaced at once, but not
+  /// sooner than first_delay after its start.
   std::chrono::milliseconds healthy_after = std::chrono::seconds{1};
   std::uint64_t healthy_after_datagrams = 100;
-  /// After shorter lives: the first wait, doubled with each further one in a row, up to the longest.
+  /// If workers live shorter: the time before the first is replaced, doubled for each further one in a row, up to the
+  /// longest.
   std::chrono::milliseconds first_delay = std::chrono::milliseconds{20};
   std::chrono::milliseconds longest_delay = std::chrono::seconds{5};
-  /// A worker that died so many times in a row before it was well and without having served one datagram cannot be kept
-  /// alive. If that holds for all of them (with take_over, up to when all serve: for one), the pool ends. Otherwise the
-  /// others serve on, and it is tried again after pauses that are doubled up to a minute.
+  /// A worker cannot be kept alive if it has died this many times in a row before it was healthy, and served no
+  /// datagram. The pool ends if that holds for all workers (with take_over, until all serve: for one). Otherwise the
+  /// others serve on, and the pool tries again after pauses that are doubled up to a minute.
   unsigned crash_limit = 8;
 };
 
@@ -85,9 +86,9 @@ struct redelivery {
 /// are never put in quarantine. Nothing proves a source address: who can forge one, and knows a datagram that kills
 /// workers, has that address locked out. And a worker that was taken over can name any address, and die.
 struct sender_quarantine {
-  /// At so many deaths, none longer than `time` after the one before, the sender's datagrams are dropped. At least 1.
+  /// After this many deaths, each at most `time` after the one before, the sender's datagrams are dropped. At least 1.
   unsigned deaths = 3;
-  /// For so long, from the last death on.
+  /// How long they are dropped, from the last death on.
   std::chrono::milliseconds time = std::chrono::minutes{10};
 };
 
@@ -100,7 +101,7 @@ struct pool_options {
   /// Datagram sockets that this process has open already, by descriptor: the pool serves duplicates of them, beside
   /// what is in `bind`. Not with take_over or reexecute, whose new processes open their own.
   std::vector<int> adopt = {};
-  /// Of the sockets in `bind`, and of those that were passed or adopted.
+  /// Options of the sockets in `bind`, and of those that were passed or adopted.
   socket_options socket = {};
   /// 0: one for each core this process may use (usable_cores()). At most 4096.
   std::size_t workers = 0;
@@ -112,52 +113,51 @@ struct pool_options {
   std::optional<redelivery> redeliver = {};
   /// Requires redeliver: else the pool does not know of which datagram a worker died.
   std::optional<sender_quarantine> quarantine = {};
-  /// pump_options::max_age of all pumps in the workers' groups that set none of their own. 0: none. Programs that a
+  /// pump_options::max_age for all pumps in the workers' groups that do not set their own. 0: none. Programs that a
   /// pool runs receive by themselves; for them there is program_options::max_wait.
   std::chrono::nanoseconds max_age{0};
 
-  /// Workers that are told to stop finish what they hold; after this long they are killed. A thread cannot be: run()
-  /// then returns pool_result::killed while it still runs, and the process should end without waiting for it.
+  /// Workers that are told to stop finish what they hold; after this time they are killed. A thread cannot be killed:
+  /// run() then returns pool_result::killed while it still runs, and the process should end without waiting for it.
   std::chrono::milliseconds stop_timeout = std::chrono::seconds{10};
   /// A new worker that has not begun to serve so long after its start is killed.
   std::chrono::milliseconds start_timeout = std::chrono::seconds{30};
   /// Workers are new executions of this program's file rather than forks, so that a reload has new code: each comes by
   /// main() to the same pool, which makes it a worker there. Processes only.
   bool reexecute = false;
-  /// Of workers that are forks: the descriptors above 2 that they keep of those the program has open, beside the
-  /// pool's. Nothing: all, as a body may need them. Programs and new executions have none but the pool's.
+  /// Which of the program's open descriptors above 2 workers that are forks keep, beside the pool's own. Not set: all,
+  /// as a body may need them. Programs and new executions get only the pool's.
   std::optional<std::vector<int>> keep_open = {};
-  /// What workers started, and leave when they end, is ended too: what is still in the worker's session gets SIGTERM,
-  /// and SIGKILL after stop_timeout, what has left that as well SIGKILL. The parent becomes the reaper of all that
-  /// descends from it (PR_SET_CHILD_SUBREAPER), and while the pool runs takes every child that comes to it for such a
-  /// one: only for programs that start no other processes. Requires /proc. Processes only.
+  /// Processes that a worker started, and that live when it ends, are ended too. Those in the worker's session get
+  /// SIGTERM, and SIGKILL after stop_timeout; those that left the session get SIGKILL at once. The parent adopts all
+  /// processes that descend from it (PR_SET_CHILD_SUBREAPER), and takes each for such a one: so only for programs that
+  /// start no other processes. Requires /proc. Processes only.
   bool end_orphans = false;
   /// Files that start a reload when they are written or replaced.
   std::vector<std::string> reload_on_change = {};
   /// A Unix socket's path: a second start with the same path takes the sockets over from the first, which then ends.
-  /// The order and the names are those of its own `bind`; what that does not name is served no longer. It starts as the
-  /// same user or as root, and as root if root started the first, whomever that became. In a folder where no other user
-  /// may write (docs/security.md). Empty: only SIGUSR2 does that.
+  /// Order and names are those in the `bind` of the second; sockets that it does not name are closed. It must be
+  /// started by the same user or by root, and by root if root started the first. No other user may be allowed to write
+  /// to the folder of the path (docs/security.md). Empty: only SIGUSR2 starts a take-over.
   std::string take_over = {};
   /// A file that has the parent's process id, and a line feed, while all workers serve. It is removed in the end, or
   /// emptied where the parent may not remove it any more. A pool that lives keeps it locked: another with the same file
   /// is refused, unless it takes over. Mode 0600, as whoever can open the file could keep it locked. Empty: none.
   std::string pid_file = {};
 
-  /// Worker i on the i-th of the cores this process may use.
+  /// Worker i runs on the i-th of the cores that this process may use.
   bool pin = false;
   /// Nice level of the workers, -20 to 19.
   std::optional<int> nice = {};
   std::vector<resource_limit> limits = {};
 
-  /// Called in the parent, on the thread of run(), which does nothing else meanwhile: it should not wait for anybody, as
-  /// a log_writer does not. Without it, one writes the events to stderr as "udppump: TEXT".
-  /// What workers' pumps meet while receiving, and no pump_options::on_error hears, comes here as well: events
-  /// "receive-error", "icmp-error", "control-truncated", "interface" and "pump-ended", of each at most one in ten
-  /// seconds, with how many there were. ICMP errors are told if socket_options::icmp_errors asks for them. Programs
-  /// that a pool runs receive by themselves: what they meet is theirs to tell.
-  /// Once a minute at most for each socket, "behind" tells that what is taken from it has waited for half a second and
-  /// more, and "expired" how many datagrams max_age has dropped.
+  /// Called in the parent, on the thread of run(), which does nothing else meanwhile: it should not wait for anybody,
+  /// as a log_writer does not. Without it, one writes the events to stderr as "udppump: TEXT". What workers' pumps meet
+  /// while receiving, and no pump_options::on_error hears, comes here as well: events "receive-error", "icmp-error",
+  /// "control-truncated", "interface" and "pump-ended", of each at most one in ten seconds, with how many there were.
+  /// ICMP errors are told if socket_options::icmp_errors asks for them. Programs that a pool runs receive by
+  /// themselves: what they meet is theirs to tell. Once a minute at most for each socket, "behind" tells that what is
+  /// taken from it has waited for half a second and more, and "expired" how many datagrams max_age has dropped.
   std::function<void(const pool_event&)> log = {};
 };
 

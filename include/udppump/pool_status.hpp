@@ -13,7 +13,7 @@
 
 namespace udppump {
 
-/// What a worker is doing, as far as its page tells.
+/// What a worker is doing, as far as the memory that it shares with its pool tells.
 enum class worker_state : std::uint8_t {
   starting = 1,
   /// Between datagrams, or in code of its event loop that is not the pump's.
@@ -51,7 +51,7 @@ struct worker_status {
   std::uint64_t expired = 0;
   std::chrono::nanoseconds handler_time{0};
   handler_times times;
-  /// Times the parent woke it for a datagram that nobody looked at.
+  /// How often the parent woke it because a datagram waited and no worker took it.
   std::uint64_t kicks = 0;
 };
 

@@ -20,17 +20,17 @@ class group_core;
 struct member;
 }  // namespace detail
 
-/// Feeds a socket's datagrams to a handler, one at a time, each taken only when the handler is free for it: what waits
-/// stays in the kernel's queue, where any other worker on the same socket can take it.
+/// Feeds a socket's datagrams to a handler, one at a time. It takes a datagram only when the handler is free: until
+/// then the datagram stays in the kernel's queue, and any other worker on the same socket can take it.
 ///
 /// On any event loop: watch wake_fd() for reading and call dispatch() when it is readable. Without one: run(). A thread
 /// that serves many sockets has them in a pump_group.
 ///
 /// Thread: a pump belongs to the thread that first calls dispatch() or run(); it may be made on another. When that
-/// thread ends, the pump is off its socket. Fork: sockets are made before a fork, pumps after it; see after_fork(). A
-/// child that inherits a pump and lives on without exec() should destroy it: while the child has the ring, a parent
-/// that is killed stays in the kernel's wait queue. Inside the handler everything is allowed, stop() and the pump's
-/// destructor included, but run().
+/// thread ends, the pump is off its socket. Fork: make sockets before a fork, and pumps after it; see after_fork(). A
+/// child that inherits a pump and lives on without exec() should destroy it: it has the parent's io_uring open, and if
+/// the parent is killed, the kernel may still wake that one. The handler may call everything, also stop() and the
+/// pump's destructor, but not run().
 class UDPPUMP_EXPORT pump {
  public:
   /// `socket` must outlive the pump and stay what and where it is: not moved, not assigned to, not in a vector that
@@ -49,13 +49,12 @@ class UDPPUMP_EXPORT pump {
   /// Readable when dispatch() has something to do, from the start on. Do not read from it. The same until after_fork().
   int wake_fd() const noexcept;
   /// Tells whether every loop that watches wake_fd() does so edge-triggered (EPOLLET, libevent's EV_ET): then
-  /// dispatch() leaves it readable, which saves a system call a time. Before that, and by default: no. On the pump's
-  /// thread.
+  /// dispatch() leaves it readable, which saves a system call each time. The default is no. On the pump's thread.
   void edge_triggered(bool is) noexcept;
   /// Serves what is there, within the budget, then waits for more in the background. Never blocks, but for the handler.
-  /// Returns an empty code while the pump is in service or stopped, and otherwise why it cannot be: take wake_fd() off
-  /// the loop then. Throws only what the handler throws. Inside the handler, if that runs the program's loop, it does
-  /// nothing but make wake_fd() quiet: what has come is served when the handler returns.
+  /// Returns an empty code while the pump serves or is stopped. Otherwise the code says why it cannot serve: then take
+  /// wake_fd() off the loop. Throws only what the handler throws. Inside the handler, if that runs the program's loop,
+  /// it does nothing but make wake_fd() quiet: what has come is served when the handler returns.
   [[nodiscard]] std::error_code dispatch();
   /// Serves until stop() or request_stop(), for programs without a loop of their own. Returns empty after a stop, or
   /// why the pump cannot go on. Throws only what the handler throws.
@@ -65,9 +64,9 @@ class UDPPUMP_EXPORT pump {
   /// the kernel. Idempotent; not restartable. What waits in the socket stays there for others; if this pump had just
   /// been woken for it, they learn of it with the next arrival (request_stop() avoids that). On the pump's thread.
   void stop() noexcept;
-  /// Has the pump's thread stop() it: run() returns soon, or the next dispatch() does it, for which wake_fd() becomes
-  /// readable. Before that the pump has one last turn of at most its budget, so that no datagram waits for a wake-up
-  /// that this pump was given. Any thread, and signal handlers.
+  /// Asks the pump's thread to stop() it: run() returns soon, or the next dispatch() stops it, and wake_fd() becomes
+  /// readable for that. Before it stops, the pump receives once more, for at most its budget: if the kernel has woken
+  /// this pump for a datagram, it is served. Any thread, and signal handlers.
   void request_stop() noexcept;
   /// Whether it was stopped, or cannot go on. On the pump's thread.
   bool stopped() const noexcept;
@@ -79,7 +78,7 @@ class UDPPUMP_EXPORT pump {
   waiter_report waiter() const;
   /// On the pump's thread.
   pump_stats stats() const;
-  /// Tickets out. Any thread.
+  /// How many tickets (datagram::hold()) were not given back yet. Any thread.
   std::size_t in_flight() const noexcept;
 
  private:

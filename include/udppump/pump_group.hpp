@@ -22,14 +22,15 @@ struct member;
 
 struct pump_group_options {
   waiter_kind waiter = waiter_kind::automatic;
-  /// A dispatch gives the loop its turn back after this much time, even if further pumps are ready; they come first in
-  /// the next one.
+  /// dispatch() returns to the loop after this much time, even if further pumps are ready; the next dispatch() begins
+  /// with those.
   std::chrono::nanoseconds budget_time = std::chrono::milliseconds{5};
 };
 
 /// Holds a pump in a group: its pump serves from pump_group::add() until it is stopped or this is destroyed, which any
-/// handler may do. Moves, does not copy; after a move, and made by default, it holds none, and says that it is stopped.
-/// Destroy it before the group and before its socket, on the group's thread or when that thread has ended.
+/// handler may do. Moves, does not copy. After a move, and if it was made without a pump, it holds none, and says that
+/// it is stopped. Destroy it before the group and before its socket, on the group's thread or when that thread has
+/// ended.
 class UDPPUMP_EXPORT grouped_pump {
  public:
   grouped_pump() noexcept = default;
@@ -61,16 +62,16 @@ class UDPPUMP_EXPORT grouped_pump {
 /// dispatch() follow the same rules as with a single pump.
 class UDPPUMP_EXPORT pump_group {
  public:
-  /// Throws std::system_error if no waiter works here.
+  /// Throws std::system_error if no waiter works here (waiter.hpp).
   explicit pump_group(pump_group_options options = {});
   /// Stops the pumps that are left; their handles then say that they are stopped. May be called inside a handler.
   ~pump_group();
   pump_group(const pump_group&) = delete;
   pump_group& operator=(const pump_group&) = delete;
 
-  /// Puts a pump on `socket`, of which the group may have only one. The socket must outlive it, as with a single pump,
-  /// and so do options and handler mean what they mean there. A group that is served takes pumps only on its thread; a
-  /// handler may add one. Throws std::invalid_argument for an option out of range or a second pump on the socket.
+  /// Puts a pump on `socket`; a group has at most one pump for each socket. The socket must outlive the pump. Options
+  /// and handler mean the same as with a single pump. Once the group is served, call this only on its thread; a handler
+  /// may add a pump. Throws std::invalid_argument for an option out of range or a second pump on the socket.
   [[nodiscard]] grouped_pump add(datagram_socket& socket, handler on_datagram, pump_options options = {});
 
   /// As pump::wake_fd(), for all pumps of the group.

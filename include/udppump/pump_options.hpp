@@ -43,28 +43,29 @@ struct receive_error {
 struct pump_options {
   /// Largest payload delivered whole, in bytes; longer ones are cut and say so. 65,535 is more than UDP can carry.
   std::size_t receive_limit = 65'535;
-  /// A dispatch gives the loop its turn back after this many datagrams, at least 1...
+  /// dispatch() returns to the loop after this many datagrams, at least 1...
   std::size_t budget_datagrams = 64;
   /// ...or after this much time, whatever comes first; checked after each datagram, or after each fourth as long as the
   /// handler takes less than ten microseconds. In a group these two end the pump's turn.
   std::chrono::nanoseconds budget_time = std::chrono::milliseconds{1};
-  /// For how long this pump leaves its socket alone when recent handlers took less than some ten microseconds and
-  /// another worker on the same socket has just emptied the queue and waits: the other is done before this one would be
-  /// awake. Then it looks at the socket by itself. So a datagram that the other cannot take, because a handler is
-  /// suddenly long, waits no longer than this. Workers know of each other if they are threads, or were forked after the
-  /// socket was made; if they are not, or this is 0, a pump always waits for its socket. At most a second.
+  /// Standing by: while recent handlers took less than about ten microseconds, and another worker on the same socket
+  /// has just emptied the queue and waits, this pump leaves the socket to that worker, as it would be awake too late
+  /// anyway. After this time it looks at the socket by itself: a datagram waits no longer than this if the other
+  /// worker's handler is suddenly long. Workers know of each other if they are threads, or were forked after the socket
+  /// was made. If not, or if this is 0, a pump always waits for its socket. At most a second.
   std::chrono::microseconds stand_by = std::chrono::milliseconds{2};
-  /// Most datagrams taken from the kernel in one system call, 1 to 16. More than one only while several wait, recent
-  /// handlers took less than some ten microseconds, and at most as many as are handled in that time: before another
-  /// worker would be awake. Never with max_in_flight, receive_offload, or a pool that redelivers. What stop(), or the
-  /// pump's end, inside a handler leaves of them is lost, and counted in pump_stats::discarded; a process that is
-  /// killed loses as many. 1: one at a time, always.
+  /// How many datagrams one system call may take from the kernel, 1 to 16. A pump takes more than one only if several
+  /// wait and recent handlers took less than about ten microseconds, and then only as many as it handles in that time,
+  /// before another worker would be awake. Never with max_in_flight, receive_offload, or a pool that redelivers. If a
+  /// handler calls stop() or ends the pump, the rest is lost and counted in pump_stats::discarded; a process that is
+  /// killed loses the rest too. 1: always one at a time.
   std::size_t batch_limit = 16;
-  /// While this many tickets are out, the pump takes no datagram: they are left to other workers. 0: no limit.
+  /// While this many tickets (datagram::hold()) are out, the pump takes no datagram, and leaves them to other workers.
+  /// 0: no limit.
   std::size_t max_in_flight = 0;
-  /// Senders whose datagrams are dropped before the handler sees them, and counted in pump_stats::ignored. None unless
-  /// asked for: a pump does not know whether its handler answers, and a program may send to its own socket. If it
-  /// answers everybody, it wants source_filter::against_loops().
+  /// Senders whose datagrams are dropped before the handler sees them, and counted in pump_stats::ignored. By
+  /// default none: a pump does not know whether its handler answers, and a program may send to its own socket. A
+  /// handler that answers everybody needs source_filter::against_loops().
   source_filter ignore_from = {};
   /// A datagram that has waited longer than this in the socket's queue is dropped when it is taken, before the handler
   /// sees it, and counted in pump_stats::expired. When more comes than can be served, the queue fills up, and without

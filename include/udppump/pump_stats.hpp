@@ -33,14 +33,15 @@ struct pump_stats {
   /// Datagrams the kernel dropped at this socket since the pump was made: the receive buffer was full, or the
   /// checksum bad (SO_MEMINFO, Linux 4.12). The count is the socket's: every worker on it sees the same.
   std::uint64_t kernel_drops = 0;
-  /// Times the waiter woke the pump; those of them that found nothing to receive; dispatches ended by the budget.
+  /// How often the waiter woke the pump; how often there was nothing to receive then; how often the budget ended a
+  /// dispatch.
   std::uint64_t wakeups = 0, empty_wakeups = 0, budget_yields = 0;
-  /// Times the pump left its socket to another worker (pump_options::stand_by).
+  /// How often the pump left its socket to another worker (pump_options::stand_by).
   std::uint64_t stood_by = 0;
-  /// Time spent in the handler: what a turn took less the cost of receiving, which is measured now and then. Right to a
-  /// fraction of a microsecond a datagram.
+  /// Time spent in the handler: the time of a dispatch without the cost of receiving, which is measured now and then.
+  /// Exact to a fraction of a microsecond a datagram.
   std::chrono::nanoseconds handler_time{0};
-  /// Tickets out now.
+  /// How many tickets (datagram::hold()) are out now.
   std::size_t in_flight = 0;
 };
 

@@ -50,11 +50,11 @@ struct socket_options {
   std::size_t receive_buffer = 0;
   /// SO_SNDBUF in the same way.
   std::size_t send_buffer = 0;
-  /// SO_REUSEPORT: sockets of the same user share the port, and the kernel hashes each flow onto one of them. Workers
+  /// SO_REUSEPORT: sockets of the same user share the port, and the kernel hashes each client onto one of them. Workers
   /// that share one socket do not need it.
   bool reuse_port = false;
-  /// IPV6_V6ONLY: automatic is off for the wildcard "[::]", which then takes IPv4 too, and the kernel's choice
-  /// elsewhere. On is refused on a socket of IPv4; a pool sets it on its sockets of IPv6, of which it needs one.
+  /// IPV6_V6ONLY. Automatic: off for the wildcard "[::]", which then takes IPv4 too; else the kernel's choice. On is
+  /// refused for a socket of IPv4. A pool sets it on its sockets of IPv6, and must have one of these.
   setting v6only = setting::automatic;
   /// Learn which local address and interface each datagram came to (IP_PKTINFO, IPV6_RECVPKTINFO); a reply then leaves
   /// from there. Automatic: on if the socket is bound to a wildcard.
@@ -66,10 +66,10 @@ struct socket_options {
   /// UDP_GRO: let the kernel join datagrams of one sender; the pump splits them again (udp(7), Linux 5.0). Up to 64 are
   /// then taken by one read and handed out without a look at budget or max_in_flight, which are checked between reads.
   bool receive_offload = false;
-  /// IP_RECVERR, IPV6_RECVERR: learn of ICMP errors, with the peer each belongs to. Each is told once: by the pump, or
-  /// by receive(). The kernel keeps them in the receive buffer, and forgets those for which there is no room.
+  /// IP_RECVERR, IPV6_RECVERR: learn of ICMP errors, with the peer each belongs to. Each is reported once: by the pump,
+  /// or by receive(). The kernel keeps them in the receive buffer, and forgets those for which there is no room.
   bool icmp_errors = false;
-  /// What is sent that is larger than a packet on its way may be: see docs/large-answers.md.
+  /// What happens to datagrams that are larger than a packet may be on their way: see docs/large-answers.md.
   path_mtu_discovery path_mtu = path_mtu_discovery::kernel_default;
   /// TOS and traffic class of what is sent, 0 to 255.
   std::optional<int> tos = {};

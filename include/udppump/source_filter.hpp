@@ -7,18 +7,18 @@
 
 namespace udppump {
 
-/// Senders whose datagrams a pump drops before its handler sees them. Nothing proves a datagram's source address: who
-/// may forge it points two servers at each other, and each answers the other's answer for ever (CVE-2024-2169). So a
-/// server that answers must not answer whatever is a server as well.
+/// Senders whose datagrams a pump drops before its handler sees them. A datagram's source address can be forged, and so
+/// two servers can be made to answer each other for ever (CVE-2024-2169). So a server that answers must not answer
+/// other servers.
 struct UDPPUMP_EXPORT source_filter {
   /// Source ports, of IPv4 and IPv6.
   std::vector<std::uint16_t> ports = {};
   /// The socket's own port: a server of the same kind, or the socket itself. Not for services whose clients send from
   /// the service's port, as those of NTP do.
   bool own_port = false;
-  /// The very address that the datagram came to, or that the socket is bound to, with its port: the socket itself. Of a
-  /// socket that is bound to a wildcard only if it learns the address (socket_options::local_address). Other addresses
-  /// of this machine are not looked for.
+  /// The socket itself: the address and port that the datagram came to, or that the socket is bound to. If it is bound
+  /// to a wildcard, this works only if it learns the address (socket_options::local_address). Other addresses of this
+  /// machine are not dropped.
   bool own_address = false;
 
   /// For a server that answers everybody: own_port, own_address, and the ports of services that answer whatever they

@@ -14,8 +14,8 @@ enum class waiter_kind {
   /// here: epoll for run(); uring, thread, poll for event loops. Written "auto".
   automatic,
   /// The thread that is in run() sleeps in an epoll of its own, exclusively: no other thread, one wake-up per datagram.
-  /// A worker that is awake or stopped is passed over. Of several idle workers the same few get most. Linux 4.5. An
-  /// event loop cannot be woken so; there, `thread` is what this means.
+  /// The kernel passes over a worker that is awake or stopped. Of several idle workers the same few get most datagrams.
+  /// Linux 4.5. It cannot wake an event loop; there, `thread` is used instead.
   epoll,
   /// A one-shot exclusive poll on an io_uring: no thread, one wake-up per datagram, and of several idle workers the one
   /// that has waited longest gets it. Linux 6.1, not inside containers that forbid io_uring.

@@ -19,7 +19,8 @@ class worker_link;
 class worker_maker;
 }  // namespace detail
 
-/// One worker, as its body sees it. Valid during the body, on its thread, unless something else is said.
+/// One worker, as its body (the function given to worker_pool::run()) sees it. Valid while the body runs, on its
+/// thread, unless a function says otherwise.
 class UDPPUMP_EXPORT worker {
  public:
   ~worker();
@@ -39,9 +40,9 @@ class UDPPUMP_EXPORT worker {
   /// `call` is called once, by pumps().dispatch(), when all pumps of the group have stopped because the worker was told
   /// to stop: the place to end the event loop.
   void on_stop(std::function<void()> call);
-  /// From now on the pool counts on this worker; called by itself if the group serves.
+  /// Tells the pool that this worker serves. A group that serves does it by itself.
   void ready() noexcept;
-  /// For a body without one: serves all sockets until the worker is told to stop and the tickets that are out have come
+  /// For a body without an event loop: serves all sockets until the worker is told to stop and all tickets are given
   /// back. Returns as pump_group::run(). Throws what the handler throws.
   [[nodiscard]] std::error_code serve(handler on_datagram, const pump_options& options = {});
 

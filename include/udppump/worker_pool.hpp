@@ -24,13 +24,13 @@ class pool_core;
 enum class pool_result : std::uint8_t {
   /// As it was told to, or because another took over.
   stopped = 0,
-  /// Of a worker that is a new execution of the program (pool_options::reexecute): its body threw.
+  /// In a worker that is a new execution of the program (pool_options::reexecute): its body threw.
   failed = 1,
   /// Workers could not be kept alive: they died in a row without serving, or a take-over failed.
   crash_loop = 4,
   /// As it was told to, but workers had to be killed: what they held is lost.
   killed = 5,
-  /// Of a worker that is a new execution of the program: it could not be set up.
+  /// In a worker that is a new execution of the program: it could not be set up.
   not_set_up = 125,
   /// The workers' program was there when it was looked up, and could not be executed, or was gone.
   not_executable = 126,
@@ -44,9 +44,10 @@ enum class pool_result : std::uint8_t {
 /// the workers and returns when they have ended. The process that runs it is the parent; it touches no datagram.
 ///
 /// Signals, to the parent: SIGTERM and SIGINT stop it, a second one kills those that have not ended; SIGHUP replaces
-/// the workers one by one, each new one before its old one; SIGUSR2 starts this program's file anew, which takes the
-/// sockets over. They, and SIGCHLD, are blocked while it runs, on its thread, and with worker processes SIGIO and
-/// real-time signals that nobody handles. SIGTERM to a worker has that one finish what it holds; it is then replaced.
+/// the workers one by one, each new one before its old one; SIGUSR2 starts this program's file anew, and the new
+/// process takes the sockets over. These signals and SIGCHLD are blocked on the thread that runs the pool, and, if
+/// workers are processes, so are SIGIO and real-time signals that nobody handles. A worker that gets SIGTERM finishes
+/// what it holds, and is then replaced.
 ///
 /// Thread: one, which runs it; no other thread should exist when it forks. Linux.
 class UDPPUMP_EXPORT worker_pool {

@@ -8,7 +8,7 @@
 
 namespace udppump {
 
-/// A program that a pool runs copies of: found, and looked at, before anything is bound.
+/// A program that a pool runs copies of. It is looked up, and checked, before anything is bound.
 class UDPPUMP_EXPORT worker_program {
  public:
   /// `command` is the program, looked up in PATH if it has no slash, and its arguments. Throws std::system_error:
@@ -25,14 +25,14 @@ class UDPPUMP_EXPORT worker_program {
 
 /// How a pool runs programs.
 struct program_options {
-  /// A copy that has lived so long counts as serving, which a reload waits for before it stops the old one.
+  /// A copy that has lived this long counts as serving. A reload waits for that before it stops the old copy.
   std::chrono::milliseconds ready_after = std::chrono::milliseconds{200};
-  /// When more comes than the programs can serve, no datagram should wait in the sockets' queues much longer than this:
-  /// half of the time that clients wait, as in a full queue all wait so long. The parent keeps each receive buffer
-  /// (SO_RCVBUF) at what is served in that time, never larger than it was, or than the kernel's default if that is
-  /// more; what does not fit is dropped as it comes. To know how long datagrams wait, it has the kernel note when they
-  /// come (SO_TIMESTAMP), which programs that ask for control data find there, and looks at the oldest one without
-  /// taking it (MSG_PEEK). 0: buffers stay as they are.
+  /// If more comes than the programs can serve, no datagram should wait in the sockets' queues much longer than this.
+  /// Give half of the time that clients wait, as in a full queue all datagrams wait this long. The parent makes each
+  /// receive buffer (SO_RCVBUF) as large as what is served in that time, but never larger than it was, or than the
+  /// kernel's default if that is more; the kernel drops what does not fit. To know how long datagrams wait, it has the
+  /// kernel note when they come (SO_TIMESTAMP), which programs that ask for control data find there, and looks at the
+  /// oldest one without taking it (MSG_PEEK). 0: buffers stay as they are.
   std::chrono::milliseconds max_wait{0};
 };
 

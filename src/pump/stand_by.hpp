@@ -11,7 +11,7 @@ class leader_note {
  public:
   using clock = std::chrono::steady_clock;  // CLOCK_MONOTONIC: the same in all processes of a machine
 
-  /// The note in datagram_socket::shared_line(); null for null.
+  /// The note in the datagram_socket's shared line; null for null.
   static leader_note* in(void* shared_line) noexcept { return static_cast<leader_note*>(shared_line); }
 
   /// The epoch of the clock if no worker armed.

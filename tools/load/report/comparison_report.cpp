@@ -75,7 +75,7 @@ std::string method_of(const comparison_options& options) {
   const auto& plan = options.run.plan;
   return fmt::format(
       "{} that {}{}, {}; {} load: {:.0f} requests a second from {}, {} arrivals\n"
-      "{} in turn on the same trace, {} for {} each; the ideal queue is simulated on that trace\n",
+      "{} in turn on the same requests, {} for {} each; the ideal queue is simulated on these\n",
       counted(options.server.workers, "worker"), options.server.service == service_mode::sleep ? "sleep" : "spin",
       options.server.workers == 1 ? "s" : "", plan.service.to_string(), format_percent(options.load), rate_of(options),
       counted(plan.flows, "flow"), plan.arrivals.to_string(), queue_names(options.queues),
