@@ -29,6 +29,14 @@ lists=$(grep -rnE '\bthread,? (or|and) poll\b|\bthread, poll\b|\bthread poll\b' 
 offered=$(grep -rlE 'epoll,? (uring,? )?thread,? (or )?poll' src include tools examples bindings | wc -l)
 ((offered >= 6)) || complain "only $offered files offer the waiters"
 
+# std::system_error puts the reason behind its text, that is, behind the cure; `failure` puts it before that. These two
+# texts name no cure.
+found=$(grep -rnE --include='*.cpp' --include='*.hpp' 'throw std::system_error[{(]' src tools |
+  grep -vE '^src/(pump/group_members|pool/worker_pool)\.cpp:' || true)
+[[ -z $found ]] || complain "the cure comes last; throw a failure, or call fail():" "$found"
+found=$(printf '%s\n' "${said[@]}" | grep -E '; [^"]*(: |\()(%s|\{\})\)?(\\n)?",?.*(strerror|message\(\))' || true)
+[[ -z $found ]] || complain "the reason comes before the cure:" "$found"
+
 # tools/parse_error.cpp tells what CLI11 refuses in words of the tool; of these it knows nothing.
 found=$(grep -rnE --include='*.cpp' --include='*.hpp' \
   -e '->(check|transform|envname)\(|set_config\(|require_option\(|add_flag\([^;]*!-' tools || true)

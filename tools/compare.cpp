@@ -285,7 +285,7 @@ void add_compare(CLI::App& app, action& chosen) {
       "Exit codes: 0 compared; 1 could not be; 2 the command line is wrong;\n"
       "3 too few repetitions are valid: requests left late, or the load really offered was not the one asked for.\n"
       "For each repetition that is left out another one is made, until three times the planned time has passed.\n"
-      "If a run has fewer than 1000 requests, its 99th percentile may be chance, and the last line says so.\n"
+      "If a run has fewer requests than 1000, its 99th percentile may be chance, and the last line says so.\n"
       "Ratios are to the ideal queue, in which any idle worker starts on the next request at once. It is simulated "
       "with\n"
       "the same arrivals and the service times really used. With --service sleep, each request has one context switch "

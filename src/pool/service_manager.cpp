@@ -107,9 +107,8 @@ service_manager::service_manager() {
 #endif
   const char* const where = std::getenv("NOTIFY_SOCKET");
   if (where != nullptr && !is_address_of_service_manager(where)) {
-    complaint_ += (complaint_.empty() ? "" : "; and ") +
-                  std::string{"no service manager is told when the pool serves: "} + in_environment({"NOTIFY_SOCKET"}) +
-                  " in the environment is no path of a socket; correct or unset it";
+    complaint_ += (complaint_.empty() ? "" : "; and ") + std::string{"no service manager is notified: "} +
+                  in_environment({"NOTIFY_SOCKET"}) + " in the environment is no path of a socket; correct or unset it";
   }
 }
 

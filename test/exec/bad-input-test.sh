@@ -25,6 +25,7 @@ refuse() {
   grep -qE -- "^udppump: .*$expected" "$dir/refused.log" || fail "$*: the message is not: $expected"
   ! grep -qE '[a-z_]{3,}::[a-z_]|[a-z]_options|no_new_privileges|stop_timeout|redeliver\.' "$dir/refused.log" ||
     fail "$*: it speaks C++: $(cat "$dir/refused.log")"
+  ! ends_with_reason "$dir/refused.log" || fail "$*: the cure does not come last"
   ! bound "$port" || fail "$*: port $port is bound"
 }
 here_bound=(--bind "127.0.0.1:$port")

@@ -48,7 +48,7 @@ if ! grep -q 'without libsystemd' <<<"$("$tool" exec --log journal -- cat 2>&1)"
   tells() {
     local expected=$1
     shift
-    export "$@"
+    for each; do export "${each?}"; done
     start manager --bind 127.0.0.1:0 --workers 1 -- "$python" "$dir/tells.py"
     if [ -n "$expected" ]; then
       [ "$(grep -cxF -- "udppump: $expected" "$dir/manager.log")" = 1 ] || fail "$*: it does not say once: $expected"
@@ -67,7 +67,7 @@ if ! grep -q 'without libsystemd' <<<"$("$tool" exec --log journal -- cat 2>&1)"
   tells '' WATCHDOG_USEC=1000000 WATCHDOG_PID=1 # of another process
   tells '' NOTIFY_SOCKET=@udppump-nobody
   for value in nonsense "$dir/nobody" "$dir" @; do
-    tells "no service manager is told when the pool serves: NOTIFY_SOCKET=$value in the environment is no path of a socket; correct or unset it" \
+    tells "no service manager is notified: NOTIFY_SOCKET=$value in the environment is no path of a socket; correct or unset it" \
       "NOTIFY_SOCKET=$value"
   done
 fi

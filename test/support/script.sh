@@ -41,6 +41,11 @@ await() {
   done
 }
 
+# ends_with_reason FILE : what an errno says stands last, where the cure should
+ends_with_reason() {
+  grep -qE ': (Invalid argument|No such [^;]*|Permission denied|Operation not [^;]*|Not a [^;]*|Is a [^;]*|Address [^;]*|Bad file [^;]*|No space [^;]*|Connection [^;]*|Resource [^;]*|Device [^;]*|Protocol [^;]*|File [^;]*|Network [^;]*|Too many [^;]*|Cannot [^;]*|Function [^;]*)$' "$1"
+}
+
 # Ended, though perhaps not yet waited for.
 gone() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
 all_gone() { for each; do gone "$each" || return 1; done; }

@@ -22,6 +22,8 @@ refuse() {
     said=$("$tool" "${arguments[@]}" "$option" "$value" 2>&1 </dev/null) || code=$?
   fi
   [ "$code" = 2 ] || fail "$* $option '$value': exit code $code, not 2: $said"
+  echo "$said" >"$dir/refused.err"
+  ! ends_with_reason "$dir/refused.err" || fail "$* $option '$value': the cure does not come last: $said"
   [[ $said == 'udppump: '*"$option"* && $said != *$'\n'* ]] || fail "$* $option '$value': it says: $said"
   ((++refused))
 }

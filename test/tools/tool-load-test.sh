@@ -261,7 +261,7 @@ for name in run.json link alone.json; do
   grep -q '^{.*}$' "$dir/reports/$name" || fail "$name is no whole report"
 done
 [ "$(stat -c %a "$dir/reports/run.json") $(stat -c %a "$dir/reports/alone.json")" = '640 604' ] || fail "a mode was changed"
-[ -L "$dir/reports/link" ] && cmp -s "$dir/reports/run.json" "$dir/second-name" || fail "a link was replaced"
+if [ ! -L "$dir/reports/link" ] || ! cmp -s "$dir/reports/run.json" "$dir/second-name"; then fail "a link was replaced"; fi
 [ "$(cd "$dir/reports" && echo *)" = 'alone.json link run.json' ] || fail "more is left: $(ls "$dir/reports")"
 
 echo "# a report on standard output is clean, whatever its name; text goes elsewhere"
@@ -289,6 +289,7 @@ refuse() {
   [ ! -s "$dir/refused.out" ] || fail "$*: there is output"
   [ "$(wc -l <"$dir/refused.err")" = 1 ] || fail "$*: not one line"
   grep -q -- "^udppump: .*$expected" "$dir/refused.err" || fail "$*: no '$expected'"
+  ! ends_with_reason "$dir/refused.err" || fail "$*: the cure does not come last"
 }
 target=127.0.0.1:9
 refuse 2 'no TARGET is given; name' load
