@@ -24,6 +24,7 @@ lines_are() { [ "$(grep -scE -- "$2" "$dir/$1.log")" -ge "$3" ]; }
 launch() {
   local name=$1
   shift
+  : >"$dir/$name.log"  # now: the background opens it some time later, and what an earlier one wrote is there until then
   "$tool" exec "$@" 2>"$dir/$name.log" &
   pid=$!
   started+=("$pid")
