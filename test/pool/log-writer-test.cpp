@@ -9,7 +9,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <cinttypes>
 #include <csignal>
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -21,7 +23,6 @@
 namespace {
 
 using testing::HasSubstr;
-using testing::MatchesRegex;
 using udppump::log_writer;
 using udppump::pool_event;
 using udppump::detail::descriptor;
@@ -80,17 +81,29 @@ TEST_P(log_writer_to, nobody_who_reads_does_not_wait_and_tells_what_was_lost) {
   log.write(event_of("read again"));
   seen += all_of(to_.reads.fd());
 
+  // Each line is there whole, or is counted where it is missing: a terminal makes room in the middle.
   std::istringstream lines{seen};
-  std::uint64_t whole = 0;
+  std::uint64_t next = 0;
+  std::uint64_t told = 0;
   std::string line;
-  while (std::getline(lines, line) && line.find("were lost") == std::string::npos) {
-    EXPECT_THAT(line, MatchesRegex("udppump: line " + std::to_string(whole) + "\\.+"));
-    EXPECT_EQ(line.size(), 214 + std::to_string(whole).size());
-    ++whole;
+  while (std::getline(lines, line) && line != "udppump: read again") {
+    std::uint64_t count = 0;
+    int end = 0;
+    if (std::sscanf(line.c_str(), "udppump: %" SCNu64 " line%*[s] of this log %*s lost, as nobody read them%n", &count,
+                    &end) == 1 &&
+        end > 0) {
+      EXPECT_EQ(line.size(), static_cast<std::size_t>(end)) << line;
+    } else if (line == "udppump: 1 line of this log was lost, as nobody read them") {
+      count = 1;
+    } else {
+      ASSERT_EQ(line, "udppump: line " + std::to_string(next) + std::string(200, '.'));
+      ++next;
+    }
+    told += count;
+    next += count;
   }
-  EXPECT_EQ(whole, 5'000 - lost);
-  EXPECT_EQ(line, "udppump: " + std::to_string(lost) + " lines of this log were lost, as nobody read them");
-  EXPECT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(next, 5'000u);
+  EXPECT_EQ(told, lost);
   EXPECT_EQ(line, "udppump: read again");
   EXPECT_FALSE(std::getline(lines, line)) << line;
   EXPECT_EQ(log.lost(), lost);
