@@ -87,7 +87,7 @@ void backlog::arrived(clock::time_point now) noexcept {
   next_ = now + interval_;
 }
 
-void backlog::look(clock::time_point now) {
+void backlog::measure_queues(clock::time_point now) {
   if (counted_at_ == clock::time_point::min() || now - counted_at_ >= std::chrono::seconds{1}) {
     const std::uint64_t taken = sum_of(shared_, taken_by);
     // A worker that dies takes its count along.
@@ -133,11 +133,11 @@ bool backlog::look_at(watched& one, clock::time_point now) {
         one.limit->after({.now = now, .fill = found->fill, .waits = waits, .drops = drops != 0, .limit = found->limit});
     if (wanted != found->limit) set_limit(one.socket->fd(), wanted);
   }
-  tell(one, waits, now);
+  log_backlog(one, waits, now);
   return found->fill != 0;
 }
 
-void backlog::tell(watched& one, nanoseconds waits, clock::time_point now) {
+void backlog::log_backlog(watched& one, nanoseconds waits, clock::time_point now) {
   if (rules_.max_age.count() != 0 || rules_.max_wait.count() != 0 || now < one.next_line || expired_told_ != 0) return;
   const std::string where = one.socket->local().to_string();
   pool_log::fields fields{{"socket", where}, {"dropped", std::to_string(one.untold_drops)}};

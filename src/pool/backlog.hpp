@@ -47,9 +47,9 @@ class backlog {
   /// Sockets to poll for reading, and to tell of by arrived(); none while it looks by itself.
   std::span<const int> wants_to_know() const noexcept;
   void arrived(clock::time_point now) noexcept;
-  /// When to call look(); the end of time if that depends on an arrival.
+  /// When to call measure_queues(); the end of time if that depends on an arrival.
   clock::time_point next() const noexcept { return next_; }
-  void look(clock::time_point now);
+  void measure_queues(clock::time_point now);
 
  private:
   struct watched {
@@ -65,7 +65,7 @@ class backlog {
   };
 
   bool look_at(watched& one, clock::time_point now);
-  void tell(watched& one, std::chrono::nanoseconds waits, clock::time_point now);
+  void log_backlog(watched& one, std::chrono::nanoseconds waits, clock::time_point now);
   void tell_of_expired(clock::time_point now);
 
   const board& shared_;

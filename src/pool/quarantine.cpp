@@ -41,7 +41,7 @@ void quarantine::note_death(const address& from, clock::time_point now) {
   shared_.header().quarantined.put(key, nanoseconds_of(now), nanoseconds_of(now + rule_.time));
   if (sender.deaths != rule_.deaths) return;  // it was in quarantine already
   shared_.count(tally::quarantines);
-  tell(from, sender, now);
+  log_quarantine(from, sender, now);
 }
 
 bool quarantine::holds(const address& from, clock::time_point now) const noexcept {
@@ -55,7 +55,7 @@ void quarantine::make_room(clock::time_point now) {
   senders_.erase(std::ranges::min_element(senders_, {}, [](const auto& one) { return one.second.last; }));
 }
 
-void quarantine::tell(const address& from, const record& what, clock::time_point now) {
+void quarantine::log_quarantine(const address& from, const record& what, clock::time_point now) {
   if (told_ != clock::time_point::min() && now - told_ < between_lines) {
     ++untold_;
     return;

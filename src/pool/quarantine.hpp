@@ -33,7 +33,7 @@ class quarantine {
     clock::time_point last = {};
   };
   void make_room(clock::time_point now);
-  void tell(const address& from, const record& what, clock::time_point now);
+  void log_quarantine(const address& from, const record& what, clock::time_point now);
 
   const sender_quarantine rule_;
   board& shared_;

@@ -47,7 +47,7 @@ std::uint64_t stranded_watch::taken() const noexcept {
   return all;
 }
 
-unsigned stranded_watch::look(clock::time_point now) {
+unsigned stranded_watch::kick_idle_workers(clock::time_point now) {
   unsigned kicked = 0;
   const bool waits = something_waits();
   const bool is_second = !suspects_.empty();

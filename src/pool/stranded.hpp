@@ -28,10 +28,10 @@ class stranded_watch {
   std::span<const int> wants_to_know() const noexcept;
   void arrived(clock::time_point now) noexcept;
 
-  /// When to call look(); the end of time if that depends on an arrival.
+  /// When to call kick_idle_workers(); the end of time if that depends on an arrival.
   clock::time_point next() const noexcept { return next_; }
   /// Returns how many workers were kicked.
-  unsigned look(clock::time_point now);
+  unsigned kick_idle_workers(clock::time_point now);
 
  private:
   bool something_waits() noexcept;

@@ -89,8 +89,8 @@ void supervisor::go_round() {
   enforce_deadlines();
   continue_reload();  // last: it goes on without whoever is late
   const auto now = clock::now();
-  if (stranded_ && !is_stopping() && now >= stranded_->next()) stranded_->look(now);
-  if (!is_stopping() && now >= backlog_.next()) backlog_.look(now);
+  if (stranded_ && !is_stopping() && now >= stranded_->next()) stranded_->kick_idle_workers(now);
+  if (!is_stopping() && now >= backlog_.next()) backlog_.measure_queues(now);
   if (now >= parts_.service.says_again_at()) parts_.service.say_again(now);
   if (now >= watchdog_at_) {
     parts_.service.feed_watchdog();

@@ -40,7 +40,7 @@ void group_core::watch_interfaces_of(const std::shared_ptr<member>& one) {
     const auto look = [watch, watched = std::weak_ptr{one}] {
       const auto kept = watched.lock();
       if (!kept || kept->pump.over()) return;
-      for (const auto& change : watch->look()) kept->pump.report_interface(change);
+      for (const auto& change : watch->mend_and_read_changes()) kept->pump.report_interface(change);
     };
     pump_options options;
     options.on_error = [look](const receive_error& error) {

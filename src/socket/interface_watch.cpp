@@ -70,7 +70,7 @@ interface_watch::interface_watch(const datagram_socket& watched)
 
 void interface_watch::after_fork() { notices_ = listen_for_changes(chooses_by_route(watched_)); }
 
-std::vector<interface_change> interface_watch::look() {
+std::vector<interface_change> interface_watch::mend_and_read_changes() {
   std::array<std::byte, 1> waste;  // what it says does not matter: the kernel is asked how things are
   for (int taken = 0; taken < most_notices; ++taken) {
     const auto came = notices_.receive(waste);

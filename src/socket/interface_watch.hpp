@@ -36,7 +36,7 @@ class interface_watch {
   /// A netlink socket, readable when any interface of this machine has changed. Needs no privilege (netlink(7)).
   datagram_socket& notices() noexcept { return notices_; }
   /// Takes all that waits in notices(), mends what can be mended, and returns what is new.
-  std::vector<interface_change> look();
+  std::vector<interface_change> mend_and_read_changes();
   /// In the child of a fork: notices() is the parent's until then. Throws as the constructor.
   void after_fork();
 

@@ -143,7 +143,7 @@ struct parent {
   /// Looks after so much time, of the test's and not of the machine's.
   void look(std::chrono::milliseconds later = 1s) {
     now += later;
-    watch->look(now);
+    watch->measure_queues(now);
   }
   int receive_buffer() const {
     int size = 0;

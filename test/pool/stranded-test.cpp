@@ -33,7 +33,7 @@ struct stranded : testing::Test {
   /// When it wants to; how many are kicked.
   unsigned look() {
     now = watch->next();
-    return watch->look(now);
+    return watch->kick_idle_workers(now);
   }
 
   detail::board shared{2, 0};

@@ -227,7 +227,7 @@ TEST(supervision, the_successor_of_a_worker_that_was_full_is_still_woken) {
   const auto kicked = [&watch] {
     const auto now = detail::stranded_watch::clock::now();
     watch.arrived(now);
-    return watch.look(now) + watch.look(now + 2ms);
+    return watch.kick_idle_workers(now) + watch.kick_idle_workers(now + 2ms);
   };
   const std::size_t page = shared.claim(0);
   shared.page(page).state = detail::page_state::serving;

@@ -71,8 +71,8 @@ class hostile_board {
     using namespace udppump::detail;
     const auto now = stranded_watch::clock::now();
     stranded_->arrived(now);
-    static_cast<void>(stranded_->look(now));
-    static_cast<void>(stranded_->look(now + std::chrono::milliseconds{2}));
+    static_cast<void>(stranded_->kick_idle_workers(now));
+    static_cast<void>(stranded_->kick_idle_workers(now + std::chrono::milliseconds{2}));
     for (std::size_t page = 0; page < pages; ++page) {
       // That it had taken what is offered is claimed as well.
       for (std::uint32_t at = 0; at < board_.offered().size(); ++at) {
