@@ -102,22 +102,24 @@ class log_writer::state {
   }
 
   ssize_t write_at_once(std::string_view lines) const noexcept {
-    if (is_own_still_the_same()) return sys::write(own_.fd(), lines.data(), lines.size());
+    struct stat given {};
+    if (sys::status(fd_, given) == 0) {
+      // A file has no reader to wait for. Some file systems refuse to write at once what needs a new block.
+      if (S_ISREG(given.st_mode)) return sys::write(fd_, lines.data(), lines.size());
+      if (is_own(given)) return sys::write(own_.fd(), lines.data(), lines.size());
+    }
     const ssize_t written = sys::write_at_once(fd_, lines.data(), lines.size());
-    // Pipes, FIFOs and sockets can do that; files do not wait for readers; and what else there is, and what filters for
-    // system calls refuse, is asked first.
+    // Pipes and sockets can do that. What else there is, and what filters for system calls refuse, is asked first.
     if (written != -EOPNOTSUPP && written != -ENOSYS && written != -EPERM) return written;
     pollfd room{fd_, POLLOUT, 0};
     if (sys::poll(&room, 1, 0) == 0) return -EAGAIN;
     return sys::write(fd_, lines.data(), lines.size());
   }
 
-  /// The descriptor may be a log file by now, say.
-  bool is_own_still_the_same() const noexcept {
-    struct stat given {};
+  /// Whether the descriptor is still the terminal that was opened anew.
+  bool is_own(const struct stat& given) const noexcept {
     struct stat own {};
-    return own_ && sys::status(fd_, given) == 0 && sys::status(own_.fd(), own) == 0 && S_ISCHR(given.st_mode) &&
-           given.st_rdev == own.st_rdev;
+    return own_ && sys::status(own_.fd(), own) == 0 && S_ISCHR(given.st_mode) && given.st_rdev == own.st_rdev;
   }
 
   const int fd_;

@@ -134,17 +134,26 @@ TEST(log_writer, a_terminal_whose_output_was_stopped_is_not_waited_for) {
   EXPECT_EQ(all_of(to.reads.fd()), "udppump: 1 line of this log was lost, as nobody read them\nudppump: goes on\n");
 }
 
-TEST(log_writer, a_descriptor_that_becomes_a_file_is_followed_there) {
+TEST(log_writer, a_descriptor_that_becomes_another_is_followed_there) {
+  const ends terminal = make_terminal();
+  const ends pipe = make_pipe();
+  log_writer log{terminal.writes.fd()};
+  ASSERT_GE(::dup2(pipe.writes.fd(), terminal.writes.fd()), 0);
+  log.write(event_of("to a pipe"));
+  EXPECT_EQ(all_of(pipe.reads.fd()), "udppump: to a pipe\n");
+  EXPECT_EQ(all_of(terminal.reads.fd()), "");
+}
+
+TEST(log_writer, a_file_is_written_to_even_if_its_file_system_cannot_do_so_at_once) {
   const private_folder folder;
-  const ends to = make_terminal();
-  log_writer log{to.writes.fd()};
   const descriptor file{::open((folder / "log").c_str(), O_WRONLY | O_CREAT, 0600)};
-  ASSERT_GE(::dup2(file.fd(), to.writes.fd()), 0);
+  const fault::injection refused{{.call = "pwritev2", .error = EAGAIN}};
+  log_writer log{file.fd()};
   log.write(event_of("to a file"));
+  EXPECT_EQ(log.lost(), 0u);
   std::stringstream text;
   text << std::ifstream{folder / "log"}.rdbuf();
   EXPECT_EQ(text.str(), "udppump: to a file\n");
-  EXPECT_EQ(all_of(to.reads.fd()), "");
 }
 
 TEST(log_writer, a_reader_that_is_gone_sends_no_signal) {
