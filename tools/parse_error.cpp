@@ -1,5 +1,7 @@
 #include "parse_error.hpp"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstddef>
@@ -59,11 +61,11 @@ std::string nearest(const CLI::App& command, const std::string& written) {
 /// An option that `command` does not have.
 std::string unknown_option(const CLI::App& app, const CLI::App& command, const std::string& word) {
   const std::string name = word.substr(0, word.find('='));
-  const std::string complaint = "unknown option " + load::quoted(name) + "; ";
+  std::string complaint = "unknown option " + load::quoted(name) + "; ";
   if (const auto meant = nearest(command, name); !meant.empty()) return complaint + "did you mean " + meant + "? ";
   for (const CLI::App* other : all_commands(app)) {
     if (&app == &command && other->get_option_no_throw(name) != nullptr) {
-      return complaint + "name the command first, as in " + full_name(app, *other) + ' ' + name + "; ";
+      return fmt::format("{}name the command first, as in {} {}; ", complaint, full_name(app, *other), name);
     }
   }
   return complaint;
