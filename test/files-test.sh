@@ -11,7 +11,7 @@ cd -- "$1"
 allowed='
 src/sys/sys.hpp bind - the calls themselves, which others make
 src/sys/sys_file.hpp open,openat,unlinkat,renameat,linkat,fchownat,fchmod,fchown,ftruncate - the calls themselves
-src/sys/sys_file.hpp fstatat,stat,access,readlink,readlinkat,getxattr,inotify_add_watch - the calls themselves
+src/sys/sys_file.hpp fstatat,stat,access,faccessat,readlink,readlinkat,getxattr,inotify_add_watch - the calls themselves
 src/sys/sys_aio.hpp syscall - the calls themselves; none has to do with names
 src/sys/sys_user.hpp syscall - capabilities and keys
 src/sys/sys_process.hpp syscall - descriptors
@@ -28,12 +28,14 @@ src/pool/socket_check.cpp status_at - looks by the folder of service_path whethe
 src/pool/service_manager.cpp status_of - whether there is a socket at NOTIFY_SOCKET, for the words of the log; sd_notify(3) decides anew
 src/pool/pool_sockets.cpp set_owner - of a socket itself, by its descriptor: what a path names stays as it is
 src/pool/own_command.cpp ifstream,read_link - reads /proc
+src/pool/own_command.cpp canonical - of its own program, to look who may read it or put another there; if any but root may, less is handed on
+src/pool/worker_process.cpp ifstream - reads /proc
 src/pool/own_command.cpp status_of - looks whether its own program is the one that its command names
 src/pool/worker_program.cpp status_of,may_execute - for an error before any worker starts; execve(2) decides anew, as whom the worker is
 src/pool/file_watch.cpp exists,is_directory,watch_file - of files that only make it reload, and are not read; it never says what is in a folder
 src/pool/own_terminal.cpp open - what this process has open already, by its descriptor, and /dev/null
 src/pool/log_writer.cpp open - a terminal that this process has open already, by its descriptor
-src/pool/orphans.cpp ifstream,directory_iterator - reads /proc
+src/pool/orphans.cpp open,ifstream,directory_iterator - reads /proc
 src/pool/usable_cores.cpp ifstream - reads /proc and /sys
 src/pool/pool_status.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
 src/pool/pool_status.cpp directory_iterator,read_symlink - reads /proc

@@ -138,11 +138,14 @@ struct pool_options {
   /// A Unix socket's path: a second start with the same path takes the sockets over from the first, which then ends.
   /// Order and names are those in the `bind` of the second; sockets that it does not name are closed. It must be
   /// started by the same user or by root, and by root if root started the first. No other user may be allowed to write
-  /// to the folder of the path (docs/security.md). Empty: only SIGUSR2 starts a take-over.
+  /// to the folder of the path (docs/security.md). Empty: only SIGUSR2 starts a take-over. If a pool
+  /// that root started became another user, this program's file should be readable to root alone (chmod 711), or what
+  /// SIGUSR2 starts has no path, as a worker could take it.
   std::string take_over = {};
   /// A file that has the parent's process id, and a line feed, while all workers serve. It is removed in the end, or
   /// emptied where the parent may not remove it any more. A pool that lives keeps it locked: another with the same file
-  /// is refused, unless it takes over. Mode 0600, as whoever can open the file could keep it locked. Empty: none.
+  /// is refused, unless it takes over from that one. Mode 0600, as whoever can open the file could keep it locked.
+  /// Empty: none.
   std::string pid_file = {};
 
   /// Worker i runs on the i-th of the cores that this process may use.

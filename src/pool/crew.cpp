@@ -22,6 +22,7 @@ void crew::ask_to_stop(member& one) noexcept {
   one.stopping = true;
   one.hurried = false;
   one.killed = false;  // a thread that a reload has left
+  one.ends_by.reset();
   one.deadline = clock::now() + context_.options.stop_timeout;
   one.worker->ask_to_stop();
 }
@@ -82,6 +83,13 @@ crew::member* crew::late(clock::time_point now) const noexcept {
   return nullptr;
 }
 
+crew::member* crew::undead(clock::time_point now) const noexcept {
+  for (const auto& one : members_) {
+    if (one->ends_by && now >= *one->ends_by) return one.get();
+  }
+  return nullptr;
+}
+
 void crew::abandon(member& one) noexcept {
   one.worker->abandon();
   std::erase_if(members_, [&one](const auto& each) { return each.get() == &one; });
@@ -103,6 +111,7 @@ crew::clock::time_point crew::next_deadline() const noexcept {
   auto next = clock::time_point::max();
   for (const auto& one : members_) {
     if (!one->killed && (!one->serving || one->stopping)) next = std::min(next, one->deadline);
+    if (one->ends_by) next = std::min(next, *one->ends_by);
   }
   return next;
 }

@@ -26,6 +26,8 @@ class crew {
     /// Was told so twice: it is killed at once.
     bool hurried = false;
     bool killed = false;
+    /// Of one that was killed: when it should have ended.
+    std::optional<clock::time_point> ends_by = {};
     std::unique_ptr<running_worker> worker = {};
   };
 
@@ -53,6 +55,8 @@ class crew {
   std::optional<dead_member> take_ended();
   /// Is over its deadline, was not killed for that yet, and did not serve or stop as it was to; null if there is none.
   member* late(clock::time_point now) const noexcept;
+  /// Was killed, and has not ended in the time that this takes; null if there is none.
+  member* undead(clock::time_point now) const noexcept;
   /// Of one that cannot be killed: nobody waits for it any more.
   void abandon(member& one) noexcept;
 

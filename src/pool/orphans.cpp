@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
+#include <utility>
 
 #include "sys/failure.hpp"
+#include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
 
 namespace udppump::detail {
@@ -29,6 +32,17 @@ bool list_children(std::vector<pid_t>& all) {
   return told;
 }
 
+/// What is in an open list.
+void read_children(const descriptor& list, std::vector<pid_t>& all) {
+  std::string text;
+  char part[4096];
+  for (ssize_t size = 0; (size = sys::read_at(list.fd(), part, sizeof part, text.size())) > 0;) {
+    text.append(part, static_cast<std::size_t>(size));
+  }
+  std::istringstream numbers{text};
+  for (pid_t one = 0; numbers >> one;) all.push_back(one);
+}
+
 }  // namespace
 
 orphans::orphans(const pool_log& log) : log_{log}, only_reaps_{sys::process_id() == 1} {
@@ -42,6 +56,10 @@ orphans::orphans(const pool_log& log) : log_{log}, only_reaps_{sys::process_id()
                                    "kernel with CONFIG_PROC_CHILDREN");
   }
   not_ours_.insert(present.begin(), present.end());
+  for (const pid_t task : std::set{sys::process_id(), sys::thread_id()}) {
+    descriptor list{sys::open(("/proc/self/task/" + std::to_string(task) + "/children").c_str(), O_RDONLY)};
+    if (list) lists_.push_back(std::move(list));
+  }
 }
 
 orphans::~orphans() { static_cast<void>(sys::adopt_orphans(false)); }
@@ -60,15 +78,26 @@ void orphans::end_all(clock::time_point now) {
   for (const auto& [session, until] : ended_) gives_up_at_ = std::max(*gives_up_at_, until + last_patience);
 }
 
-orphans::fate orphans::decide(pid_t one, pid_t session, const std::vector<pid_t>& known) {
-  const auto is_known = [&](pid_t pid) { return std::binary_search(known.begin(), known.end(), pid); };
-  if (is_known(one) || not_ours_.contains(one)) return fate::spared;
+std::vector<pid_t> orphans::children() const {
+  std::vector<pid_t> all;
+  if (!list_children(all)) {
+    for (const descriptor& list : lists_) read_children(list, all);
+  }
+  return all;
+}
+
+orphans::fate orphans::decide(pid_t one, pid_t session, const std::vector<pid_t>& known,
+                              const std::vector<pid_t>& living) {
+  const auto is_in = [](const std::vector<pid_t>& all, pid_t pid) {
+    return std::binary_search(all.begin(), all.end(), pid);
+  };
+  if (is_in(known, one) || not_ours_.contains(one)) return fate::spared;
   if (sys::waitpid(one).pid != 0) {
     refused_.erase(one);
     return fate::reaped;
   }
   if (!hunts_ || only_reaps_ || refused_.contains(one)) return fate::spared;
-  if (is_known(session)) return fate::spared;  // its worker lives
+  if (is_in(living, session)) return fate::spared;
   if (ended_.contains(session)) return fate::awaited;
   if (sys::kill(one, SIGKILL) != -EPERM) return fate::killed;
   refused_.insert(one);
@@ -88,17 +117,16 @@ void orphans::forget_late_ones(clock::time_point now) {
   }
 }
 
-void orphans::look(std::vector<pid_t> known, clock::time_point now) {
+void orphans::look(std::vector<pid_t> known, std::vector<pid_t> living, clock::time_point now) {
   std::sort(known.begin(), known.end());
+  std::sort(living.begin(), living.end());
   forget_late_ones(now);
-  std::vector<pid_t> children;
-  static_cast<void>(list_children(children));
   std::set<pid_t> awaited;
   std::set<pid_t> killed;
   bool reaped = false;
-  for (const pid_t one : children) {
+  for (const pid_t one : children()) {
     const pid_t session = sys::session_of(one);
-    const fate what = decide(one, session, known);
+    const fate what = decide(one, session, known, living);
     // Whose own children may have come after the list was made.
     reaped |= what == fate::reaped;
     if (what == fate::awaited) awaited.insert(session);
@@ -123,9 +151,10 @@ void orphans::look(std::vector<pid_t> known, clock::time_point now) {
 
 void orphans::end_hunt(std::size_t left) {
   if (left > 0) {
-    log_.error("orphans", std::to_string(left) +
-                              " processes that workers left behind start others faster than they can be killed, and "
-                              "are left; end their control group (systemctl kill, cgroup.kill)");
+    log_.error("orphans",
+               std::to_string(left) + (left == 1 ? " process" : " processes") +
+                   " that workers left behind cannot be ended in time, as they start others faster than "
+                   "they are killed, or are held, and are left; end their control group (systemctl kill, cgroup.kill)");
   } else if (all_killed_ > 0) {
     log_.warning("orphans",
                  std::to_string(all_killed_) + (all_killed_ == 1 ? " process that a worker left behind was killed"

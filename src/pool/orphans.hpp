@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "pool/pool_log.hpp"
+#include "udppump/descriptor.hpp"
 
 namespace udppump::detail {
 
@@ -24,9 +25,11 @@ class orphans {
   orphans(const orphans&) = delete;
   orphans& operator=(const orphans&) = delete;
 
-  /// A worker has ended that led the session of its own number. Who is still in that was asked to end as well, and has
-  /// until then.
+  /// A worker has ended, or was killed, that led the session of its own number. Who is still in that was asked to end
+  /// as well, and has until then.
   void worker_ended(pid_t session, clock::time_point until);
+  /// A worker that was killed and does not end: it is left.
+  void leave(pid_t worker) { refused_.insert(worker); }
   /// Nobody is given time any more.
   void end_patience() noexcept {
     is_patient_ = false;
@@ -36,24 +39,30 @@ class orphans {
   void end_all(clock::time_point now);
 
   /// Takes the status of those that have ended, and ends those whose worker has. `known` are children of this process
-  /// that are none of them: workers, and others that it started.
-  void look(std::vector<pid_t> known, clock::time_point now);
+  /// that are none of them: workers, and others that it started. `living`, the sessions that are left alone: of these,
+  /// those that were not killed.
+  void look(std::vector<pid_t> known, std::vector<pid_t> living, clock::time_point now);
   clock::time_point next() const noexcept { return next_; }
   bool any() const noexcept { return hunts_; }
   /// Some did not end in the time that they were given.
   bool any_was_late() const noexcept { return was_late_; }
+  /// Which no worker should have.
+  const std::vector<descriptor>& lists() const noexcept { return lists_; }
 
  private:
   enum class fate { spared, reaped, awaited, killed };
-  fate decide(pid_t one, pid_t session, const std::vector<pid_t>& known);
+  fate decide(pid_t one, pid_t session, const std::vector<pid_t>& known, const std::vector<pid_t>& living);
+  std::vector<pid_t> children() const;
   void forget_late_ones(clock::time_point now);
   void end_hunt(std::size_t left);
 
   const pool_log& log_;
+  /// Of children, open for when no more can be opened, since a process of this user has lowered the limit (prlimit(2)).
+  std::vector<descriptor> lists_;
   /// Process 1 adopts what others leave as well; and with its end the kernel kills all.
   const bool only_reaps_;
   std::set<pid_t> not_ours_;                  // never touched
-  std::set<pid_t> refused_;                   // may not be killed
+  std::set<pid_t> refused_;                   // cannot be killed
   std::map<pid_t, clock::time_point> ended_;  // sessions of workers that have, and how long others in them may stay
   std::set<pid_t> awaited_;                   // those of them in which somebody was, when it was last looked
   std::set<pid_t> late_;                      // those in which somebody was when their time was over

@@ -14,6 +14,8 @@ struct peer {
   /// Who connected to this socket; who had it listen, if this one connected to it, or is the one that listens
   /// (SO_PEERCRED). That process may have ended, and another may have the socket.
   static peer of(int fd) noexcept;
+  /// Whether it is stopped (SIGSTOP) or a debugger holds it, as far as that can be known.
+  bool is_stopped() const;
   /// "pid 4711", or what stands for it.
   std::string called() const;
 };

@@ -15,18 +15,20 @@ std::string own_line() { return std::to_string(sys::process_id()) + '\n'; }
 
 }  // namespace
 
-pid_file::pid_file(const std::string& path, heir who, bool takes_over) : path_{"pid file", path, who} {
+pid_file::pid_file(const std::string& path, heir who, const std::optional<earlier_pid_file>& before)
+    : path_{"pid file", path, who} {
   constexpr int most_tries = 100;
   for (int tries = 0; tries < most_tries; ++tries) {
     file_ = path_.open(O_RDWR, 0600).file;
     int locked = sys::lock(file_.fd(), F_WRLCK);
     const bool alone = locked == 0;
-    if (alone || (locked == -EAGAIN && takes_over)) locked = sys::lock(file_.fd(), F_RDLCK);
+    if (alone || (locked == -EAGAIN && before)) locked = sys::lock(file_.fd(), F_RDLCK);
     if (locked == -EAGAIN) refuse_for_another();
     if (locked < 0) fail(locked, path_.what() + ": it cannot be locked", "choose a path on a local file system");
     if (!path_.leads_to(file_)) continue;  // who had it has ended meanwhile, and removed it
+    if (!alone && !is_of(*before)) refuse_for_a_third(*before);
     // What a pool left that was killed names a process that may be any other by now.
-    if (alone && !takes_over) static_cast<void>(sys::truncate(file_.fd(), 0));
+    if (alone && !before) static_cast<void>(sys::truncate(file_.fd(), 0));
     return;
   }
   fail(EAGAIN, path_.what() + ": somebody makes and removes it all the time; look who it is, or choose another path");
@@ -46,6 +48,21 @@ void pid_file::refuse_for_another() const {
                     ", which it names and which is gone; end it, or remove the file");
   }
   fail(EBUSY, path_.what() + ": " + who + " has it, and lives; stop it first, or choose another path");
+}
+
+/// Whether who has it locked is the pool that is taken over from. Earlier versions do not tell, and are believed.
+bool pid_file::is_of(const earlier_pid_file& before) const noexcept {
+  return !before.is_told || (before.file && before.file == file_identity::of(file_.fd()));
+}
+
+void pid_file::refuse_for_a_third(const earlier_pid_file& before) const {
+  const std::string text = content();
+  pid_t pid = 0;
+  std::from_chars(text.data(), text.data() + text.size(), pid);
+  fail(EBUSY, path_.what() + ": another pool has it" +
+                  (pid > 0 ? " (it names process " + std::to_string(pid) + ')' : "") +
+                  ", and the one that is taken over from has " + (before.file ? "another file" : "none") +
+                  "; give each pool a file of its own");
 }
 
 pid_file::~pid_file() {

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "pool/file_identity.hpp"
 #include "sys/service_path.hpp"
 #include "sys/sys_process.hpp"
 #include "udppump/descriptor.hpp"
@@ -13,9 +15,9 @@ namespace udppump::detail {
 /// may lock it, so it is for its owner alone.
 class pid_file {
  public:
-  /// Opens the file, and locks it. `takes_over`: from a pool that has it locked meanwhile. Throws std::system_error; if
-  /// another pool has it, that names its process.
-  pid_file(const std::string& path, heir who, bool takes_over);
+  /// Opens the file, and locks it. `before`: of the pool that is taken over from, which may have the same one locked
+  /// meanwhile. Throws std::system_error; if another pool has it, that names its process.
+  pid_file(const std::string& path, heir who, const std::optional<earlier_pid_file>& before = {});
   /// If no other pool has the file, removes it, or empties it if that is not permitted any more.
   ~pid_file();
   pid_file(const pid_file&) = delete;
@@ -27,7 +29,9 @@ class pid_file {
   int fd() const noexcept { return file_.fd(); }
 
  private:
+  bool is_of(const earlier_pid_file& before) const noexcept;
   [[noreturn]] void refuse_for_another() const;
+  [[noreturn]] void refuse_for_a_third(const earlier_pid_file& before) const;
   std::string content() const;
 
   const service_path path_;

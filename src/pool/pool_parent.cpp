@@ -10,6 +10,7 @@
 #include "pool/supervisor.hpp"
 #include "pool/thread_launcher.hpp"
 #include "pool/worker_setup.hpp"
+#include "sys/sys_user.hpp"
 
 namespace udppump::detail {
 
@@ -63,10 +64,13 @@ void pool_parent::open() {
     path.emplace("take-over socket", options_.take_over, who);
   }
   std::optional<predecessor> before = predecessor::inherited(become_.user());
+  const bool was_executed = before.has_value();
   if (!before && path) before = predecessor::at(options_.take_over, become_.user());
   if (before) log_.info("taking-over", "taking over from " + before->who().called());
   // Before anything is bound: another that lives is told of as such, and not as who has the port.
-  if (!options_.pid_file.empty()) pid_.emplace(options_.pid_file, who, before.has_value());
+  if (!options_.pid_file.empty()) {
+    pid_.emplace(options_.pid_file, who, before ? std::optional{before->its_pid_file()} : std::nullopt);
+  }
   auto passed = before ? before->take_sockets() : service_manager::take_sockets();
   descriptor listener = before ? before->take_listener() : descriptor{};
   if (before && !options_.adopt.empty()) {
@@ -79,6 +83,13 @@ void pool_parent::open() {
   for (const std::string& text : options_.bind) wanted.push_back(wanted_address::parse(text));
   sockets_.open(wanted, std::move(passed), before.has_value(), who, log_);
   if (!path) listener.reset();
+  // What is made now belongs to the user that root has become: root's next start would refuse it.
+  if (path && !listener && was_executed && become_.leaves_nothing() && sys::effective_user() != 0) {
+    log_.warning("take-over-path", "nobody can take over from this pool at \"" + options_.take_over +
+                                       "\": the pool before it kept the path to itself, and its log says why. To have "
+                                       "it again, start the pool anew as root");
+    path.reset();
+  }
   if (path && !listener) listener = listen_for_successors(*path);
   // From here on the path is removed if the rest fails.
   takes_over_.emplace(own_, std::move(listener), std::move(path), std::move(before),

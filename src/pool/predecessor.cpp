@@ -23,6 +23,8 @@ using std::chrono::milliseconds;
 constexpr std::chrono::seconds answer_timeout{5};
 constexpr std::chrono::seconds connect_timeout{5};
 constexpr milliseconds try_again_after{20};
+/// For "ready" to be heard, which takes an old parent that runs a moment.
+constexpr std::chrono::seconds hearing_time{5};
 
 bool is_of_own_user_or_root(const peer& who) { return who.user == 0 || who.user == sys::effective_user(); }
 
@@ -149,6 +151,7 @@ bool predecessor::has_answered() {
       }
       sockets_ = std::move(came.sockets);
       listener_ = std::move(came.listener);
+      pid_file_ = came.pid_file;
       who_ = came.from;
       if (listener_ && !is_trusted_listener(listener_.fd())) {
         refuse(EPROTO, "what should be the take-over socket is none of this user's; end " + came.from.called());
@@ -178,6 +181,7 @@ void predecessor::try_ready() noexcept {
   if (said >= 0) {
     ready_ = ready::said;
     verdict_ = verdict::ours;
+    overdue_at_ = clock::now() + hearing_time;
   } else if (said == -EPIPE || said == -ECONNRESET || said == -ENOTCONN) {
     ready_ = ready::refused;  // it says "no", or has ended
   } else {
@@ -197,8 +201,19 @@ predecessor::verdict predecessor::hear() {
   return verdict_ = verdict::theirs;
 }
 
+std::string predecessor::overdue(clock::time_point now) {
+  if (connection_.fd() < 0 || now < overdue_at_) return {};
+  overdue_at_ = clock::time_point::max();
+  const std::string told = who_.called() + ", from which this pool has taken over, does not hear it" +
+                           ", and its workers serve on beside those of this pool; nothing is lost. ";
+  const std::string pid = std::to_string(who_.pid);
+  if (who_.is_stopped()) return told + "It is stopped: kill -CONT " + pid + ", or end it";
+  return told + "Look what it does, and end it if it hangs";
+}
+
 predecessor::clock::time_point predecessor::wakes_at() const noexcept {
-  return connection_.fd() >= 0 && ready_ == ready::wanted ? tries_again_at_ : clock::time_point::max();
+  if (connection_.fd() < 0) return clock::time_point::max();
+  return ready_ == ready::wanted ? tries_again_at_ : overdue_at_;
 }
 
 }  // namespace udppump::detail

@@ -32,6 +32,8 @@ class predecessor {
   std::vector<passed_socket> take_sockets() noexcept { return std::move(sockets_); }
   /// The Unix socket where successors connect; empty if the old parent has none.
   descriptor take_listener() noexcept { return std::move(listener_); }
+  /// Which pid file it has, if it tells.
+  const earlier_pid_file& its_pid_file() const noexcept { return pid_file_; }
   /// Who handed them on.
   const peer& who() const noexcept { return who_; }
 
@@ -47,9 +49,11 @@ class predecessor {
   bool is_ours() const noexcept { return verdict_ == verdict::ours; }
   /// If it is theirs.
   const std::string& why() const noexcept { return why_; }
+  /// That it has not heard for long that it is to end, for the log; once, and empty if there is nothing to tell.
+  std::string overdue(clock::time_point now);
   /// Readable when hear() has something; -1 once the old parent is gone.
   int fd() const noexcept { return connection_.fd(); }
-  /// When hear() has something to do all the same.
+  /// When hear() or overdue() has something all the same.
   clock::time_point wakes_at() const noexcept;
 
  private:
@@ -60,11 +64,13 @@ class predecessor {
   uid_t become_;
   std::vector<passed_socket> sockets_;
   descriptor listener_;
+  earlier_pid_file pid_file_;
   peer who_;
   verdict verdict_ = verdict::open;
   std::string why_;
   enum class ready : char { not_yet, wanted, said, refused } ready_ = ready::not_yet;
   clock::time_point tries_again_at_ = {};
+  clock::time_point overdue_at_ = clock::time_point::max();
 };
 
 /// In the environment of an execution that is to take over: the descriptor of its connection.

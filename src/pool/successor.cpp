@@ -3,19 +3,34 @@
 #include "pool/predecessor.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_file.hpp"
+#include "sys/sys_user.hpp"
 
 namespace udppump::detail {
 
 using kind = take_over_message::kind;
 
-successor::successor(descriptor connection, origin how) noexcept
+successor::successor(descriptor connection) noexcept
+    : connection_{std::move(connection), take_over_connection::end::old_parents}, who_{peer::of(connection_.fd())} {}
+
+successor::successor(descriptor connection, pid_t executed, bool gets_listener) noexcept
     : connection_{std::move(connection), take_over_connection::end::old_parents},
-      how_{how},
-      who_{how == origin::connected ? peer::of(connection_.fd()) : peer{}} {}
+      executed_{executed},
+      gets_listener_{gets_listener},
+      who_{.pid = executed, .user = sys::effective_user()} {}
 
 void successor::set(phase next) noexcept {
   phase_ = next;
   since_ = clock::now();
+}
+
+take_over_message successor::hear() const {
+  take_over_message said = connection_.hear();
+  const bool is_said = said.what != kind::nothing && said.what != kind::hung_up;
+  if (!is_said || executed_ <= 0 || said.from.pid == executed_) return said;
+  return {.what = kind::unknown,
+          .why = said.from.called() + " of user " + std::to_string(said.from.user) +
+                 " speaks in its place; a program that SIGUSR2 starts must make its pool in the process that was "
+                 "started, and not in a child"};
 }
 
 std::string successor::listen() {
@@ -23,7 +38,7 @@ std::string successor::listen() {
     say_no(why_);
     return {};
   }
-  const take_over_message said = connection_.hear();
+  const take_over_message said = hear();
   if (said.what == kind::nothing) return {};
   if (said.what == kind::hung_up) {
     const bool had_sockets = phase_ == phase::has;
@@ -33,6 +48,7 @@ std::string successor::listen() {
   if (said.from.pid > 0) who_ = said.from;
   if (said.what == kind::hello && phase_ == phase::silent) {
     stays_ = said.stays;
+    asks_pid_file_ = said.asks_pid_file;
     set(phase::waits);
     return {};
   }
@@ -42,7 +58,8 @@ std::string successor::listen() {
   }
   const std::string why = said.what == kind::other_version
                               ? "it speaks " + said.why + ", and this pool version 1; restart instead"
-                              : "what it said makes no sense here";
+                          : said.why.empty() ? "what it said makes no sense here"
+                                             : said.why;
   // What it has said besides counts for nothing.
   connection_.stop_receiving();
   say_no(why);
@@ -62,7 +79,9 @@ std::string successor::hand(const handed_sockets& sockets) {
     say_no(why);
     return why;
   }
-  if (const int passed = connection_.hand_on(sockets); passed < 0) {
+  handed_sockets given = sockets;
+  if (!gets_listener_) given.listener = -1;
+  if (const int passed = connection_.hand_on(given, asks_pid_file_); passed < 0) {
     const std::string why = "the sockets cannot be passed (" + code_of(passed).message() + "); " + cure_of(passed);
     say_no(why);
     return why;
@@ -75,8 +94,7 @@ void successor::give_up(const std::string& why) {
   if (phase_ == phase::has) {
     connection_.stop_receiving();
     // What is in the queue now is all that there will ever be.
-    for (take_over_message said = connection_.hear(); said.what != kind::nothing && said.what != kind::hung_up;
-         said = connection_.hear()) {
+    for (take_over_message said = hear(); said.what != kind::nothing && said.what != kind::hung_up; said = hear()) {
       if (said.what == kind::ready) return hear_ready(said);
     }
   }
@@ -86,6 +104,15 @@ void successor::give_up(const std::string& why) {
 void successor::leave_sockets() noexcept {
   connection_.stop_receiving();
   set(phase::gone);
+}
+
+std::string successor::note_end() noexcept {
+  connection_.stop_receiving();
+  const bool is_news = phase_ != phase::gone && phase_ != phase::parting;
+  const bool had_sockets = phase_ == phase::has;
+  set(phase::gone);
+  if (!is_news) return {};
+  return had_sockets ? "it ended before its workers served" : "it ended";
 }
 
 void successor::say_no(const std::string& why) {

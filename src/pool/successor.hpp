@@ -15,12 +15,11 @@ namespace udppump::detail {
 class successor {
  public:
   using clock = std::chrono::steady_clock;
-  enum class origin : char {
-    executed,   // by this pool, for this
-    connected,  // by the path
-  };
-
-  successor(descriptor connection, origin how) noexcept;
+  /// Who connects by the path.
+  explicit successor(descriptor connection) noexcept;
+  /// What this pool has executed: nobody else speaks for it, as the kernel knows who does. Without `gets_listener` it
+  /// has no path by which others take over from it.
+  successor(descriptor connection, pid_t executed, bool gets_listener) noexcept;
 
   enum class phase : char {
     silent,   // up to its hello
@@ -43,24 +42,31 @@ class successor {
   void give_up(const std::string& why);
   /// This pool ends, and who has the sockets serves on.
   void leave_sockets() noexcept;
+  /// The process that was executed has ended: whoever has its end of the connection now is another. Why it is gone, if
+  /// that is to be told.
+  std::string note_end() noexcept;
 
   /// To poll for reading.
   int fd() const noexcept { return connection_.fd(); }
-  bool is_executed() const noexcept { return how_ == origin::executed; }
+  bool is_executed() const noexcept { return executed_ > 0; }
+  bool gets_listener() const noexcept { return gets_listener_; }
   /// As the kernel knows it: first who connected, then who spoke.
   const peer& who() const noexcept { return who_; }
   std::string description() const { return description_of_peer(fd()); }
 
  private:
   void set(phase next) noexcept;
+  take_over_message hear() const;
   void hear_ready(const take_over_message& said);
   void say_no(const std::string& why);
 
   take_over_connection connection_;
-  const origin how_;
+  const pid_t executed_ = 0;
+  const bool gets_listener_ = true;
   phase phase_ = phase::silent;
   clock::time_point since_ = clock::now();
   bool stays_ = false;
+  bool asks_pid_file_ = false;
   peer who_;
   std::string why_;  // while parting
 };

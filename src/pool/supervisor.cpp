@@ -6,6 +6,7 @@
 #include "pool/counted.hpp"
 #include "pool/duration_text.hpp"
 #include "pool/obituary.hpp"
+#include "pool/worker_process.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
 
@@ -38,6 +39,7 @@ supervisor::supervisor(const supervised& parts)
   if (!signal_fd_) fail_with_cure(signal_fd_.fd(), "signalfd");
   if (!options_.reload_on_change.empty()) files_.emplace(options_.reload_on_change);
   if (options_.end_orphans) orphans_.emplace(log_);
+  if (options_.model == worker_model::processes) limits_.emplace(log_);
   if (parts.max_wait.count() != 0) sockets_.leave_receive_buffers();
   if (parts_.start.keeps_pages()) stranded_.emplace(board_, parts_.context.sockets.all());
 }
@@ -67,6 +69,11 @@ int supervisor::run() {
 
 void supervisor::go_round() {
   const wake_reasons woken = wait();
+  if (limits_) {
+    const auto now = clock::now();
+    if (woken.error < 0) limits_->note_failed_wait(woken.error, now);
+    if (now >= limits_->next()) limits_->look(now);
+  }
   if (woken.arrival) {
     if (stranded_ && !stranded_->wants_to_know().empty()) stranded_->arrived(clock::now());
     backlog_.arrived(clock::now());
@@ -113,9 +120,10 @@ wake_reasons supervisor::wait() {
 }
 
 supervisor::clock::time_point supervisor::next_event() const {
+  const auto never = clock::time_point::max();
   auto next =
-      std::min({watchdog_at_, orphans_ ? orphans_->next() : clock::time_point::max(), parts_.takes_over.wakes_at(),
-                crew_.next_deadline(), errors_.wakes_at(), parts_.service.says_again_at()});
+      std::min({watchdog_at_, orphans_ ? orphans_->next() : never, parts_.takes_over.wakes_at(), crew_.next_deadline(),
+                errors_.wakes_at(), parts_.service.says_again_at(), limits_ ? limits_->next() : never});
   if (is_stopping()) return next;
   next = std::min({next, sockets_.next(), backlog_.next()});
   if (stranded_) next = std::min(next, stranded_->next());
@@ -140,6 +148,10 @@ void supervisor::take_signals() {
     switch (came.ssi_signo) {
       case SIGCHLD:
         break;  // reap() follows
+      case SIGXCPU:
+      case SIGXFSZ:
+        if (limits_) limits_->look(clock::now());
+        break;
       case SIGHUP:
         begin_reload();
         break;
@@ -162,6 +174,9 @@ crew::member& supervisor::start(std::size_t number) {
   auto& own = parts_.context.parents_own = parts_.takes_over.own_descriptors();
   own.push_back(signal_fd_.fd());
   if (files_) own.push_back(files_->fd());
+  if (orphans_) {
+    for (const descriptor& list : orphans_->lists()) own.push_back(list.fd());
+  }
   if (parts_.redelivers != nullptr && parts_.redelivers->file() >= 0) own.push_back(parts_.redelivers->file());
   if (parts_.pid != nullptr) own.push_back(parts_.pid->fd());
   if (log_.own_descriptor() >= 0) own.push_back(log_.own_descriptor());
@@ -209,8 +224,22 @@ void supervisor::reap() {
   while (const auto dead = crew_.take_ended()) bury(*dead);
   if (!orphans_) return;
   auto known = parts_.takes_over.executed();
-  for (const auto& one : crew_.members()) known.push_back(one->worker->pid());
-  orphans_->look(std::move(known), clock::now());
+  auto living = known;
+  for (const auto& one : crew_.members()) {
+    known.push_back(one->worker->pid());
+    if (!one->killed) living.push_back(one->worker->pid());
+  }
+  orphans_->look(std::move(known), std::move(living), clock::now());
+}
+
+/// For what a worker leaves that has ended, or was killed: one of its own processes may trace it, and then it does not
+/// end before that.
+void supervisor::hunt_for(const crew::member& who, clock::time_point now) {
+  if (!orphans_) return;
+  // Who is in a program's group was told with it.
+  const bool were_told = who.stopping && !parts_.start.keeps_pages();
+  if (parts_.start.keeps_pages()) static_cast<void>(sys::kill(-who.worker->pid(), SIGTERM));
+  orphans_->worker_ended(who.worker->pid(), were_told ? who.deadline : now + options_.stop_timeout);
 }
 
 /// Of all workers, as none is left.
@@ -229,13 +258,7 @@ void supervisor::bury(const crew::dead_member& dead) {
   errors_.look_at_last(who, crew_.page_of(who), now);
   auto [told, fields] = obituary_of(dead, served, now - who.started, parts_.start.keeps_pages());
 
-  if (orphans_) {
-    // Who is in a program's group was told with it.
-    const bool were_told = who.stopping && !parts_.start.keeps_pages();
-    if (parts_.start.keeps_pages()) static_cast<void>(sys::kill(-who.worker->pid(), SIGTERM));
-    orphans_->worker_ended(who.worker->pid(), were_told ? who.deadline : now + options_.stop_timeout);
-  }
-
+  hunt_for(who, now);
   const bool waits_for_another = parts_.redelivers != nullptr && parts_.redelivers->rescue(who.page);
   if (waits_for_another) crew_.notify_all();
   if (reload_ && reload_->new_one == &who) end_reload("the new worker died before it served");
@@ -371,13 +394,33 @@ void supervisor::enforce_deadlines() {
                  who + " did not begin to serve within " + duration_text(options_.start_timeout) + " and is killed");
     }
     late->killed = true;  // in a reload, threads too: it goes on without them
-    if (late->worker->kill()) continue;
+    if (late->worker->kill()) {
+      late->ends_by = clock::now() + killing_time;
+      hunt_for(*late, clock::now());
+      continue;
+    }
     const std::string why = who + ' ' + std::string{late->worker->cannot_be_killed_as()};
     if (is_stopping()) {
       log_.error("killed", why + ", and cannot be killed: the pool ends without it; end it yourself");
       crew_.abandon(*late);
     } else {
       log_.warning("worker-left", why + ", and cannot be killed: it is left to finish");
+    }
+  }
+  leave_undead();
+}
+
+void supervisor::leave_undead() {
+  while (crew::member* const one = crew_.undead(clock::now())) {
+    const std::string why = name_of(*one) + " was killed, and has not ended: " + why_not_gone(one->worker->pid());
+    one->ends_by.reset();
+    if (is_stopping()) {
+      set_result(pool_result::killed);
+      log_.error("killed", why + ". The pool ends without it");
+      if (orphans_) orphans_->leave(one->worker->pid());
+      crew_.abandon(*one);
+    } else {
+      log_.warning("worker-left", why);
     }
   }
 }
@@ -480,6 +523,7 @@ void supervisor::heed_take_over() {
   // How a service manager's socket should be, this parent alone knows: the next one keeps it as it is handed on.
   if (!is_stopping() && sockets_.may_look(clock::now()) && sockets_.look(clock::now(), sessions())) begin_reload();
   handed_sockets offered{.sockets = {}, .listener = parts_.takes_over.listener()};
+  if (parts_.pid != nullptr) offered.pid_file = file_identity::of(parts_.pid->fd());
   for (std::size_t at = 0; at < parts_.context.sockets.size(); ++at) {
     offered.sockets.push_back({parts_.context.sockets.all()[at].fd(), parts_.context.sockets.called()[at]});
   }

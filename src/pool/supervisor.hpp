@@ -12,6 +12,7 @@
 #include "pool/file_watch.hpp"
 #include "pool/launcher.hpp"
 #include "pool/orphans.hpp"
+#include "pool/own_limits.hpp"
 #include "pool/pid_file.hpp"
 #include "pool/pool_log.hpp"
 #include "pool/redeliverer.hpp"
@@ -77,6 +78,7 @@ class supervisor {
   void note_serving();
   void write_pid() const;
   void reap();
+  void hunt_for(const crew::member& who, clock::time_point now);
   void end_orphans();
   void bury(const crew::dead_member& dead);
   void start_for_offers(std::size_t number);
@@ -94,6 +96,7 @@ class supervisor {
   /// Why it is killed: the rest of a sentence about it.
   std::string how_it_was_late(const crew::member& one) const;
   void enforce_deadlines();
+  void leave_undead();
 
   void begin_reload();
   void continue_reload();
@@ -122,6 +125,7 @@ class supervisor {
   crew crew_;
   error_log errors_;
   std::optional<orphans> orphans_;
+  std::optional<own_limits> limits_;  // of workers that are processes
   std::optional<running_reload> reload_;
   phase phase_ = phase::starting;
   bool handed_over_ = false;           // another process serves on

@@ -8,6 +8,7 @@
 #include "sys/failure.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
+#include "sys/sys_user.hpp"
 
 namespace udppump::detail {
 
@@ -59,7 +60,10 @@ std::string take_over::hear_predecessor() {
   if (!before_) return {};
   const auto verdict = before_->hear();
   owns_path_ = verdict == predecessor::verdict::ours && path_;
-  if (before_->fd() >= 0) return {};
+  if (before_->fd() >= 0) {
+    if (const std::string late = before_->overdue(clock::now()); !late.empty()) log_.warning("take-over-waits", late);
+    return {};
+  }
   const predecessor last = std::move(*before_);
   before_.reset();
   return last.why();
@@ -72,6 +76,11 @@ std::optional<peer> take_over::close(const std::string& why) {
   // It goes on at once, and need not wait for the end of this process.
   if (before_) {
     owns_path_ = before_->hear() == predecessor::verdict::ours && path_;
+    if (before_->is_ours() && before_->fd() >= 0) {
+      log_.warning("take-over-waits", before_->who().called() +
+                                          ", from which this pool took over, has not heard so yet, and serves on when "
+                                          "this one has ended; end it as well (one that is stopped: kill -CONT)");
+    }
     if (!before_->is_ours()) before_.reset();
   }
   std::optional<peer> left;
@@ -79,16 +88,19 @@ std::optional<peer> take_over::close(const std::string& why) {
     hear(*one);  // it may have ended
     if (one->now() == phase::heir || (one->now() == phase::has && !one->is_executed())) {
       left = one->who();
+      leave_path_to(*one);
       one->leave_sockets();
     } else {
       one->give_up(why);
-      if (one->now() == phase::heir) left = one->who();
+      if (one->now() == phase::heir) {
+        left = one->who();
+        leave_path_to(*one);
+      }
     }
   }
   successors_.clear();
   lines_.write_due(clock::now() + limited_log::pause);
   // Now rather than in the end: another pool may listen there by then.
-  if (left) owns_path_ = false;
   remove_path();
   return left;
 }
@@ -127,6 +139,14 @@ void take_over::begin(const sigset_t& mask) {
                                                    "let go yet; is it stopped? Try again later");
   }
   if (own_.path.empty()) return failed("this program's file is not known without /proc");
+  // Whoever has a listener that another user made, which is root, hands sockets on to root's next start.
+  std::string file = own_.path;
+  std::string why_open;
+  if (listener_ && peer::of(listener_.fd()).user != sys::effective_user()) {
+    auto own = own_.look_whether_closed();
+    why_open = std::move(own.why_not);
+    if (why_open.empty()) file = std::move(own.path);
+  }
   int ends[2];
   if (const int made = sys::socket_pair(SOCK_SEQPACKET, ends); made < 0) {
     return failed("taking over: socketpair: " + code_of(made).message());
@@ -135,22 +155,26 @@ void take_over::begin(const sigset_t& mask) {
   descriptor theirs{ends[1]};
   const pid_t pid = sys::fork();
   if (pid < 0) return failed("taking over: fork: " + code_of(pid).message());
-  if (pid == 0) execute_own(theirs.fd(), mask);
+  if (pid == 0) execute_own(file, theirs.fd(), mask);
   executed_.push_back(pid);
   // Before those who came by the path.
-  successors_.insert(successors_.begin(), std::make_unique<successor>(std::move(ours), successor::origin::executed));
+  successors_.insert(successors_.begin(), std::make_unique<successor>(std::move(ours), pid, why_open.empty()));
+  if (!why_open.empty()) {
+    lines_.warning("take-over-path", "the new parent gets no take-over path, as workers could take it from there: " +
+                                         why_open + ". To have a path again, start the pool anew as root");
+  }
   log_.notice("take-over-begun", "started " + own_.path + " (pid " + std::to_string(pid) + ") to take over");
 }
 
 /// In the child.
-void take_over::execute_own(int connection, const sigset_t& mask) const {
+void take_over::execute_own(const std::string& file, int connection, const sigset_t& mask) const {
   // As workers: it is the user's, and for a moment open to it, and so not to have a terminal that is another's.
   static_cast<void>(sys::begin_session());
   static_cast<void>(sys::set_close_on_exec(connection, false));
   ::setenv(take_over_variable, std::to_string(connection).c_str(), 1);
   if (std::getenv("WATCHDOG_PID") != nullptr) ::setenv("WATCHDOG_PID", std::to_string(sys::process_id()).c_str(), 1);
   static_cast<void>(sys::signal_mask(SIG_SETMASK, mask));
-  static_cast<void>(sys::execute(own_.path.c_str(), pointers_to(own_.arguments).data(), environ));
+  static_cast<void>(sys::execute(file.c_str(), pointers_to(own_.arguments).data(), environ));
   sys::end_child(status_not_executable);
 }
 
@@ -203,7 +227,7 @@ void take_over::accept() {
 }
 
 void take_over::accept_one(descriptor connection) {
-  auto came = std::make_unique<successor>(std::move(connection), successor::origin::connected);
+  auto came = std::make_unique<successor>(std::move(connection));
   if (!may_take_over(came->who(), listener_.fd())) {
     lines_.warning("take-over-refused",
                    "a process of another user wanted the sockets, and was refused: " + came->description());
@@ -285,13 +309,22 @@ std::optional<peer> take_over::take_heir() {
   successor* const heir = in(phase::heir);
   if (heir == nullptr) return {};
   const peer who = heir->who();
-  owns_path_ = false;
+  leave_path_to(*heir);
   listener_.reset();
   for (const auto& one : successors_) {
     if (one.get() != heir) one->give_up(who.called() + " has taken over meanwhile; try again");
   }
   successors_.clear();
   return who;
+}
+
+/// One that has no listener has no use for the path, which goes before another pool may listen there.
+void take_over::leave_path_to(const successor& heir) noexcept {
+  if (heir.gets_listener()) {
+    owns_path_ = false;
+  } else {
+    remove_path();
+  }
 }
 
 std::optional<peer> take_over::look(const handed_sockets& sockets) {
@@ -317,8 +350,18 @@ void take_over::reap() {
       log_.error("take-over-failed",
                  own_.path + " cannot be executed; is it still there, and executable? Mend that, and try again");
     }
-    return pid != 0;
+    if (pid == 0) return false;
+    // From now on its number may be another's.
+    for (const auto& its : successors_) {
+      if (!its->is_executed() || its->who().pid != one) continue;
+      if (const std::string why = its->note_end(); !why.empty()) {
+        lines_.error("take-over-failed",
+                     "the take-over by " + its->who().called() + " failed: " + why + "; going on as before");
+      }
+    }
+    return true;
   });
+  std::erase_if(successors_, [](const auto& one) { return one->now() == phase::gone; });
 }
 
 }  // namespace udppump::detail

@@ -63,7 +63,7 @@ class take_over {
   const std::vector<pid_t>& executed() const noexcept { return executed_; }
 
  private:
-  [[noreturn]] void execute_own(int connection, const sigset_t& mask) const;
+  [[noreturn]] void execute_own(const std::string& file, int connection, const sigset_t& mask) const;
   void remove_path() noexcept;
   /// Not before the pool before this one knows that it is to end, which it may not do if this one ends first.
   bool hands_on() const noexcept { return !before_; }
@@ -74,6 +74,7 @@ class take_over {
   void give_up_late_ones(clock::time_point now);
   void hand_to_next(const handed_sockets& sockets);
   std::optional<peer> take_heir();
+  void leave_path_to(const successor& heir) noexcept;
   void give_up(successor& one, const std::string& why);
   successor* in(successor::phase which) const noexcept;
   clock::time_point deadline_of(const successor& one) const noexcept;

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <sstream>
 
@@ -22,6 +23,9 @@ constexpr std::string_view version = "1";
 constexpr std::size_t longest_message = 64 * 1024;
 constexpr std::size_t longest_hello = 256;
 constexpr char listener_name[] = "@take-over";
+constexpr std::string_view pid_file_mark = "@pid-file=";
+constexpr std::string_view no_pid_file = "none";
+constexpr char question_of_pid_file[] = "pid-file";
 constexpr char service_managers_mark = '+';
 
 std::string in_words(const listening& as) {
@@ -114,6 +118,24 @@ std::string version_in(std::string_view words) {
   return "version " + std::string{number} + " of the take-over";
 }
 
+std::string in_words(const std::optional<file_identity>& pid_file) {
+  std::string words{pid_file_mark};
+  if (!pid_file) return words.append(no_pid_file);
+  return words += std::to_string(pid_file->device) + ':' + std::to_string(pid_file->number);
+}
+
+/// Of what follows pid_file_mark; not told if there is no sense in it.
+earlier_pid_file pid_file_of(std::string_view text) {
+  if (text == no_pid_file) return {.is_told = true};
+  file_identity file;
+  const char* const end = text.data() + text.size();
+  const auto device = std::from_chars(text.data(), end, file.device);
+  if (device.ec != std::errc{} || device.ptr == end || *device.ptr != ':') return {};
+  const auto number = std::from_chars(device.ptr + 1, end, file.number);
+  if (number.ec != std::errc{} || number.ptr != end) return {};
+  return {.is_told = true, .file = file};
+}
+
 /// No name that a pool gives has a space, and none that it was given keeps one.
 bool is_name(const std::string& word) {
   const std::size_t mark = word[0] == service_managers_mark ? 1 : 0;
@@ -135,6 +157,7 @@ take_over_message take_over_message::of(std::string_view text, std::vector<descr
   if (long claimed = 0; verb == "hello" && (words >> claimed)) {
     said.what = kind::hello;
     said.stays = (words >> more) && more == "stays";
+    said.asks_pid_file = said.stays && (words >> more) && more == question_of_pid_file;
   } else if (verb == "no") {
     said.what = kind::no;
     std::getline(words >> std::ws, said.why);
@@ -143,7 +166,13 @@ take_over_message take_over_message::of(std::string_view text, std::vector<descr
     said.what = kind::ready;
   } else if (verb == "sockets") {
     std::size_t at = 0;
-    for (; words >> more; ++at) {
+    while (words >> more) {
+      if (more.starts_with(pid_file_mark)) {
+        if (said.pid_file.is_told) return {.what = kind::unknown};
+        said.pid_file = pid_file_of(std::string_view{more}.substr(pid_file_mark.size()));
+        if (!said.pid_file.is_told) return {.what = kind::unknown};
+        continue;
+      }
       if (at == descriptors.size()) return {.what = kind::unknown};
       const bool is_listener = more == listener_name;
       if (is_listener ? static_cast<bool>(said.listener) : !is_name(more)) return {.what = kind::unknown};
@@ -152,6 +181,7 @@ take_over_message take_over_message::of(std::string_view text, std::vector<descr
       } else {
         said.sockets.push_back({std::move(descriptors[at]), of_words(more)});
       }
+      ++at;
     }
     if (at != descriptors.size()) return {.what = kind::unknown};
     said.what = kind::sockets;
@@ -165,14 +195,15 @@ take_over_connection::take_over_connection(descriptor connection, end which) noe
 }
 
 int take_over_connection::say_hello() const {
-  return send(fd(), "hello " + std::to_string(sys::process_id()) + " stays");
+  return send(fd(), "hello " + std::to_string(sys::process_id()) + " stays " + question_of_pid_file);
 }
 int take_over_connection::say_no(const std::string& why) const { return send(fd(), "no " + why); }
 int take_over_connection::say_ready() const { return send(fd(), "ready"); }
 void take_over_connection::stop_receiving() const noexcept { static_cast<void>(sys::stop_receiving(fd())); }
 
-int take_over_connection::hand_on(const handed_sockets& sockets) const {
+int take_over_connection::hand_on(const handed_sockets& sockets, bool tells_pid_file) const {
   std::string words = "sockets";
+  if (tells_pid_file) words += ' ' + in_words(sockets.pid_file);
   std::vector<int> descriptors;
   if (sockets.listener >= 0) {
     words += std::string{' '} + listener_name;

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "pool/file_identity.hpp"
 #include "pool/listening.hpp"
 #include "pool/peer.hpp"
 #include "udppump/descriptor.hpp"
@@ -12,12 +14,15 @@ namespace udppump::detail {
 
 // How a new parent takes the sockets over from an old one, over a SOCK_SEQPACKET Unix socket, in words:
 //
-//   new: "udppump 1 hello PID stays"
+//   new: "udppump 1 hello PID stays pid-file"
 //   old: "udppump 1 sockets NAME..."   with the descriptors (SCM_RIGHTS), or "udppump 1 no WHY"
 //   new: "udppump 1 ready"             its workers serve; the old one's now finish and end
+//   old: hangs up                      it has heard that
 //
 // A NAME that begins with "+" is of a socket that a service manager opened; "@take-over" is the Unix socket where
-// successors connect. Both serve the same sockets meanwhile, which is what sockets shared by workers are for.
+// successors connect. "@pid-file=DEVICE:NUMBER" has no descriptor: it is the pid file of the old one (st_dev and st_ino
+// of stat(2)), or "@pid-file=none", and is told to who asks for it by "pid-file". Both serve the same sockets
+// meanwhile, which is what sockets shared by workers are for.
 //
 // The two agree on who serves on, whatever happens in between, since the kernel decides it in one step: the moment in
 // which "ready" is put into the old one's queue. Until then the old one may give the new one up, and does it by taking
@@ -46,8 +51,10 @@ struct take_over_message {
   };
   kind what = kind::nothing;
   bool stays = false;                       // hello
+  bool asks_pid_file = false;               // hello
   std::vector<passed_socket> sockets = {};  // sockets
   descriptor listener = {};                 // sockets: where successors connect; may be empty
+  earlier_pid_file pid_file = {};           // sockets
   std::string why = {};                     // no; other_version: which, in words
   int error = 0;                            // hung_up: -errno, or 0 if the other end was closed
   peer from = {};                           // who sent it, by the kernel
@@ -64,6 +71,7 @@ struct handed_sockets {
   };
   std::vector<named> sockets;
   int listener = -1;
+  std::optional<file_identity> pid_file = {};
 
   std::size_t size() const noexcept { return sockets.size() + (listener >= 0 ? 1 : 0); }
 };
@@ -81,7 +89,7 @@ class take_over_connection {
 
   int say_hello() const;
   /// At most most_passed.
-  int hand_on(const handed_sockets& sockets) const;
+  int hand_on(const handed_sockets& sockets, bool tells_pid_file = false) const;
   int say_no(const std::string& why) const;
   int say_ready() const;
   /// From now on the other end cannot say anything. What it said before can still be heard.

@@ -11,6 +11,9 @@ void wake_list::watch(int fd, bool wake_reasons::*reason) {
   reasons_.push_back(reason);
 }
 
+/// As many times a second all are looked at while poll() fails.
+constexpr int pause_ms = 100;
+
 wake_reasons wake_list::wait(clock::time_point until) {
   int timeout_ms = -1;
   if (until != clock::time_point::max()) {
@@ -18,7 +21,14 @@ wake_reasons wake_list::wait(clock::time_point until) {
     timeout_ms = static_cast<int>(std::clamp<long>(left, 0, 60'000));
   }
   wake_reasons woken;
-  if (sys::poll(set_.data(), set_.size(), timeout_ms) <= 0) return woken;
+  const int found = sys::poll(set_.data(), set_.size(), timeout_ms);
+  if (found < 0) {
+    // EINVAL: more than the process may have open by now, as a process of its user has lowered that.
+    static_cast<void>(sys::poll(nullptr, 0, timeout_ms < 0 ? pause_ms : std::min(timeout_ms, pause_ms)));
+    woken.error = found;
+    for (const auto reason : reasons_) woken.*reason = true;
+  }
+  if (found <= 0) return woken;
   for (std::size_t at = 0; at < set_.size(); ++at) {
     if (set_[at].revents != 0) woken.*reasons_[at] = true;
   }

@@ -14,6 +14,7 @@ struct wake_reasons {
   bool file = false;       // one of pool_options::reload_on_change
   bool take_over = false;  // a predecessor or a successor says something
   bool arrival = false;    // a datagram
+  int error = 0;           // -errno: it could not be waited for, so each of them may be
 };
 
 /// The descriptors that the parent sleeps on, each with its reason.
@@ -22,7 +23,7 @@ class wake_list {
   using clock = std::chrono::steady_clock;
 
   void watch(int fd, bool wake_reasons::*reason);
-  /// Until one is readable, or until then.
+  /// Until one is readable, or until then; a moment if that cannot be waited for.
   wake_reasons wait(clock::time_point until);
 
  private:

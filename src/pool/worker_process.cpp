@@ -1,12 +1,30 @@
 #include "pool/worker_process.hpp"
 
+#include <chrono>
 #include <cstdio>
+#include <fstream>
+#include <string>
+#include <thread>
 
 #include "pool/worker_setup.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
 
 namespace udppump::detail {
+
+/// A process whose end a tracer has not taken note of cannot be waited for by its parent (ptrace(2)).
+std::string why_not_gone(pid_t pid) {
+  std::ifstream about{"/proc/" + std::to_string(pid) + "/status"};
+  constexpr std::string_view name = "TracerPid:";
+  for (std::string line; std::getline(about, line);) {
+    if (!line.starts_with(name)) continue;
+    const auto tracer = std::atol(line.c_str() + name.size());
+    if (tracer > 0) {
+      return "process " + std::to_string(tracer) + ", which traces it, keeps it; end that process";
+    }
+  }
+  return "a system call that it is in cannot be interrupted, mostly because a disk or server does not answer";
+}
 
 std::optional<worker_end> worker_process::ended() {
   if (pid_ <= 0) return {};
@@ -25,7 +43,12 @@ std::optional<worker_end> worker_process::ended() {
 }
 
 worker_process::~worker_process() {
-  if (pid_ > 0 && worker_process::kill() && !is_left_) static_cast<void>(sys::wait_for(pid_));
+  if (pid_ <= 0 || !worker_process::kill() || is_left_) return;
+  using clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds pause{1};
+  for (const auto until = clock::now() + killing_time; sys::waitpid(pid_).pid == 0 && clock::now() < until;) {
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 bool worker_process::kill() noexcept { return pid_ <= 0 || sys::kill(pid_, SIGKILL) != -EPERM; }

@@ -2,7 +2,9 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
+#include <string>
 #include <utility>
 
 #include "pool/launcher.hpp"
@@ -16,7 +18,12 @@ struct forked_worker {
   descriptor lifeline;
 };
 
-/// A worker that is a process. Its destructor kills it, and waits for that if it may.
+/// How long a process may take to end that was killed.
+constexpr std::chrono::seconds killing_time{5};
+/// Why one that was killed is still there, and what helps, as the rest of a sentence about it.
+std::string why_not_gone(pid_t pid);
+
+/// A worker that is a process. Its destructor kills it, and waits for that if it may, but not beyond killing_time.
 class worker_process : public running_worker {
  public:
   worker_process(forked_worker forked, board& shared, std::size_t page)

@@ -20,7 +20,8 @@ void take_workers_signals(board& shared, std::size_t page);
 class blocked_signals {
  public:
   /// Of signals that nobody here asked for: those that would end the process, and that a worker can have the kernel
-  /// send for each datagram (SIGIO, real-time signals; fcntl(2), F_SETSIG), unless the program handles or blocks them.
+  /// send for each datagram (SIGIO, real-time signals; fcntl(2), F_SETSIG) or when it lowers a limit of the parent
+  /// (SIGXCPU, SIGXFSZ; prlimit(2)), unless the program handles or blocks them.
   /// They are blocked as well if asked for, but not where threads of the process are to have them.
   enum class strays : bool { left, blocked };
 

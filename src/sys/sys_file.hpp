@@ -97,6 +97,10 @@ inline int current_folder(char* to, std::size_t size) noexcept {
 inline ssize_t random(void* to, std::size_t size) noexcept {
   return repeat([&] { return ::getrandom(to, size, 0); });
 }
+/// What access(2) asks, for the effective user and groups: 0, -EACCES, or what prevents the answer.
+inline int may(const char* path, int how) noexcept {
+  return once([&] { return ::faccessat(AT_FDCWD, path, how, AT_EACCESS); });
+}
 inline int may_execute(const char* path) noexcept {
   return once([&] { return ::access(path, X_OK); });
 }

@@ -112,7 +112,7 @@ handed_sockets handed() { return {.sockets = {{a_socket().fd(), {.name = "dns"}}
 /// Messages to the old side.
 void visit_old_side(input data) {
   connected ends;
-  successor old_side{std::move(ends.first), successor::origin::connected};
+  successor old_side{std::move(ends.first)};
   int granted = 0;
   int ready = 0;
   while (!data.empty() && old_side.now() != phase::gone && old_side.now() != phase::heir) {
@@ -167,7 +167,7 @@ void visit_new_side(input data) {
 /// Two honest ends. What may happen to them is one byte each.
 void meet(input data) {
   connected ends;
-  std::optional<successor> old_side{std::in_place, std::move(ends.first), successor::origin::connected};
+  std::optional<successor> old_side{std::in_place, std::move(ends.first)};
   std::optional<predecessor> new_side{std::in_place, std::move(ends.second)};
   check(old_side->listen().empty() && old_side->hand(handed()).empty() && new_side->has_answered());
   bool old_lives = true;

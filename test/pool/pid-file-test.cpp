@@ -21,6 +21,8 @@
 
 using namespace udppump;
 using namespace std::chrono_literals;
+using detail::earlier_pid_file;
+using detail::file_identity;
 using detail::heir;
 using detail::pid_file;
 using testing::AllOf;
@@ -37,9 +39,9 @@ std::string content_of(const std::string& path) {
 std::string line_of(pid_t pid) { return std::to_string(pid) + '\n'; }
 
 /// What the making of one says that is refused.
-std::string refusal(const std::string& path, bool takes_over = false) {
+std::string refusal(const std::string& path, const std::optional<earlier_pid_file>& before = {}) {
   try {
-    const pid_file made{path, heir{}, takes_over};
+    const pid_file made{path, heir{}, before};
   } catch (const std::system_error& refused) {
     return refused.what();
   }
@@ -49,7 +51,7 @@ std::string refusal(const std::string& path, bool takes_over = false) {
 TEST(pid_file, has_the_id_from_when_it_is_written_until_the_end) {
   const private_folder here;
   {
-    const pid_file made{here / "pid", heir{}, false};
+    const pid_file made{here / "pid", heir{}};
     EXPECT_EQ(content_of(here / "pid"), "");
     made.write();
     EXPECT_EQ(content_of(here / "pid"), line_of(::getpid()));
@@ -60,7 +62,7 @@ TEST(pid_file, has_the_id_from_when_it_is_written_until_the_end) {
 
 TEST(pid_file, of_a_process_that_lives_is_neither_taken_nor_changed_nor_removed) {
   const private_folder here;
-  const pid_file made{here / "pid", heir{}, false};
+  const pid_file made{here / "pid", heir{}};
   EXPECT_THAT(refusal(here / "pid"), AllOf(HasSubstr("pid file \"" + (here / "pid") + "\": another pool has it"),
                                            HasSubstr("does not serve yet; stop it first")));
   made.write();
@@ -73,7 +75,7 @@ TEST(pid_file, of_a_process_that_was_killed_is_taken_and_named_nobody_meanwhile)
   const private_folder here;
   shared<std::atomic<int>> written;
   child_process killed{[&] {
-    const pid_file made{here / "pid", heir{}, false};
+    const pid_file made{here / "pid", heir{}};
     made.write();
     ++*written;
     for (;;) ::pause();
@@ -84,7 +86,7 @@ TEST(pid_file, of_a_process_that_was_killed_is_taken_and_named_nobody_meanwhile)
   ASSERT_EQ(killed.join(), 128 + SIGKILL);
   ASSERT_EQ(content_of(here / "pid"), line_of(pid));
   {
-    const pid_file made{here / "pid", heir{}, false};
+    const pid_file made{here / "pid", heir{}};
     EXPECT_EQ(content_of(here / "pid"), "") << "the id may be another's by now";
     made.write();
     EXPECT_EQ(content_of(here / "pid"), line_of(::getpid()));
@@ -109,10 +111,10 @@ TEST(pid_file, a_process_that_only_has_it_locked_is_told_from_one_whose_file_it_
 
 TEST(pid_file, goes_to_the_successor_without_a_moment_in_which_a_third_could_take_it) {
   const private_folder here;
-  auto old = std::make_unique<pid_file>(here / "pid", heir{}, false);
+  auto old = std::make_unique<pid_file>(here / "pid", heir{});
   old->write();
   std::ofstream{here / "pid"} << "4711\n";  // as if the two were not one process
-  auto heirs = std::make_unique<pid_file>(here / "pid", heir{}, true);
+  auto heirs = std::make_unique<pid_file>(here / "pid", heir{}, earlier_pid_file{});
   EXPECT_EQ(content_of(here / "pid"), "4711\n") << "it names the pool that still serves";
   EXPECT_NE(refusal(here / "pid"), "accepted");
   heirs->write();
@@ -125,18 +127,55 @@ TEST(pid_file, goes_to_the_successor_without_a_moment_in_which_a_third_could_tak
 
 TEST(pid_file, stays_the_old_pools_if_the_successor_does_not_come_to_serve) {
   const private_folder here;
-  const pid_file old{here / "pid", heir{}, false};
+  const pid_file old{here / "pid", heir{}};
   old.write();
-  EXPECT_EQ(refusal(here / "pid", true), "accepted");
+  EXPECT_EQ(refusal(here / "pid", earlier_pid_file{}), "accepted");
   EXPECT_EQ(content_of(here / "pid"), line_of(::getpid()));
   EXPECT_THAT(refusal(here / "pid"), HasSubstr("has it, and lives"));
+}
+
+TEST(pid_file, of_another_pool_than_the_one_that_is_taken_over_from_is_not_shared) {
+  const private_folder here;
+  const pid_file thirds{here / "pid", heir{}};
+  thirds.write();
+  const auto same = file_identity::of(thirds.fd());
+  ASSERT_TRUE(same);
+  const file_identity other{same->device, same->number + 1};
+  EXPECT_THAT(refusal(here / "pid", earlier_pid_file{.is_told = true, .file = other}),
+              AllOf(HasSubstr("another pool has it (it names process " + std::to_string(::getpid()) + ')'),
+                    HasSubstr("has another file; give each pool a file of its own")));
+  EXPECT_THAT(refusal(here / "pid", earlier_pid_file{.is_told = true}),
+              HasSubstr("the one that is taken over from has none; give each pool"));
+  EXPECT_EQ(content_of(here / "pid"), line_of(::getpid()));
+  EXPECT_EQ(refusal(here / "pid", earlier_pid_file{.is_told = true, .file = same}), "accepted");
+  EXPECT_EQ(refusal(here / "other", earlier_pid_file{.is_told = true, .file = same}), "accepted")
+      << "nobody has it: this start has another file than the pool before it had";
+}
+
+TEST(pid_file, of_a_third_pool_is_refused_to_a_start_that_takes_over_and_both_go_on) {
+  const private_folder here;
+  const pool_options options{.workers = 1, .take_over = here / "path", .pid_file = here / "pid"};
+  auto first = pool_process::serving_with(options, echo);
+  auto third = pool_process::serving_with({.workers = 1, .pid_file = here / "third"}, echo);
+  const asking_client client{first.address()};
+  static_cast<void>(third.address());
+  auto wrong = options;
+  wrong.pid_file = here / "third";
+  auto second = pool_process::serving_with(wrong, echo);
+  EXPECT_EQ(second.join(), 90) << second.log();
+  EXPECT_TRUE(second.has_said("another pool has it (it names process " + std::to_string(third.pid()))) << second.log();
+  EXPECT_TRUE(first.says("going on as before")) << first.log();
+  EXPECT_EQ(content_of(here / "third"), line_of(third.pid()));
+  EXPECT_EQ(client.ask("still there"), "still there");
+  EXPECT_EQ(first.stop(), 0) << first.log();
+  EXPECT_EQ(third.stop(), 0) << third.log();
 }
 
 TEST(pid_file, of_a_pool_that_does_not_lock_it_is_left_to_it_until_the_successor_serves) {
   const private_folder here;
   std::ofstream{here / "pid"} << "4711\n";
   fs::permissions(here / "pid", fs::perms{0600});
-  EXPECT_EQ(refusal(here / "pid", true), "accepted");
+  EXPECT_EQ(refusal(here / "pid", earlier_pid_file{}), "accepted");
   EXPECT_EQ(content_of(here / "pid"), "4711\n");
 }
 
@@ -152,7 +191,7 @@ TEST(pid_file, of_two_made_at_once_one_is_refused) {
       while (*at < 2) continue;
       std::unique_ptr<pid_file> mine;
       try {
-        mine = std::make_unique<pid_file>(here / "pid", heir{}, false);
+        mine = std::make_unique<pid_file>(here / "pid", heir{});
         mine->write();
         ++*made;
       } catch (const std::system_error&) {
@@ -178,7 +217,7 @@ TEST(pid_file, made_while_another_ends_is_the_one_that_is_there) {
   }};
   for (int made = 0; made < 200;) {
     try {
-      const pid_file mine{here / "pid", heir{}, false};
+      const pid_file mine{here / "pid", heir{}};
       mine.write();
       ++made;
       ASSERT_EQ(content_of(here / "pid"), line_of(::getpid()));

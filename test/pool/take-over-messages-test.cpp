@@ -46,7 +46,7 @@ struct speaking {
 /// The old side, and somebody at the other end who says what he likes.
 struct visited {
   connected ends;
-  successor old_side{std::move(ends.first), successor::origin::connected};
+  successor old_side{std::move(ends.first)};
   datagram_socket socket = a_socket();
   handed_sockets handed{.sockets = {{socket.fd(), {.name = "dns"}}}};
 
@@ -119,7 +119,7 @@ TEST(take_over_messages, keep_the_words_that_earlier_versions_understand) {
     return std::string{text, size > 0 ? static_cast<std::size_t>(size) : 0};
   };
   static_cast<void>(one.say_hello());
-  EXPECT_EQ(words(), "udppump 1 hello " + std::to_string(::getpid()) + " stays");
+  EXPECT_EQ(words(), "udppump 1 hello " + std::to_string(::getpid()) + " stays pid-file");
   static_cast<void>(one.hand_on(
       {.sockets = {{socket.fd(), {.name = "a"}}, {socket.fd(), {.name = "b", .from_service_manager = true}}},
        .listener = socket.fd()}));
@@ -128,6 +128,35 @@ TEST(take_over_messages, keep_the_words_that_earlier_versions_understand) {
   EXPECT_EQ(words(), "udppump 1 no why not");
   static_cast<void>(one.say_ready());
   EXPECT_EQ(words(), "udppump 1 ready");
+}
+
+TEST(take_over_messages, tell_which_file_is_the_pid_file_to_who_asks) {
+  for (const std::optional<file_identity>& file : {std::optional<file_identity>{}, {{7, 4711}}}) {
+    speaking two;
+    const descriptor socket{sys::memory_file("socket")};
+    const handed_sockets handed{.sockets = {{socket.fd(), {.name = "dns"}}}, .pid_file = file};
+    EXPECT_EQ(two.old_parents.hand_on(handed), 0);
+    EXPECT_FALSE(two.new_parents.hear().pid_file.is_told) << "earlier versions would not understand it";
+    EXPECT_EQ(two.old_parents.hand_on(handed, true), 0);
+    const auto came = two.new_parents.hear();
+    EXPECT_EQ(came.what, kind::sockets);
+    EXPECT_EQ(came.sockets.size(), 1u);
+    EXPECT_TRUE(came.pid_file.is_told);
+    EXPECT_EQ(came.pid_file.file, file);
+  }
+  for (const char* senseless : {"", "1", "1:", ":1", "1:2:3", "-1:2", "1: 2", "none:", "1:99999999999999999999"}) {
+    const std::string words = std::string{"udppump 1 sockets @pid-file="} + senseless;
+    EXPECT_EQ(take_over_message::of(words, {}).what, kind::unknown) << senseless;
+  }
+  EXPECT_EQ(take_over_message::of("udppump 1 sockets @pid-file=none @pid-file=none", {}).what, kind::unknown);
+  for (const auto& [words, asks] : std::map<std::string, bool>{{"udppump 1 hello 1 stays pid-file", true},
+                                                               {"udppump 1 hello 1 stays", false},
+                                                               {"udppump 1 hello 1 pid-file", false}}) {
+    visited by;
+    EXPECT_EQ(by.hear(words), "");
+    EXPECT_EQ(by.old_side.hand(by.handed), "");
+    EXPECT_EQ(by.answer().find("@pid-file=none") != std::string::npos, asks) << words;
+  }
 }
 
 TEST(take_over_messages, of_another_version_of_no_sense_and_none_at_all_are_told_apart) {
@@ -306,6 +335,76 @@ TEST(take_over_messages, a_refusal_that_cannot_be_said_is_said_later_and_holds_m
   EXPECT_EQ(by.answer(), "udppump 1 no too late");
 }
 
+/// The old side of what it has executed, and who speaks in its place or for itself.
+struct executed {
+  connected ends;
+  successor old_side;
+  datagram_socket socket = a_socket();
+  handed_sockets handed{.sockets = {{socket.fd(), {.name = "dns"}}}, .listener = socket.fd()};
+
+  executed(pid_t pid, bool gets_listener) : old_side{std::move(ends.first), pid, gets_listener} {}
+  void say(std::string_view words) const {
+    ASSERT_EQ(::send(ends.second.fd(), words.data(), words.size(), MSG_NOSIGNAL), static_cast<ssize_t>(words.size()));
+  }
+};
+
+TEST(take_over_messages, are_heard_of_nobody_else_than_what_was_executed) {
+  child_process child{[] { ::pause(); }};
+  executed hello{child.pid(), true};
+  hello.say("udppump 1 hello 1 stays");
+  EXPECT_THAT(hello.old_side.listen(), HasSubstr("pid " + std::to_string(::getpid()) + " of user "));
+  EXPECT_EQ(hello.old_side.now(), phase::gone);
+  EXPECT_EQ(hello.old_side.who().pid, child.pid());
+
+  // It speaks itself, and then another says that it is ready.
+  int both[2];
+  ASSERT_EQ(sys::socket_pair(SOCK_SEQPACKET, both), 0);
+  const descriptor theirs{both[1]};
+  constexpr int on = 1;  // before anything is said
+  ASSERT_EQ(::setsockopt(both[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
+  child_process honest{[&theirs] {
+    constexpr char words[] = "udppump 1 hello 1 stays";
+    static_cast<void>(::send(theirs.fd(), words, sizeof words - 1, MSG_NOSIGNAL));
+    ::pause();
+  }};
+  const datagram_socket socket = a_socket();
+  ASSERT_TRUE(readable(both[0], patience));
+  successor old_side{descriptor{both[0]}, honest.pid(), true};
+  EXPECT_EQ(old_side.listen(), "");
+  EXPECT_EQ(old_side.now(), phase::waits);
+  EXPECT_EQ(old_side.hand({.sockets = {{socket.fd(), {.name = "dns"}}}}), "");
+  ASSERT_EQ(::send(theirs.fd(), "udppump 1 ready", 15, MSG_NOSIGNAL), 15);
+  old_side.give_up("too late");
+  EXPECT_EQ(old_side.now(), phase::gone) << "it was another that was ready";
+}
+
+TEST(take_over_messages, of_what_was_executed_end_with_it_whoever_has_its_connection) {
+  executed silent{::getpid(), true};
+  EXPECT_EQ(silent.old_side.note_end(), "it ended");
+  EXPECT_EQ(silent.old_side.now(), phase::gone);
+  EXPECT_EQ(silent.old_side.note_end(), "");
+  executed ready{::getpid(), true};
+  ready.say("udppump 1 hello 1 stays");
+  EXPECT_EQ(ready.old_side.listen(), "");
+  EXPECT_EQ(ready.old_side.hand(ready.handed), "");
+  ready.say("udppump 1 ready");
+  EXPECT_EQ(ready.old_side.note_end(), "it ended before its workers served");
+  EXPECT_EQ(ready.old_side.now(), phase::gone);
+}
+
+TEST(take_over_messages, give_the_listener_to_what_was_executed_only_if_nobody_else_gets_at_it) {
+  for (const bool gets_it : {true, false}) {
+    executed one{::getpid(), gets_it};
+    one.say("udppump 1 hello 1 stays");
+    EXPECT_EQ(one.old_side.listen(), "");
+    EXPECT_EQ(one.old_side.hand(one.handed), "");
+    const auto came = take_over_connection{std::move(one.ends.second), end::new_parents}.hear();
+    EXPECT_EQ(came.what, kind::sockets);
+    EXPECT_EQ(came.sockets.size(), 1u);
+    EXPECT_EQ(static_cast<bool>(came.listener), gets_it);
+  }
+}
+
 TEST(take_over_messages, more_sockets_than_one_message_can_carry_are_refused) {
   const datagram_socket socket = a_socket();
   handed_sockets handed;
@@ -398,6 +497,11 @@ TEST(take_over_messages, that_it_is_ready_is_said_again_until_it_could_be_said) 
   EXPECT_EQ(two.old_side.hear().what, kind::nothing);
   EXPECT_EQ(two.before.hear(), verdict::ours);
   EXPECT_EQ(two.old_side.hear().what, kind::ready);
+  const auto late = two.before.wakes_at();
+  EXPECT_NE(late, predecessor::clock::time_point::max());
+  EXPECT_EQ(two.before.overdue(late - std::chrono::milliseconds{1}), "");
+  EXPECT_THAT(two.before.overdue(late), HasSubstr("from which this pool has taken over, does not hear it"));
+  EXPECT_EQ(two.before.overdue(late), "") << "once";
   EXPECT_EQ(two.before.wakes_at(), predecessor::clock::time_point::max());
 }
 

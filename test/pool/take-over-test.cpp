@@ -717,6 +717,39 @@ TEST_F(a_take_over_path, has_one_who_serves_in_the_end_if_the_old_one_is_stopped
   both.expect_alone(both.next());
 }
 
+TEST_F(a_take_over_path, whose_old_pool_is_stopped_and_does_not_hear_of_the_new_one_has_that_told) {
+  two_pools both{path};
+  both.old_one().signal(SIGSTOP);
+  both.let_serve();
+  static_cast<void>(both.next().address());
+  both.ask();
+  const std::string old = std::to_string(both.old_one().pid());
+  EXPECT_TRUE(both.next().says("pid " + old + ", from which this pool has taken over, does not hear it"))
+      << both.next().log();
+  EXPECT_TRUE(both.next().has_said("It is stopped: kill -CONT " + old)) << both.next().log();
+  both.ask();
+  both.old_one().signal(SIGCONT);
+  EXPECT_EQ(both.old_one().join(), 0) << both.old_one().log();
+  EXPECT_EQ(answer_at(path), "given 1");
+  EXPECT_EQ(both.next().count("does not hear it"), 1u) << both.next().log();
+  both.expect_alone(both.next());
+  EXPECT_FALSE(both.next().has_said("serves on when this one has ended")) << both.next().log();
+}
+
+TEST_F(a_take_over_path, of_a_new_pool_that_stops_before_the_old_one_heard_of_it_has_that_told) {
+  two_pools both{path};
+  both.old_one().signal(SIGSTOP);
+  both.let_serve();
+  static_cast<void>(both.next().address());
+  EXPECT_EQ(both.next().stop(), 0) << both.next().log();
+  EXPECT_TRUE(both.next().has_said("pid " + std::to_string(both.old_one().pid()) +
+                                   ", from which this pool took over, has not heard so yet, and serves on"))
+      << both.next().log();
+  both.ask();
+  both.old_one().signal(SIGCONT);
+  both.expect_alone(both.old_one());
+}
+
 TEST_F(a_take_over_path, has_one_who_serves_in_the_end_if_the_new_one_is_killed_before_the_old_one_heard_it) {
   two_pools both{path};
   both.old_one().signal(SIGSTOP);

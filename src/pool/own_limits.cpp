@@ -1,0 +1,73 @@
+#include "pool/own_limits.hpp"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "sys/failure.hpp"
+#include "sys/sys_process.hpp"
+
+namespace udppump::detail {
+
+namespace {
+
+constexpr std::chrono::seconds interval{5};
+constexpr std::chrono::minutes quiet{1};
+
+/// Those that keep a parent from its work; the others leave it alone, or are the business of its workers.
+constexpr std::pair<int, const char*> needed[] = {{RLIMIT_AS, "as"},         {RLIMIT_CPU, "cpu"},
+                                                  {RLIMIT_DATA, "data"},     {RLIMIT_FSIZE, "fsize"},
+                                                  {RLIMIT_NOFILE, "nofile"}, {RLIMIT_NPROC, "nproc"}};
+
+std::string in_words(rlim_t limit) { return limit == RLIM_INFINITY ? "unlimited" : std::to_string(limit); }
+
+}  // namespace
+
+own_limits::own_limits(const pool_log& log) : log_{log}, next_{clock::now() + interval} {
+  for (const auto& [resource, name] : needed) {
+    rlimit now{};
+    if (sys::current_limit(resource, now) == 0)
+      all_.push_back({.resource = resource, .name = name, .wanted = now.rlim_cur});
+  }
+}
+
+void own_limits::look(clock::time_point now) {
+  next_ = now + interval;
+  for (limit& one : all_) look_at(one, now);
+}
+
+void own_limits::look_at(limit& one, clock::time_point now) const {
+  rlimit is{};
+  if (sys::current_limit(one.resource, is) < 0 || is.rlim_cur >= one.wanted) return;
+  const rlim_t found = is.rlim_cur;
+  // The hard one too, if this process may.
+  const rlimit both{.rlim_cur = one.wanted, .rlim_max = std::max<rlim_t>(one.wanted, is.rlim_max)};
+  bool is_raised = sys::limit(one.resource, both) == 0;
+  is.rlim_cur = is_raised ? both.rlim_cur : std::min<rlim_t>(one.wanted, is.rlim_max);
+  if (!is_raised) is_raised = is.rlim_cur > found && sys::limit(one.resource, is) == 0;
+  if (now < one.quiet_until) return;
+  one.quiet_until = now + quiet;
+  std::string then = "it is raised again";
+  if (!is_raised || is.rlim_cur < one.wanted) {
+    then = is_raised ? "only " + in_words(is.rlim_cur) + " is left to this process" : "it cannot be raised again";
+    then += ": restart the pool";
+  }
+  log_.error("limit-lowered",
+             std::string{"the resource limit "} + one.name + " of the pool's parent was lowered from " +
+                 in_words(one.wanted) + " to " + in_words(found) +
+                 " by another process, as one of its user may do that, such as a worker (prlimit(2)); " + then);
+}
+
+void own_limits::note_failed_wait(int error, clock::time_point now) {
+  look(now);
+  if (now < wait_quiet_until_) return;
+  wait_quiet_until_ = now + quiet;
+  log_.error("wait-failed", "poll: " + code_of(error).message() +
+                                "; looking ten times a second instead. If a resource limit of this process was lowered "
+                                "(prlimit --pid " +
+                                std::to_string(sys::process_id()) + "), restart the pool");
+}
+
+}  // namespace udppump::detail

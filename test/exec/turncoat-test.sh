@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# A worker of `udppump exec` turns against its pool: it takes what a new parent is given, does not let itself be waited
+# for, and lowers the limits of its parent.
+# shellcheck source=test/exec/stage.sh
+source "$(dirname -- "$0")/stage.sh" || exit 1
+cp "$here/turncoat.py" "$dir" # the sources may be in a folder of root's
+chmod 644 "$dir/turncoat.py"
+mkdir "$dir/told"
+chmod 777 "$dir/told"
+worker=("$python" "$dir/turncoat.py" "$dir/told")
+
+# turns TEXT : has the worker do that, and sets told
+turns() {
+  rm -f "$dir/told/told"
+  ask "${ports[0]}" "$1" >/dev/null
+  await test -e "$dir/told/told" || fail "nothing comes of: $1"
+  told=$(cat "$dir/told/told")
+}
+
+echo "# a process that a worker has started traces it: a reload and a stop end that, and then the worker"
+start traced --bind 127.0.0.1:0 --workers 1 --stop-timeout 100ms -- "${worker[@]}"
+turns traced
+if [ "$told" = traces ]; then
+  kill -HUP "$pid"
+  await_line traced '^udppump: reloaded 1 worker'
+  await has_children "$pid" 1 || fail "the worker or who traces it is left: $(children "$pid")"
+  turns traced
+  left=$(children "$pid")
+  kill "$pid"
+  ended "$pid" 5
+  # shellcheck disable=SC2086
+  await all_gone $left || fail "they outlive the pool"
+  said traced '1 process that a worker left behind was killed' || fail "it does not say so"
+
+  echo "# one that is nobody's: the pool tells who it is, and ends without the worker"
+  start kept --bind 127.0.0.1:0 --workers 1 --stop-timeout 100ms -- "${worker[@]}"
+  rm -f "$dir/told/told"
+  "$python" "$dir/turncoat.py" "$dir/told" trace "$(children "$pid")" &
+  tracer=$!
+  started+=("$tracer")
+  await test -e "$dir/told/told" || fail "it does not trace"
+  if [ "$(cat "$dir/told/told")" = traces ]; then
+    kill "$pid"
+    ended "$pid" 5
+    await_line kept "was killed, and has not ended: process $tracer, which traces it, keeps it; .* ends without it"
+  else
+    leave_out "no process may trace what is not its own here"
+    finish "$pid"
+  fi
+  kill -KILL "$tracer"
+else
+  leave_out "no process may trace another here"
+  finish "$pid"
+fi
+
+echo "# limits of the parent that a worker lowers are raised again where they may be"
+start lowered --bind 127.0.0.1:0 --workers 1 -- "${worker[@]}"
+for each in nofile nproc fsize; do ask "${ports[0]}" "limit $each 1" >/dev/null; done
+for each in nofile nproc fsize; do
+  await_line lowered "the resource limit $each of the pool's parent was lowered from .* to 1 by .*; it is raised again"
+done
+first=$(children "$pid")
+kill -KILL "$first"
+await_line lowered "worker 0 .pid $first. was killed by signal 9"
+second=$(ask "${ports[0]}" who)
+[ "$second" != "$first" ] || fail "it is not replaced"
+finish "$pid"
+
+if [ "$EUID" != 0 ]; then
+  leave_out "two users require root"
+  echo "all is well"
+  exit 0
+fi
+
+ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
+echo "# where they may not, the parent does not spin, tells, and can be stopped"
+start poor --bind 127.0.0.1:0 --workers 1 --user nobody -- "${worker[@]}"
+ask "${ports[0]}" "limit nofile 1 1" >/dev/null
+await_line poor 'limit nofile of .* was lowered from .* to 1 .*; it cannot be raised again: restart the pool'
+await_line poor 'poll: .*; looking ten times a second instead'
+before=$(ticks "$pid")
+sleep 1
+spent=$(($(ticks "$pid") - before))
+((spent < 50)) || fail "it used $spent of 100 ticks in a second"
+ask "${ports[0]}" who >/dev/null
+lines_are poor 'ten times a second' 2 && fail "it says so again and again"
+finish "$pid"
+
+mkdir "$dir/run"
+cp "$tool" "$dir/open"
+chmod 755 "$dir/open"
+cp "$tool" "$dir/closed"
+chmod 711 "$dir/closed"
+# Who has taken over, by the log: sets pid
+taken_over() {
+  ended "$pid" 0
+  pid=$(sed -nE 's/.*pid ([0-9]+) has taken over.*/\1/p' "$dir/$1.log" | tail -n 1)
+  started+=("$pid")
+}
+
+echo "# a new parent whose file the user may read can be traced, and so has nothing by which root could be misled"
+tool=$dir/open
+start open --bind 127.0.0.1:0 --workers 1 --user nobody --take-over "$dir/run/socket" -- "${worker[@]}"
+turns take
+case $told in
+  lost) taken_over open ;;
+  "held: udppump 1 no "*"speaks in its place"*) await_line open 'failed: .* speaks in its place; .*going on as before' ;;
+  *) fail "the worker has $told" ;;
+esac
+said open "the new parent gets no take-over path, as workers could take it .*user $(id -u nobody) may read $dir/open" ||
+  fail "it does not say so"
+said open 'chmod 711 it' || fail "it does not say what helps"
+if [ "$told" != lost ]; then
+  kill -USR2 "$pid"
+  taken_over open
+fi
+await_line open "nobody can take over from this pool at \"$dir/run/socket\""
+echo "# root's next start there is told who has the port"
+code=0
+"$tool" exec --bind "127.0.0.1:${ports[0]}" --workers 1 --user nobody --take-over "$dir/run/socket" -- "${worker[@]}" \
+  2>"$dir/next.log" || code=$?
+[ "$code" != 0 ] || fail "it started"
+await_line next "$pid"
+kill "$pid"
+await gone "$pid" || fail "it still runs"
+
+echo "# one whose file the user may not read is closed from the first instruction, and has the path"
+tool=$dir/closed
+start closed --bind 127.0.0.1:0 --workers 1 --user nobody --take-over "$dir/run/socket" -- "${worker[@]}"
+turns take
+[ "$told" = lost ] || fail "the worker has $told"
+taken_over closed
+! said closed 'no take-over path' || fail "it keeps the path to itself"
+second=$pid
+launch third --bind "127.0.0.1:${ports[0]}" --workers 1 --user nobody --take-over "$dir/run/socket" -- "${worker[@]}"
+await_line third ' serves? '
+await gone "$second" || fail "it does not take over"
+finish "$pid"
+echo "all is well"
