@@ -92,7 +92,10 @@ class pool_process {
     return pids;
   }
   pid_t pid() const { return process_.pid(); }
-  void signal(int number) const { ::kill(process_.pid(), number); }
+  /// To one that has been seen to end, nothing: its number is -1 then, which would be everybody.
+  void signal(int number) const {
+    if (process_.pid() > 0) ::kill(process_.pid(), number);
+  }
   int join() { return process_.join(); }
   int stop() {
     signal(SIGTERM);
