@@ -165,6 +165,9 @@ void write_report(const compare_settings& settings, const comparison* compared, 
 int conclude(const compare_settings& settings, const comparison& compared) {
   const unsigned made = compared.repetitions();
   const unsigned invalid = made - compared.valid_repetitions();
+  if (compared.interrupted) {
+    fmt::print(settings.text(), "\ninterrupted after {} of {} repetitions\n", made, compared.options.repetitions);
+  }
   fmt::print(settings.text(), "\n{}", to_table(compared));
   if (!settings.plot.empty()) {
     plot(settings.plot, compared);

@@ -121,6 +121,12 @@ int run_once(const load_settings& settings, const request_template& requests) {
                                          settings.run.target.to_string(), result.counts.sent)};
   }
   draw(settings, result);
+  if (result.icmp_errors > 0) {
+    std::fflush(settings.text());
+    throw std::runtime_error{
+        fmt::format("{} was not there all the time: {}; see that the server runs, and measure again",
+                    settings.run.target.to_string(), counted(result.icmp_errors, "ICMP error"))};
+  }
   if (invalid.empty()) return exit_ok;
   std::fflush(settings.text());  // in a log that takes both, the reason comes last
   fmt::print(stderr, "udppump: not valid: {}\n", invalid);
@@ -202,7 +208,8 @@ class ramp {
     auto report = head_of_report(settings_);
     report["slo_ns"] = settings_.slo.count();
     report["highest_good_rate"] = known(found.good);
-    report["lowest_bad_rate"] = known(found.bad);
+    report["lowest_bad_rate"] = known(found.invalid ? 0 : found.bad);
+    report["lowest_rate_not_offered"] = known(found.invalid ? found.bad : 0);
     report["limited_by_generator"] = found.invalid;
     report["interrupted"] = found.cut_short && failure_.empty();
     report["failure"] = failure_.empty() ? nlohmann::json{} : nlohmann::json(failure_);
@@ -289,6 +296,14 @@ void read_addresses(load_settings& settings) {
   }
 }
 
+void check_number_of_sources(const load_settings& settings) {
+  const auto sources = settings.run.sources.size();
+  if (sources <= settings.run.plan.flows) return;
+  throw std::invalid_argument{
+      fmt::format("--source: {} sources, and {} to send from, each from one of them; take --flows {}", sources,
+                  counted(settings.run.plan.flows, "client socket"), sources)};
+}
+
 void read_files(const load_settings& settings) {
   if (settings.ramp && !settings.plot.empty()) {
     throw std::invalid_argument{"--plot draws one run, and --ramp makes many; omit one of them"};
@@ -312,6 +327,7 @@ int run(load_settings& settings) {
   if (settings.ramp && settings.slo <= 0ns)
     throw std::invalid_argument{"--slo: no answer takes no time; give more than 0"};
   read_addresses(settings);
+  check_number_of_sources(settings);
   if (!settings.work.empty()) settings.run.plan.service = service_times::parse(settings.work);
   settings.run.keep_records = !settings.json.empty();
   const auto requests = make_template(settings);
@@ -419,8 +435,8 @@ void add_load(CLI::App& app, action& chosen) {
              {"FILE", "", "draw the latencies there by gnuplot: .svg or .png", output});
   sub.add_flag("--quiet", settings->quiet, "show no progress")->group(output);
   sub.footer(
-      "Exit codes: 0 measured, or interrupted and measured until then; 1 could not be measured, or a ramp was\n"
-      "interrupted; 2 the command line or a file it names is wrong;\n"
+      "Exit codes: 0 measured, or interrupted and measured until then; 1 could not be measured, or the\n"
+      "target went away, or a ramp was interrupted; 2 the command line or a file it names is wrong;\n"
       "3 measured, but not valid: this program did not offer what was asked for; 4 no rate is within --slo.\n"
       "A request that was never answered waited longer than any other: with 2% lost there is no p99.");
   sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });

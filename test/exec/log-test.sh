@@ -19,7 +19,7 @@ END
 # worker_of PID: waits for it, too
 worker_of() {
   await child_is_there "$1" >/dev/null || return 1
-  children "$1" | head -1
+  children "$1" | sed -n 1p
 }
 child_is_there() { [ -n "$(children "$1")" ]; }
 another_than() { local now; now=$(children "$1") && [ -n "$now" ] && [ "$now" != "$2" ]; }

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "load/report/comparison_report.hpp"
 #include "load/run/ideal_queue.hpp"
@@ -90,6 +91,9 @@ TEST(comparison, an_interrupt_leaves_whole_repetitions) {
                                           .interrupted = &interrupted});
   EXPECT_EQ(compared.runs.size(), 2u);
   EXPECT_LT(furthest, 0.1);
+  EXPECT_TRUE(compared.interrupted);
+  EXPECT_FALSE(compared.valid()) << "one repetition of a hundred is no result";
+  EXPECT_EQ(to_json(compared)["interrupted"], true);
 }
 
 TEST(comparison, the_rate_follows_from_the_load) {

@@ -139,7 +139,26 @@ survives_the_server() {
   grep -q '"failure":".*"lowest_bad_rate":null,.*"steps":\[{.*}\]' "$dir/ramp.json" || fail "the report is not whole, or has a bound"
 }
 
+loses_the_server() {
+  echo "# a server that dies in the middle of a run is told of: what was measured is not the server"
+  serve work "$tool" work --bind 127.0.0.1:0 --workers 1
+  "$tool" load "$address" --work constant:1ms --rate 300 --duration 2s --warmup 0 --timeout 500ms "${any_lag[@]}" \
+    --json "$dir/lost.json" >"$dir/load.out" 2>"$dir/load.err" &
+  loading=$!
+  started+=("$loading")
+  before=$(sleeps)
+  await have_slept $((before + 100)) || fail "no requests are sent"
+  kill -KILL "$pid"
+  wait "$pid" 2>/dev/null || true
+  code=0
+  wait "$loading" || code=$?
+  [ "$code" = 1 ] || fail "exit code $code after the death of the server, not 1"
+  grep -qE "^udppump: $address was not there all the time: [0-9]+ ICMP errors; see" "$dir/load.err" || fail "it does not say so"
+  grep -q '"icmp_errors":[1-9]' "$dir/lost.json" || fail "the report is not whole"
+}
+
 beside finds_the_knee
+beside loses_the_server
 beside finds_no_good_rate
 beside asks_the_dns_server
 beside survives_the_server
@@ -350,6 +369,8 @@ for option in '' --ramp; do
   fi
 done
 refuse 2 '--source: 127.0.0.2:0 is named twice' load "$target" --source 127.0.0.2 --source 127.0.0.2:0
+refuse 2 '--source: 2 sources, and 1 client socket to send from, .* take --flows 2' \
+  load "$target" --source 127.0.0.2 --source 192.0.2.77
 refuse 2 'one flow only; omit the port, or take --flows 1' load "$target" --source 127.0.0.1:5999 --flows 2
 refuse 1 "unix:$dir/none" load "unix:$dir/none" # no server there, as above
 refuse 2 '--source: .*wrong port' load "$target" --source 127.0.0.1:x
@@ -433,7 +454,7 @@ else
   leave_out "no /dev/full here"
 fi
 
-await_beside finds_the_knee finds_no_good_rate asks_the_dns_server survives_the_server
+await_beside finds_the_knee loses_the_server finds_no_good_rate asks_the_dns_server survives_the_server
 
 echo "# a worker that ends is reported, and the others end with it"
 read -r victim rest <"/proc/$pid/task/$pid/children" || true  # the kernel ends it with no newline

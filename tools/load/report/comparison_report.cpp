@@ -170,6 +170,10 @@ std::string left_out(const comparison& compared) {
 }
 
 std::string invalidity(const comparison& compared) {
+  if (compared.interrupted && compared.valid_repetitions() == compared.repetitions()) {
+    return fmt::format("interrupted after {} of {} repetitions, and at least half of them are needed; let it run on",
+                       compared.repetitions(), compared.options.repetitions);
+  }
   const auto offered = [](const work_run& run) { return run.real_load; };
   const auto lag = [](const work_run& run) { return run.result.lag_share(); };
   double lowest_load = compared.options.load, highest_load = 0, highest_lag = 0;
@@ -242,6 +246,7 @@ nlohmann::json to_json(const comparison& compared) {
           {"repetitions", compared.options.repetitions},
           {"valid_repetitions", compared.valid_repetitions()},
           {"valid", compared.valid()},
+          {"interrupted", compared.interrupted},
           {"lag_limit", compared.options.limits.lag},
           {"offered_limit", compared.options.limits.offered},
           {"warmup_ns", compared.options.run.warmup.count()},

@@ -128,6 +128,7 @@ comparison compare(const comparison_options& options, const comparison_watch& wa
           run_one(options, queue, repetition, {.every = 100ms, .report = report, .interrupted = watch.interrupted}));
       if (watch.interrupted != nullptr && *watch.interrupted) {
         whole.runs.resize(repetition * per_repetition);
+        whole.interrupted = true;
         return whole;
       }
     }

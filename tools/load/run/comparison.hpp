@@ -48,12 +48,14 @@ struct comparison {
   comparison_options options;
   /// In the order in which they were made; whole repetitions only.
   std::vector<compared_run> runs;
+  /// Before as many were made as were wanted.
+  bool interrupted = false;
 
   /// Repetitions that were made, and of these the ones in which the runs of all queues are valid.
   unsigned repetitions() const noexcept;
   unsigned valid_repetitions() const;
   /// As many are valid as make a result; then only those are compared, else all, for what they are worth.
-  bool valid() const { return is_result(valid_repetitions(), std::min(options.repetitions, repetitions())); }
+  bool valid() const { return is_result(valid_repetitions(), options.repetitions); }
   /// The worst flaw in the runs of a repetition.
   flaw flaw_in(unsigned repetition) const;
   /// A figure of all runs of a queue that are compared.
