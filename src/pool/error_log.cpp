@@ -11,13 +11,15 @@ namespace udppump::detail {
 
 namespace {
 
-/// By receive_error::kind: the event, and what a line calls one such error.
+/// By receive_error::kind: the event, what a line calls one such error and what several, and how many lines may follow
+/// each other at once. What an interface does comes in pairs: it goes, and is made again.
 struct {
-  std::string_view event, name;
+  std::string_view event, name, many = "errors";
+  int at_once = 1;
 } constexpr names[error_kinds] = {{"receive-error", "could not receive"},
                                   {"icmp-error", "had an ICMP error"},
                                   {"control-truncated", "received a datagram whose control data did not fit"},
-                                  {"interface", "has news of an interface"},
+                                  {"interface", "has news of an interface", "reports", 4},
                                   {"pump-ended", "cannot go on serving a socket"}};
 
 std::string text_of(const told_errors& told) {
@@ -50,14 +52,16 @@ void error_log::take(const crew::member& one, const worker_page& page) {
 void error_log::say(clock::time_point now, bool all) {
   for (std::size_t at = 0; at < error_kinds; ++at) {
     kind& here = kinds_[at];
-    if (here.untold == 0 || (now < here.next_line && !all)) continue;
+    if (here.untold == 0 || (now < may_say_at(at) && !all)) continue;
     std::string text = here.who + ' ' + std::string{names[at].name};
     if (!here.last.empty()) text += ": " + quoted(here.last);
-    if (here.untold > 1) text += "; with this one " + std::to_string(here.untold) + " such errors of all workers";
+    if (here.untold > 1)
+      text +=
+          "; with this one " + std::to_string(here.untold) + " such " + std::string{names[at].many} + " of all workers";
     log_.warning(names[at].event, std::move(text),
                  {{"count", std::to_string(here.untold)}, {"code", std::to_string(here.code)}});
     here.untold = 0;
-    here.next_line = now + between_lines;
+    here.next_line = std::max(here.next_line, now) + between_lines;
   }
 }
 
@@ -88,10 +92,14 @@ void error_log::say_the_rest(clock::time_point now) { say(now, true); }
 
 error_log::clock::time_point error_log::wakes_at() const noexcept {
   auto next = has_news_ ? next_look_ : clock::time_point::max();
-  for (const kind& each : kinds_) {
-    if (each.untold > 0) next = std::min(next, each.next_line);
+  for (std::size_t at = 0; at < error_kinds; ++at) {
+    if (kinds_[at].untold > 0) next = std::min(next, may_say_at(at));
   }
   return next;
+}
+
+error_log::clock::time_point error_log::may_say_at(std::size_t at) const noexcept {
+  return kinds_[at].next_line - (names[at].at_once - 1) * between_lines;
 }
 
 }  // namespace udppump::detail

@@ -12,7 +12,8 @@
 namespace udppump::detail {
 
 /// Tells the log what workers met while receiving and no on_error heard, of each kind one line in ten seconds at most,
-/// with how many there were. Looks at the workers' pages once a second at most, however many errors there are.
+/// with how many there were; of interfaces, where each line is another state, a few may follow each other at once.
+/// Looks at the workers' pages once a second at most, however many errors there are.
 class error_log {
  public:
   using clock = std::chrono::steady_clock;
@@ -33,11 +34,12 @@ class error_log {
     std::uint64_t untold = 0;
     std::string who, last;
     std::int32_t code = 0;
-    clock::time_point next_line = clock::time_point::min();
+    clock::time_point next_line = clock::time_point{};  // if they come no faster than so on average
   };
 
   void take(const crew::member& one, const worker_page& page);
   void say(clock::time_point now, bool all);
+  clock::time_point may_say_at(std::size_t at) const noexcept;
 
   const pool_log& log_;
   std::array<kind, error_kinds> kinds_ = {};

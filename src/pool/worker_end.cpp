@@ -13,6 +13,7 @@ std::string worker_end::how() const {
 void leave_last_words(worker_page& page, const std::string& text) noexcept {
   const std::size_t size = std::min(text.size(), sizeof page.last_words - 1);
   std::memcpy(page.last_words, text.data(), size);
+  if (size < text.size()) std::memcpy(page.last_words + size - 3, "...", 3);
   page.last_words[size] = '\0';
 }
 

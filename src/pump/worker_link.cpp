@@ -63,8 +63,8 @@ void worker_link::met(const receive_error& error) {
   std::string text{error.detail};
   if (text.empty()) text = error.code.message();
   if (!error.peer.is_none()) text += ", of a datagram to " + error.peer.to_string();
-  text.resize(told_errors::longest);
-  text.back() = '\0';
+  if (text.size() >= told_errors::longest) text.replace(told_errors::longest - 4, std::string::npos, "...");
+  text.resize(told_errors::longest);  // with a zero at the end
   const char* from = text.data();
   for (shared_count& piece : told.text) {
     std::uint64_t bytes = 0;

@@ -48,7 +48,7 @@ inline std::uint64_t bucket_end(std::size_t bucket) noexcept {
 /// The last of the errors of a kind that a worker met while receiving. The text is in pieces, as it may be written
 /// while it is read; then it is a mixture, and still ends.
 struct told_errors {
-  static constexpr std::size_t longest = 192;
+  static constexpr std::size_t longest = 512;  // more than any of our own texts with any name of an interface
 
   shared_count count;
   /// An error code's value, 0 for none.

@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <system_error>
+
 #include "support/asking_client.hpp"
+#include "support/network.hpp"
 #include "support/pool_process.hpp"
 #include "support/serve.hpp"
 
@@ -63,6 +67,35 @@ TEST(worker_errors, those_of_a_worker_that_died_are_logged_too) {
   EXPECT_EQ(pool.stop(), 0);
   EXPECT_GE(pool.count("icmp-error: "), 2u) << pool.log();  // the first at once, the rest at the end
   EXPECT_FALSE(pool.has_said("pump-ended: ")) << pool.log();
+}
+
+TEST(worker_errors, an_interface_that_goes_and_comes_is_told_each_time_at_once_and_is_no_error) {
+  std::unique_ptr<wire> laid;
+  try {
+    laid = std::make_unique<wire>();
+  } catch (const std::system_error& refused) {
+    GTEST_SKIP() << refused.what();
+  }
+  laid->here.inside([&] {
+    auto pool = pool_process::serving_with({.socket = {.device = "near"}, .workers = 8},
+                                           [](datagram& received) { received.reply(received.payload); });
+    ASSERT_TRUE(pool.says("serving: "));
+    bool was_quick = false;  // once at least, as the machine may be slow
+    for (int times = 0; times < 2 && !was_quick; ++times) {
+      const std::size_t gone = pool.count("near\\\" was deleted: "), back = pool.count("bound to the new one");
+      laid->cut();
+      ASSERT_TRUE(eventually([&] { return pool.count("near\\\" was deleted: ") > gone; })) << pool.log();
+      const auto begin = std::chrono::steady_clock::now();
+      laid->lay();
+      ASSERT_TRUE(eventually([&] { return pool.count("bound to the new one") > back; })) << pool.log();
+      was_quick = std::chrono::steady_clock::now() - begin < 8s;
+    }
+    EXPECT_TRUE(was_quick) << pool.log();
+    EXPECT_EQ(pool.stop(), 0);
+    // There are more of them than lines.
+    EXPECT_TRUE(pool.has_said(" such reports of all workers")) << pool.log();
+    EXPECT_FALSE(pool.has_said(" such errors of all workers")) << pool.log();
+  });
 }
 
 TEST(worker_errors, that_a_worker_did_not_meet_are_not_logged_when_the_next_one_dies) {

@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "pump/worker_link.hpp"
@@ -62,6 +64,20 @@ TEST(worker_link, what_was_handled_is_kept_no_longer) {
   one.own.header.msg_len = 5;  // as the kernel does
   one.link.finished(one.own);
   EXPECT_EQ(one.own.header.msg_len, kept_datagram::nothing) << "who dies now has answered it";
+}
+
+TEST(worker_link, an_error_is_told_whole_or_ends_where_it_is_cut_in_dots) {
+  linked one;
+  constexpr std::size_t most = told_errors::longest - 1;
+  for (const std::size_t size : {std::size_t{5}, most, most + 1, 2 * most}) {
+    const std::string said(size, 'x');
+    one.link.met({.what = udppump::receive_error::kind::interface, .code = {}, .peer = {}, .detail = said});
+    const told_errors& told = one.page.errors[static_cast<std::size_t>(udppump::receive_error::kind::interface)];
+    char kept[told_errors::longest];
+    std::memcpy(kept, told.text, sizeof kept);
+    const std::string read{kept, ::strnlen(kept, sizeof kept)};
+    EXPECT_EQ(read, size <= most ? said : std::string(most - 3, 'x') + "...");
+  }
 }
 
 TEST(worker_link, what_was_taken_is_had_until_it_is_handled) {
