@@ -138,8 +138,9 @@ void add_where(CLI::App& app, wishes& wanted) {
   add_repeated(app, "--join", [&socket](const std::string& text) { socket.join.push_back(parse_group(text)); },
                {"GROUP[%INTERFACE]", "",
                 "receive this multicast group, such as 239.255.255.250 or ff02::fb%eth0; may be given again", group});
-  add_parsed(app, "--device", socket.device, parse_interface,
-             {"NAME", "", "receive only from this interface, such as eth0", group});
+  add_parsed(
+      app, "--device", socket.device, parse_interface,
+      {"NAME", "", "receive only from this interface, such as eth0; one that is made again is bound to anew", group});
   using mtu = path_mtu_discovery;
   add_parsed(
       app, "--path-mtu", socket.path_mtu,

@@ -157,10 +157,12 @@ struct pool_options {
   /// Called in the parent, on the thread of run(), which does nothing else meanwhile: it should not wait for anybody,
   /// as a log_writer does not. Without it, one writes the events to stderr as "udppump: TEXT". What workers' pumps meet
   /// while receiving, and no pump_options::on_error hears, comes here as well: events "receive-error", "icmp-error",
-  /// "control-truncated", "interface" and "pump-ended", of each at most one in ten seconds, with how many there were.
+  /// "control-truncated", "interface" and "pump-ended", of each at most one in ten seconds, with how many there were
+  /// (an interface that goes and comes is told at once, four times in a row at most).
   /// ICMP errors are told if socket_options::icmp_errors asks for them. Programs that a pool runs receive by
-  /// themselves: what they meet is theirs to tell. Once a minute at most for each socket, "behind" tells that what is
-  /// taken from it has waited for half a second and more, and "expired" how many datagrams max_age has dropped.
+  /// themselves: what they meet is theirs to tell, but for an "interface", which the parent follows for them. Once a
+  /// minute at most for each socket, "behind" tells that what is taken from it has waited for half a second and more,
+  /// and "expired" how many datagrams max_age has dropped.
   std::function<void(const pool_event&)> log = {};
 };
 

@@ -76,6 +76,7 @@ socket_check::socket_check(pool_sockets& sockets, socket_state::sharers who, con
     watched_.push_back({.state = state, .file = file == no_file ? std::nullopt : file});
   }
   for (std::size_t at = 0; at < watched_.size(); ++at) {
+    follow_interfaces(at, clock::now());
     if (who == socket_state::sharers::programs) {
       tell_what_is_left(at);
       watched_[at].left = watched_[at].state.harmful_to_programs(sockets.all()[at].fd());  // told with the rest
@@ -122,6 +123,7 @@ bool socket_check::look(clock::time_point now, std::span<const pid_t> sessions) 
     if (leaves_receive_buffers_) one.state.leave_receive_buffer();
     take_signal_back(at, sessions, now);
     if (who_ == socket_state::sharers::programs) tell_what_harms(at);
+    follow_interfaces(at, now);
     std::string hopeless;
     for (const socket_state::change& what : one.state.restore(sockets_.all()[at].fd(), who_)) {
       if (what.outcome == socket_state::change::result::needs_new_socket) {
@@ -134,7 +136,9 @@ bool socket_check::look(clock::time_point now, std::span<const pid_t> sessions) 
       hopeless = file == no_file ? "parted from its path, which is gone,"
                                  : "parted from its path, where something else is now,";
     }
-    if (!hopeless.empty() && now >= one.binds_from) is_new |= bind_anew(at, hopeless, now);
+    const bool is_workers_doing = !hopeless.empty();
+    if (!is_workers_doing) hopeless = one.state.refused_device();
+    if (!hopeless.empty() && now >= one.binds_from) is_new |= bind_anew(at, hopeless, is_workers_doing, now);
   }
   look_beside(now);
   return is_new;
@@ -145,6 +149,7 @@ void socket_check::be_as_at_first(clock::time_point now) {
   for (std::size_t at = 0; at < watched_.size(); ++at) {
     const int fd = sockets_.all()[at].fd();
     take_signal_back(at, {}, now);
+    follow_interfaces(at, now);
     for (const socket_state::change& what : watched_[at].state.restore(fd, who_)) {
       if (what.outcome == socket_state::change::result::undone) tell(watched_[at], what, now);
     }
@@ -270,18 +275,35 @@ void socket_check::tell(watched& one, const socket_state::change& what, clock::t
             : log_.error("socket-changed", text, std::move(fields));
 }
 
-bool socket_check::bind_anew(std::size_t at, const std::string& why, clock::time_point now) {
+/// Pumps see for themselves that an interface went or came, and tell; what they may not mend, the parent may.
+void socket_check::follow_interfaces(std::size_t at, clock::time_point now) {
+  watched& one = watched_[at];
+  for (const interface_change& what : one.state.follow_interfaces(sockets_.all()[at].fd())) {
+    const bool is_told_elsewhere = who_ == socket_state::sharers::pumps && !what.is_mended_now;
+    // A new socket is bound, and told.
+    const bool is_refused = what.code == std::errc::operation_not_permitted && !one.state.refused_device().empty();
+    if (is_told_elsewhere || is_refused || !one.interfaces.take(now)) continue;
+    const std::string name = one.state.local().to_string();
+    const std::string text = "socket " + name + ": " + what.text;
+    pool_log::fields fields{{"socket", name}, {"code", std::to_string(what.code.value())}};
+    what.code ? log_.warning("interface", text, std::move(fields)) : log_.notice("interface", text, std::move(fields));
+  }
+}
+
+bool socket_check::bind_anew(std::size_t at, const std::string& why, bool is_workers_doing, clock::time_point now) {
   watched& one = watched_[at];
   // A worker may do it again at once; each time costs a reload.
   one.pause = std::min(one.pause.count() == 0 ? interval : 2 * one.pause, longest_pause);
   one.binds_from = now + one.pause;
   const std::string name = one.state.local().to_string();
-  const std::string what = "socket " + name + " was " + why + " by a worker, which only a new socket cures; ";
+  const std::string what = "socket " + name + (is_workers_doing ? " was " + why + " by a worker" : ' ' + why) +
+                           ", which only a new socket cures; ";
   try {
     if (!one.state.is_replaceable()) fail(EADDRNOTAVAIL, "it was passed to the pool, and is not bound");
     const ino_t old = inode_of(sockets_.all()[at].fd());
     replace(sockets_.all()[at].fd(), one);
     one.state.be_content_with_buffers(sockets_.all()[at].fd());
+    static_cast<void>(one.state.follow_interfaces(sockets_.all()[at].fd()));  // told below
     if (one.file) one.file = file_of(one.state.local());
     if (former_.size() == most_former) former_.erase(former_.begin());
     former_.push_back(old);

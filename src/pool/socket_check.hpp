@@ -17,8 +17,9 @@
 
 namespace udppump::detail {
 
-/// Finds what a worker did to a shared socket so that nobody answers any more, and mends it: undoes it, or else binds a
-/// new socket in its place. Looks every five seconds, and soon after a worker died. In the parent.
+/// Finds what a worker did to a shared socket so that nobody answers any more, or that an interface went from under it,
+/// and mends it: undoes it, or else binds a new socket in its place. Looks every five seconds, and soon after a worker
+/// died. In the parent.
 class socket_check {
  public:
   using clock = std::chrono::steady_clock;
@@ -51,7 +52,7 @@ class socket_check {
   };
   struct watched {
     socket_state state;
-    allowance changes = {}, neighbours = {};
+    allowance changes = {}, neighbours = {}, interfaces = {};
     unsigned untold = 0;                    // changes since the last that was told
     std::vector<std::string> refused = {};  // changes that could not be undone, and were told
     std::vector<std::string> left = {};     // options that were left to programs, and were told
@@ -63,7 +64,8 @@ class socket_check {
   };
 
   void tell(watched& one, const socket_state::change& what, clock::time_point now) const;
-  bool bind_anew(std::size_t at, const std::string& why, clock::time_point now);
+  void follow_interfaces(std::size_t at, clock::time_point now);
+  bool bind_anew(std::size_t at, const std::string& why, bool is_workers_doing, clock::time_point now);
   void replace(int fd, const watched& one) const;
   void look_beside(clock::time_point now);
   void tell_of(std::span<const listed_socket> beside, const address& local) const;

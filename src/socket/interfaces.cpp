@@ -58,6 +58,21 @@ int hear_all_senders(int fd, const address& group, unsigned index) noexcept {
   return done < 0 ? done : 1;
 }
 
+unsigned interface_of_group(int fd, const address& group) noexcept {
+  struct if_nameindex* const all = sys::interfaces();
+  unsigned found = 0;
+  for (const auto* one = all; one != nullptr && one->if_index != 0 && found == 0; ++one) {
+    group_filter senders{};
+    senders.gf_interface = one->if_index;
+    std::memcpy(&senders.gf_group, group.data(), group.size());
+    socklen_t size = GROUP_FILTER_SIZE(0);
+    const int level = group.is_ipv4() ? IPPROTO_IP : IPPROTO_IPV6;
+    if (sys::getsockopt_sized(fd, level, MCAST_MSFILTER, &senders, size) >= 0) found = one->if_index;
+  }
+  sys::free_interfaces(all);
+  return found;
+}
+
 std::string device_of(int fd) {
   std::array<char, IF_NAMESIZE> name{};
   return sys::getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name) < 0 ? std::string{} : std::string{name.data()};

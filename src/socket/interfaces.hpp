@@ -16,6 +16,8 @@ int leave_group(int fd, const address& group, unsigned index) noexcept;
 /// Undoes a filter of senders (MCAST_BLOCK_SOURCE, MCAST_MSFILTER) in a group that the socket is in: 1 if there was
 /// one, 0 if there was none, or -errno. index 0: on whichever interface.
 int hear_all_senders(int fd, const address& group, unsigned index) noexcept;
+/// The first interface on which the socket is in the group; 0 for none.
+unsigned interface_of_group(int fd, const address& group) noexcept;
 
 /// The interface that a socket is bound to (SO_BINDTODEVICE); empty for none.
 std::string device_of(int fd);

@@ -171,8 +171,7 @@ bool socket_state::filter::operator==(const filter& other) const noexcept {
 
 socket_state::socket_state(const datagram_socket& socket) : socket_state{socket, socket.fd()} {}
 
-socket_state::socket_state(const datagram_socket& socket, int like)
-    : family_{socket.family()}, memberships_{socket.memberships()} {
+socket_state::socket_state(const datagram_socket& socket, int like) : family_{socket.family()} {
   const int fd = socket.fd();
   const bool is_ip = family_ == AF_INET || family_ == AF_INET6;
   is_known_ = number(fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM &&
@@ -182,8 +181,11 @@ socket_state::socket_state(const datagram_socket& socket, int like)
   peer_ = like == fd ? socket.peer() : address{};
   filter_ = filter_of(like);
   is_locked_ = number(like, SOL_SOCKET, SO_LOCK_FILTER) != 0;
-  device_ = device_of(like);
-  device_index_ = device_index(like);
+  // One that a pool before this one hands on may still be bound to an interface that has been made again since.
+  const unsigned now = device_index(fd);
+  const bool is_gone = now != 0 && name_of_interface(now).empty();
+  footing_ = {device_of(like), is_gone ? now : device_index(like), socket.memberships()};
+  footing_.is_in_all_groups(fd);
   receive_buffer_ = number(like, SOL_SOCKET, SO_RCVBUF);
   send_buffer_ = number(like, SOL_SOCKET, SO_SNDBUF);
   is_v6only_ = family_ == AF_INET6 && number(like, IPPROTO_IPV6, IPV6_V6ONLY) != 0;
@@ -424,9 +426,10 @@ std::optional<socket_state::change> socket_state::restore_filter(int fd) const {
 
 std::optional<socket_state::change> socket_state::restore_device(int fd) const {
   const std::string now = device_of(fd);
-  // The index of an interface that is gone has no name. When it is back, pumps bind the socket to it again.
-  if (now == device_ || device_index(fd) == device_index_) return {};
-  return outcome(now.empty() ? "taken off device " + device_ : "bound to device " + now, bind_to_device(fd, device_));
+  // It may have another name by now, or be gone: see follow_interfaces().
+  if (now == footing_.device() || device_index(fd) == footing_.index()) return {};
+  return outcome(now.empty() ? "taken off device " + footing_.device() : "bound to device " + now,
+                 bind_to_device(fd, footing_.device()));
 }
 
 std::optional<socket_state::change> socket_state::restore_buffer(int fd, int option, int force, int size) const {
@@ -477,16 +480,15 @@ bool socket_state::has_header(int fd, int level, int option) noexcept {
 }
 
 void socket_state::restore_memberships(int fd, std::vector<change>& changes) const {
-  for (const auto& [group, interface] : memberships_) {
-    const unsigned index = interface.empty() ? 0 : sys::interface_index(interface.c_str());
-    if (index == 0 && !interface.empty()) continue;  // gone
-    // EADDRINUSE: it is in it. Any other: pumps of a socket whose interface came back try again, and tell.
-    const int joined = join_group(fd, group, index);
-    const std::string name = group.with_port(0).to_string();
-    if (joined >= 0) changes.push_back({"taken out of group " + name, result::undone});
+  for (const socket_footing::membership& one : footing_.memberships()) {
+    if (one.told) continue;  // it went with its interface: see follow_interfaces()
+    const unsigned index = one.interface.empty() ? 0 : one.index;
+    // EADDRINUSE: it is in it.
+    const int joined = join_group(fd, one.group, index);
+    if (joined >= 0) changes.push_back({"taken out of " + name_of(one), result::undone});
     if (joined != -EADDRINUSE) continue;
-    if (const int heard = hear_all_senders(fd, group, index); heard != 0) {
-      std::string what = "closed to senders of group " + name + " (MCAST_BLOCK_SOURCE)";
+    if (const int heard = hear_all_senders(fd, one.group, index); heard != 0) {
+      std::string what = "closed to senders of " + name_of(one) + " (MCAST_BLOCK_SOURCE)";
       changes.push_back(heard < 0 ? refused(std::move(what), heard) : change{std::move(what), result::undone});
     }
   }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "socket/interface_watch.hpp"
 #include "udppump/datagram_socket.hpp"
 
 namespace udppump::detail {
@@ -55,6 +56,11 @@ class UDPPUMP_EXPORT socket_state {
   bool has_port_alone() const noexcept { return is_known_ && family_ != AF_UNIX && !is_shareable_; }
   /// Looks at the socket, and makes it as it was where that is possible. None of it waits or sends anything.
   std::vector<change> restore(int fd, sharers who) const;
+  /// To call before restore(): the interfaces that it stands on may have been deleted and made again, which is nobody's
+  /// doing who has the socket. Mends that, and returns what is new.
+  std::vector<interface_change> follow_interfaces(int fd) { return footing_.mend_and_read_changes(fd); }
+  /// What only a new socket mends of that; empty if there is nothing.
+  std::string refused_device() const { return footing_.refused_device(); }
   /// What is not as it was and is left to programs: "IP_TTL = 1 instead of 64, ..."; empty if all is.
   std::string left_to_programs(int fd) const;
   /// The same of options that others are harmed by who do not know of them, one by one.
@@ -94,8 +100,7 @@ class UDPPUMP_EXPORT socket_state {
   int family_;
   address local_, peer_;
   filter filter_;
-  std::string device_;
-  unsigned device_index_ = 0;
+  socket_footing footing_;
   int receive_buffer_ = 0, send_buffer_ = 0;
   bool is_v6only_ = false;
   bool is_shareable_ = false;
@@ -106,7 +111,6 @@ class UDPPUMP_EXPORT socket_state {
   timeval receive_timeout_ = {}, send_timeout_ = {};
   bool is_pools_own_ = false;                // what cannot be read was never set
   std::vector<std::optional<int>> options_;  // as the table has them
-  std::vector<multicast_membership> memberships_;
 };
 
 }  // namespace udppump::detail

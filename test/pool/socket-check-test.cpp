@@ -21,8 +21,11 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "pool/socket_check.hpp"
@@ -30,6 +33,7 @@
 #include "socket/interfaces.hpp"
 #include "support/asking_client.hpp"
 #include "support/fault.hpp"
+#include "support/network.hpp"
 #include "support/pool_process.hpp"
 #include "support/private_folder.hpp"
 
@@ -216,7 +220,7 @@ TEST(socket_check, a_group_that_a_worker_left_is_joined_again) {
   auto pool = pool_process::serving_with(
       {.socket = {.join = {{group, "lo"}}}, .workers = 1, .restart = {.first_delay = 1ms}}, leave);
   asking_client{pool.address()}.send("leave");
-  EXPECT_TRUE(pool.says("was taken out of group 239.255.7.7:0 by a worker; undone")) << pool.log();
+  EXPECT_TRUE(pool.says("was taken out of group 239.255.7.7 on interface \"lo\" by a worker; undone")) << pool.log();
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 
@@ -544,6 +548,129 @@ TEST_F(watched_sockets, that_are_bound_to_a_device_tell_of_who_is_beside_them_an
   const auto everywhere = beside(own, own.local());
   EXPECT_FALSE(check.look(now));
   EXPECT_EQ(lines("socket-shared"), 1u);
+}
+
+/// As a pool of programs has it, on an interface of this test's own.
+class sockets_on_an_interface : public watched_sockets {
+ protected:
+  void SetUp() override {
+    try {
+      laid = std::make_unique<wire>();
+    } catch (const std::system_error& refused) {
+      GTEST_SKIP() << refused.what();
+    }
+  }
+  void open(const socket_options& chosen) {
+    on.emplace(chosen);
+    on->open({{"x", address::parse("0.0.0.0:0")}}, {}, false, {}, log);
+  }
+  /// A line for each look.
+  std::vector<std::string> told_now() { return std::exchange(texts, {}); }
+  bool arrives(const std::string& to) {
+    const datagram_socket& own = on->all()[0];
+    return eventually([&] {  // an interface that is up may still take a while until it carries
+      laid->there.inside([&] {
+        static_cast<void>(bound({}, "0.0.0.0:0")
+                              .send_to("x", address::parse(to).with_port(own.local().port()),
+                                       {.source = {.interface_index = ::if_nametoindex("far")}}));
+      });
+      return readable(own.fd());
+    });
+  }
+
+  std::unique_ptr<wire> laid;
+  std::optional<detail::pool_sockets> on;
+};
+
+TEST_F(sockets_on_an_interface, that_is_deleted_and_made_again_are_bound_to_it_anew_and_no_worker_is_blamed) {
+  laid->here.inside([&] {
+    const socket_options near{.device = "near"};
+    open(near);
+    detail::socket_check check{*on, detail::socket_state::sharers::programs, near, log};
+    for (int times = 0; times < 2; ++times) {
+      laid->cut();
+      EXPECT_FALSE(check.look(now));
+      EXPECT_FALSE(check.look(now));
+      EXPECT_THAT(told_now(), testing::ElementsAre(testing::AllOf(HasSubstr("\"near\" was deleted"),
+                                                                  testing::Not(HasSubstr("by a worker")))));
+      laid->lay();
+      EXPECT_FALSE(check.look(now));
+      EXPECT_FALSE(check.look(now));
+      EXPECT_THAT(told_now(), testing::ElementsAre(HasSubstr("made again: the socket is bound to the new one")));
+      EXPECT_EQ(detail::device_index(on->all()[0].fd()), ::if_nametoindex("near"));
+    }
+    EXPECT_TRUE(arrives("10.9.0.1:0"));
+    EXPECT_EQ(std::count(names.begin(), names.end(), "interface"), 4);
+    // A worker's doing is told as ever.
+    ASSERT_EQ(::setsockopt(on->all()[0].fd(), SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0) << errno;
+    EXPECT_FALSE(check.look(now));
+    EXPECT_THAT(told_now(), testing::ElementsAre(HasSubstr("was bound to device lo by a worker; undone")));
+    ASSERT_EQ(::setsockopt(on->all()[0].fd(), SOL_SOCKET, SO_BINDTOIFINDEX, &detail::no_such_device, sizeof(int)), 0);
+    EXPECT_FALSE(check.look(now));
+    EXPECT_THAT(told_now(), testing::ElementsAre(HasSubstr("was taken off device near by a worker; undone")));
+  });
+}
+
+TEST_F(sockets_on_an_interface, that_may_not_be_bound_anew_are_replaced) {
+  laid->here.inside([&] {
+    const socket_options near{.device = "near", .join = {{address::parse("239.9.9.9:0"), "near"}}};
+    open(near);
+    detail::socket_check check{*on, detail::socket_state::sharers::programs, near, log};
+    give_up_net_raw();
+    laid->cut(), laid->lay();
+    EXPECT_TRUE(check.look(now)) << "workers are to have the new one";
+    EXPECT_EQ(lines("socket-replaced"), 1u);
+    EXPECT_EQ(lines("socket-changed"), 0u);
+    EXPECT_THAT(texts, testing::Contains(testing::AllOf(HasSubstr("\"near\", which was deleted and made again"),
+                                                        HasSubstr("CAP_NET_RAW"), HasSubstr("one was bound"))));
+    told_now();
+    EXPECT_FALSE(check.look(now + 1h));
+    EXPECT_EQ(told_now(), std::vector<std::string>{});
+    EXPECT_TRUE(arrives("10.9.0.1:0"));
+  });
+}
+
+TEST_F(sockets_on_an_interface, in_a_group_there_join_it_again_and_no_worker_is_blamed) {
+  ASSERT_TRUE(laid->here.run("ip route add 239.0.0.0/8 dev near"));
+  laid->here.inside([&] {
+    for (const char* interface : {"near", ""}) {
+      const socket_options grouped{.join = {{address::parse("239.9.9.9:0"), interface}}};
+      open(grouped);
+      detail::socket_check check{*on, detail::socket_state::sharers::programs, grouped, log};
+      const std::string group = *interface != 0 ? "group 239.9.9.9 on interface \"near\": " : "group 239.9.9.9: ";
+      for (int times = 0; times < 25; ++times) {  // a socket has room for 20 memberships (igmp_max_memberships)
+        laid->cut();
+        EXPECT_FALSE(check.look(now + times * 1min));
+        EXPECT_FALSE(check.look(now + times * 1min));
+        EXPECT_THAT(told_now(), testing::ElementsAre(testing::AllOf(HasSubstr(group), HasSubstr("membership"))));
+        laid->lay();
+        ASSERT_TRUE(laid->here.run("ip route add 239.0.0.0/8 dev near"));
+        EXPECT_FALSE(check.look(now + times * 1min));
+        EXPECT_FALSE(check.look(now + times * 1min));
+        EXPECT_THAT(told_now(), testing::ElementsAre(testing::AllOf(HasSubstr(group), HasSubstr("joined again"))));
+      }
+      EXPECT_TRUE(arrives("239.9.9.9:0"));
+      EXPECT_EQ(lines("socket-changed"), 0u);
+    }
+  });
+}
+
+TEST_F(sockets_on_an_interface, that_pumps_serve_are_mended_where_a_pump_may_not_and_told_then_alone) {
+  laid->here.inside([&] {
+    const socket_options near{.device = "near"};
+    open(near);
+    detail::socket_check check{*on, detail::socket_state::sharers::pumps, near, log};
+    laid->cut();
+    EXPECT_FALSE(check.look(now));
+    EXPECT_EQ(told_now(), std::vector<std::string>{}) << "pumps tell that";
+    laid->lay();
+    EXPECT_FALSE(check.look(now));
+    EXPECT_THAT(told_now(), testing::ElementsAre(HasSubstr("the socket is bound to the new one")));
+    laid->cut(), laid->lay();
+    ASSERT_EQ(::setsockopt(on->all()[0].fd(), SOL_SOCKET, SO_BINDTODEVICE, "near", 5), 0) << errno;  // as a pump does
+    EXPECT_FALSE(check.look(now));
+    EXPECT_EQ(told_now(), std::vector<std::string>{});
+  });
 }
 
 TEST_F(watched_sockets, that_were_replaced_give_nothing_to_who_has_the_old_one_and_dissolves_its_connection) {

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -85,3 +87,13 @@ class wire {
                      name + " up");
   }
 };
+
+/// Without CAP_NET_RAW this thread cannot bind a socket anew that is bound to a device (net/core/sock.c:
+/// sock_bindtoindex_locked).
+inline void give_up_net_raw() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct data[2]{};
+  ASSERT_EQ(::syscall(SYS_capget, &header, data), 0);
+  data[0].effective &= ~(1u << CAP_NET_RAW);
+  ASSERT_EQ(::syscall(SYS_capset, &header, data), 0);
+}
