@@ -82,7 +82,7 @@ using sender =
 void send_by_sendto(const udppump::datagram_socket& socket, const std::vector<std::byte>& message,
                     const udppump::address& to) {
   for (std::size_t i = 0; i < segments; ++i) {
-    check(sendto(socket.fd(), &message[i * segment], size_of(i), 0, to.data(), to.size()), "sendto");
+    check_call(sendto(socket.fd(), &message[i * segment], size_of(i), 0, to.data(), to.size()), "sendto");
   }
 }
 
@@ -99,7 +99,7 @@ void send_by_sendmmsg(const udppump::datagram_socket& socket, const std::vector<
   }
   for (std::size_t sent = 0; sent < segments;) {
     sent += static_cast<std::size_t>(
-        check(sendmmsg(socket.fd(), &messages[sent], static_cast<unsigned>(segments - sent), 0), "sendmmsg"));
+        check_call(sendmmsg(socket.fd(), &messages[sent], static_cast<unsigned>(segments - sent), 0), "sendmmsg"));
   }
 }
 

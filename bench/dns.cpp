@@ -12,17 +12,17 @@
 #include "name_servers/answer.hpp"
 #include "name_servers/dnsperf.hpp"
 #include "name_servers/name_server.hpp"
-#include "support/program.hpp"
 #include "name_servers/sample_zone.hpp"
 #include "name_servers/server_setup.hpp"
-#include "support/temporary_directory.hpp"
 #include "support/contenders.hpp"
 #include "support/left_out.hpp"
 #include "support/machine.hpp"
 #include "support/options.hpp"
+#include "support/program.hpp"
 #include "support/summary.hpp"
 #include "support/system.hpp"
 #include "support/table.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace {
 

@@ -56,11 +56,11 @@ class flooder {
   flooder(const udppump::address& to, int processor)
       : thread_{[this, to, processor](const std::stop_token& stop) {
           pin_to(processor);
-          const descriptor socket{check(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
-          check(connect(socket.fd(), to.data(), to.size()), "connect");
+          const descriptor socket{check_call(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
+          check_call(connect(socket.fd(), to.data(), to.size()), "connect");
           const std::array<char, 64> payload{};
           for (std::uint64_t count = 1; !stop.stop_requested(); ++count) {
-            check(send(socket.fd(), payload.data(), payload.size(), 0), "send");
+            check_call(send(socket.fd(), payload.data(), payload.size(), 0), "send");
             sent_.store(count, std::memory_order_relaxed);
           }
         }} {}

@@ -58,10 +58,10 @@ class perl_drainer {
   /// On `processor`, or any (-1).
   perl_drainer(const std::string& way, int socket, int processor) {
     std::array<int, 2> ends;
-    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), "socketpair");
+    check_call(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), "socketpair");
     const descriptor childs{ends[1]};
     control_ = ends[0];
-    process_ = check(fork(), "fork");
+    process_ = check_call(fork(), "fork");
     if (process_ != 0) return;
     if (processor >= 0) pin_to(processor);
     const int kept = fcntl(socket, F_DUPFD, 10);
@@ -85,10 +85,10 @@ class perl_drainer {
   /// Drains `count` datagrams that wait; CPU time for each, in ns.
   double drain(std::size_t count) {
     const std::string order = std::to_string(count) + '\n';
-    check(write(control_, order.data(), order.size()), "write to perl");
+    check_call(write(control_, order.data(), order.size()), "write to perl");
     std::string answer;
     for (char one = 0; one != '\n'; answer += one) {
-      if (check(read(control_, &one, 1), "read from perl") == 0) {
+      if (check_call(read(control_, &one, 1), "read from perl") == 0) {
         throw std::runtime_error{"perl has ended; what it said is above"};
       }
     }

@@ -153,7 +153,7 @@ class pool_process {
  public:
   pool_process() {
     std::fflush(nullptr);
-    pid_ = check(::fork(), "fork");
+    pid_ = check_call(::fork(), "fork");
     if (pid_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       udppump::worker_pool pool{quiet_pool(4, false)};

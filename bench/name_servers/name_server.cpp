@@ -23,8 +23,8 @@ udppump::address free_address() {
   std::uniform_int_distribution<unsigned> ports{10'000, 32'000};
   for (int attempt = 0; attempt < 1000; ++attempt) {
     const auto candidate = udppump::address::parse("127.0.0.1:0").with_port(static_cast<std::uint16_t>(ports(random)));
-    const descriptor datagrams{check(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
-    const descriptor stream{check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
+    const descriptor datagrams{check_call(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
+    const descriptor stream{check_call(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
     if (bind(datagrams.fd(), candidate.data(), candidate.size()) != 0) continue;
     if (bind(stream.fd(), candidate.data(), candidate.size()) == 0) return candidate;
   }

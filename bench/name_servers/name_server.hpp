@@ -3,9 +3,9 @@
 #include <chrono>
 #include <optional>
 
-#include "support/program.hpp"
 #include "name_servers/sample_zone.hpp"
 #include "name_servers/server_setup.hpp"
+#include "support/program.hpp"
 #include "support/temporary_directory.hpp"
 #include "udppump/address.hpp"
 

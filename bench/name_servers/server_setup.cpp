@@ -5,9 +5,9 @@
 #include <fstream>
 #include <system_error>
 
-#include "support/program.hpp"
 #include "support/contenders.hpp"
 #include "support/machine.hpp"
+#include "support/program.hpp"
 
 namespace bench {
 namespace {

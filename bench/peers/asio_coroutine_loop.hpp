@@ -18,7 +18,8 @@ template <class Handler>
 class asio_coroutine_loop {
  public:
   asio_coroutine_loop(std::span<udppump::datagram_socket> sockets, Handler handler)
-      : handler_{std::move(handler)}, socket_{context_, asio::ip::udp::v4(), check(dup(sockets.front().fd()), "dup")} {
+      : handler_{std::move(handler)},
+        socket_{context_, asio::ip::udp::v4(), check_call(dup(sockets.front().fd()), "dup")} {
     asio::co_spawn(context_, receive(), [](const std::exception_ptr& error) {
       if (error) std::rethrow_exception(error);  // out of serve(): asio::detached would end it without a word
     });

@@ -17,7 +17,8 @@ template <class Handler>
 class asio_loop {
  public:
   asio_loop(std::span<udppump::datagram_socket> sockets, Handler handler)
-      : socket_{context_, asio::ip::udp::v4(), check(dup(sockets.front().fd()), "dup")}, handler_{std::move(handler)} {
+      : socket_{context_, asio::ip::udp::v4(), check_call(dup(sockets.front().fd()), "dup")},
+        handler_{std::move(handler)} {
     receive();
   }
 

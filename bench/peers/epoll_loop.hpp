@@ -20,14 +20,14 @@ class epoll_loop {
       : handler_{std::move(handler)} {
     for (const auto& socket : sockets) {
       epoll_event interest{.events = EPOLLIN | extra, .data = {.fd = socket.fd()}};
-      check(epoll_ctl(epoll_.fd(), EPOLL_CTL_ADD, socket.fd(), &interest), "epoll_ctl");
+      check_call(epoll_ctl(epoll_.fd(), EPOLL_CTL_ADD, socket.fd(), &interest), "epoll_ctl");
     }
   }
 
   void serve() {
     for (;;) {
       epoll_event ready;
-      if (check(epoll_wait(epoll_.fd(), &ready, 1, -1), "epoll_wait") == 0) continue;
+      if (check_call(epoll_wait(epoll_.fd(), &ready, 1, -1), "epoll_wait") == 0) continue;
       if (!drain(ready.data.fd)) return;
     }
   }
@@ -52,7 +52,7 @@ class epoll_loop {
     }
   }
 
-  descriptor epoll_{check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")};
+  descriptor epoll_{check_call(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")};
   Handler handler_;
   wake_counts wakes_;
   std::array<std::byte, largest_datagram> buffer_;

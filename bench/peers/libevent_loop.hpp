@@ -31,7 +31,7 @@ class libevent_loop {
  public:
   libevent_loop(std::span<udppump::datagram_socket> sockets, Handler handler) : handler_{std::move(handler)} {
     for (const auto& socket : sockets) {
-      check(evutil_make_socket_nonblocking(socket.fd()), "evutil_make_socket_nonblocking");
+      check_call(evutil_make_socket_nonblocking(socket.fd()), "evutil_make_socket_nonblocking");
       auto& added = events_.emplace_back(
           event_new(base_.get(), socket.fd(), EV_READ | EV_PERSIST, &libevent_loop::on_readable, this));
       if (!added || event_add(added.get(), nullptr) != 0) throw std::bad_alloc{};

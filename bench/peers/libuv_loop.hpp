@@ -32,7 +32,7 @@ class libuv_loop {
       uv_udp_t& handle = handles_[i];
       verify(uv_udp_init_ex(&loop_, &handle, flags), "uv_udp_init_ex");
       handle.data = this;
-      verify(uv_udp_open(&handle, check(dup(sockets[i].fd()), "dup")), "uv_udp_open");
+      verify(uv_udp_open(&handle, check_call(dup(sockets[i].fd()), "dup")), "uv_udp_open");
       verify(uv_udp_recv_start(&handle, &libuv_loop::give_buffer, &libuv_loop::on_receive), "uv_udp_recv_start");
     }
   }

@@ -21,7 +21,7 @@ enum class waits_by { blocking, polling };
 /// Waits until one socket is readable.
 inline void wait_readable(int socket) {
   pollfd entry{.fd = socket, .events = POLLIN, .revents = 0};
-  check(poll(&entry, 1, -1), "poll");
+  check_call(poll(&entry, 1, -1), "poll");
 }
 
 /// The reference: a loop around recvfrom(2), and nothing else. Serves one socket.
@@ -31,8 +31,8 @@ class recvfrom_loop {
   recvfrom_loop(std::span<udppump::datagram_socket> sockets, Handler handler, waits_by how)
       : socket_{sockets.front().fd()}, how_{how}, handler_{std::move(handler)} {
     if (how == waits_by::polling) return;
-    const int flags = check(fcntl(socket_, F_GETFL), "fcntl");
-    check(fcntl(socket_, F_SETFL, flags & ~O_NONBLOCK), "fcntl");
+    const int flags = check_call(fcntl(socket_, F_GETFL), "fcntl");
+    check_call(fcntl(socket_, F_SETFL, flags & ~O_NONBLOCK), "fcntl");
   }
 
   void serve() {

@@ -28,15 +28,15 @@ class seed_2006_loop {
   seed_2006_loop(std::span<udppump::datagram_socket> sockets, Handler handler)
       : socket_{sockets.front().fd()}, handler_{std::move(handler)} {
     std::array<int, 2> ends;
-    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), "socketpair");
+    check_call(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), "socketpair");
     for (std::size_t i = 0; i < 2; ++i) pair_[i] = std::make_unique<descriptor>(ends[i]);
     event_.reset(event_new(base_.get(), pair_[0]->fd(), EV_READ | EV_PERSIST, &seed_2006_loop::on_readable, this));
     if (!event_ || event_add(event_.get(), nullptr) != 0) throw std::bad_alloc{};
-    const int flags = check(fcntl(socket_, F_GETFL), "fcntl");
-    check(fcntl(socket_, F_SETFL, flags & ~O_NONBLOCK), "fcntl");  // a loop that had it before may have set it
+    const int flags = check_call(fcntl(socket_, F_GETFL), "fcntl");
+    check_call(fcntl(socket_, F_SETFL, flags & ~O_NONBLOCK), "fcntl");  // a loop that had it before may have set it
     struct sigaction interrupt {};
     interrupt.sa_handler = [](int) {};
-    check(sigaction(SIGUSR2, &interrupt, nullptr), "sigaction");
+    check_call(sigaction(SIGUSR2, &interrupt, nullptr), "sigaction");
     receiver_ = std::thread{[this] {
       receive();
       const std::lock_guard lock{mutex_};

@@ -30,7 +30,7 @@ bool succeeds(std::vector<std::string> command) {
   posix_spawn_file_actions_destroy(&silent);
   if (error != 0) return false;
   int status = 0;
-  check(waitpid(child, &status, 0), "waitpid");
+  check_call(waitpid(child, &status, 0), "waitpid");
   return status == 0;
 }
 
@@ -40,7 +40,7 @@ bool has_callgrind() { return succeeds({"valgrind", "--tool=callgrind", "--versi
 
 std::optional<std::uint64_t> instructions_of(const std::vector<std::string>& command, const std::string& toggle) {
   std::string file = std::filesystem::temp_directory_path() / "udppump-callgrind-XXXXXX";
-  const descriptor made{check(mkstemp(file.data()), "mkstemp")};
+  const descriptor made{check_call(mkstemp(file.data()), "mkstemp")};
   std::vector<std::string> all{"valgrind", "--tool=callgrind", "--toggle-collect=" + toggle,
                                "--callgrind-out-file=" + file};
   all.insert(all.end(), command.begin(), command.end());

@@ -14,13 +14,13 @@ udppump::datagram_socket bind_loopback(std::size_t receive_buffer) {
   return udppump::datagram_socket::bind(udppump::address::parse("127.0.0.1:0"), {.receive_buffer = receive_buffer});
 }
 
-client::client() : socket_{check(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")} {
+client::client() : socket_{check_call(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")} {
   const timeval second{.tv_sec = 1, .tv_usec = 0};
-  check(setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second), "setsockopt SO_RCVTIMEO");
+  check_call(setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second), "setsockopt SO_RCVTIMEO");
 }
 
 void client::send(std::string_view payload, const udppump::address& to) {
-  check(sendto(socket_.fd(), payload.data(), payload.size(), 0, to.data(), to.size()), "sendto");
+  check_call(sendto(socket_.fd(), payload.data(), payload.size(), 0, to.data(), to.size()), "sendto");
 }
 
 bool client::receive() {

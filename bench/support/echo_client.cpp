@@ -13,17 +13,17 @@ namespace {
 using namespace std::chrono_literals;
 
 void set(int socket, int level, int option, int value, const char* call) {
-  check(setsockopt(socket, level, option, &value, sizeof value), call);
+  check_call(setsockopt(socket, level, option, &value, sizeof value), call);
 }
 
 }  // namespace
 
 echo_client::echo_client(const udppump::address& server)
-    : socket_{check(::socket(server.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket")},
+    : socket_{check_call(::socket(server.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket")},
       waiting_(most_outstanding) {
   set(socket_.fd(), SOL_SOCKET, SO_RCVBUF, 4 << 20, "setsockopt SO_RCVBUF");
   set(socket_.fd(), SOL_UDP, UDP_SEGMENT, request_size, "setsockopt UDP_SEGMENT");
-  check(connect(socket_.fd(), server.data(), server.size()), "connect");
+  check_call(connect(socket_.fd(), server.data(), server.size()), "connect");
   for (std::size_t i = 0; i < batch; ++i) {
     parts_[i] = {.iov_base = &answers_[i * request_size], .iov_len = request_size};
     messages_[i].msg_hdr.msg_iov = &parts_[i];
@@ -97,7 +97,7 @@ void echo_client::send(std::size_t count) {
     waiting_[next_ % most_outstanding] = true;
     std::memcpy(&requests_[i * request_size], &next_, sizeof next_);
   }
-  check(::send(socket_.fd(), requests_.data(), count * request_size, 0), "send");
+  check_call(::send(socket_.fd(), requests_.data(), count * request_size, 0), "send");
 }
 
 std::size_t echo_client::receive() {

@@ -19,10 +19,10 @@ namespace bench {
 template <class Measure, class Result = std::invoke_result_t<Measure>>
 requires std::is_trivially_copyable_v<Result> Result in_child(Measure measure) {
   std::array<int, 2> pipe_ends;
-  check(pipe(pipe_ends.data()), "pipe");
+  check_call(pipe(pipe_ends.data()), "pipe");
   const descriptor from_child{pipe_ends[0]}, to_parent{pipe_ends[1]};
   std::fflush(stdout);  // else the child prints it once more
-  const pid_t child = check(fork(), "fork");
+  const pid_t child = check_call(fork(), "fork");
   if (child == 0) {
     try {
       const Result result = measure();
@@ -33,7 +33,7 @@ requires std::is_trivially_copyable_v<Result> Result in_child(Measure measure) {
     }
   }
   int status = 0;
-  check(waitpid(child, &status, 0), "waitpid");
+  check_call(waitpid(child, &status, 0), "waitpid");
   Result result;
   if (status != 0 || read(from_child.fd(), &result, sizeof result) != sizeof result) {
     throw std::runtime_error{"a measuring process failed"};

@@ -54,7 +54,7 @@ run_record& record() {
 
 machine machine::here() {
   utsname kernel{};
-  check(uname(&kernel), "uname");
+  check_call(uname(&kernel), "uname");
   return {.processors = std::thread::hardware_concurrency(),
           .model = processor_model(),
           .kernel = fmt::format("{} {}", kernel.sysname, kernel.release),

@@ -28,8 +28,8 @@ worker_note* inherited_notes(std::size_t workers) {
 std::size_t fork_into(std::size_t workers) {
   const pid_t parent = getpid();
   for (std::size_t number = 1; number < workers; ++number) {
-    if (check(fork(), "fork") != 0) continue;
-    check(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
+    if (check_call(fork(), "fork") != 0) continue;
+    check_call(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
     if (getppid() != parent) _exit(1);
     return number;
   }

@@ -80,7 +80,7 @@ std::optional<std::string> find_program(std::string_view name) {
 program::program(std::vector<std::string> command, std::filesystem::path output) : output_{std::move(output)} {
   std::fflush(nullptr);  // else what is buffered is printed twice if exec() fails
   const pid_t parent = getpid();
-  process_ = check(fork(), "fork");
+  process_ = check_call(fork(), "fork");
   if (process_ == 0) become(command, output_.c_str(), parent);
   setpgid(process_, process_);  // the child does so too: whoever is first
 }
@@ -99,7 +99,7 @@ program::~program() {
 nanoseconds program::wait() {
   int status = 0;
   rusage used{};
-  check(wait4(process_, &status, 0, &used), "wait4");
+  check_call(wait4(process_, &status, 0, &used), "wait4");
   ended_ = true;
   if (status != 0) throw std::runtime_error{fmt::format("a program failed:\n{}", printed())};
   return from_timeval(used.ru_utime) + from_timeval(used.ru_stime);

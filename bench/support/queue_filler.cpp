@@ -13,11 +13,11 @@ namespace bench {
 
 queue_filler::queue_filler(const udppump::datagram_socket& target, std::size_t payload, std::size_t most)
     : target_{target.fd()},
-      sender_{check(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")},
+      sender_{check_call(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")},
       payload_(payload),
       capacity_{most} {
   const auto to = target.local();
-  check(connect(sender_.fd(), to.data(), to.size()), "connect");
+  check_call(connect(sender_.fd(), to.data(), to.size()), "connect");
   send(1);
   charge_ = queued_bytes();
   if (charge_ == 0) throw std::runtime_error{"queue_filler: a datagram sent to itself did not arrive"};
@@ -45,14 +45,14 @@ void queue_filler::send(std::size_t count) {
   }
   for (std::size_t sent = 0; sent < count;) {
     const auto now = static_cast<unsigned>(std::min(batch, count - sent));
-    sent += static_cast<std::size_t>(check(sendmmsg(sender_.fd(), messages.data(), now, 0), "sendmmsg"));
+    sent += static_cast<std::size_t>(check_call(sendmmsg(sender_.fd(), messages.data(), now, 0), "sendmmsg"));
   }
 }
 
 std::uint32_t queue_filler::queued_bytes() const {
   std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
   socklen_t size = sizeof memory;
-  check(getsockopt(target_, SOL_SOCKET, SO_MEMINFO, memory.data(), &size), "getsockopt SO_MEMINFO");
+  check_call(getsockopt(target_, SOL_SOCKET, SO_MEMINFO, memory.data(), &size), "getsockopt SO_MEMINFO");
   return memory[SK_MEMINFO_RMEM_ALLOC];
 }
 

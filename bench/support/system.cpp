@@ -17,7 +17,7 @@ namespace {
 
 nanoseconds read_clock(clockid_t clock) {
   timespec now{};
-  check(clock_gettime(clock, &now), "clock_gettime");
+  check_call(clock_gettime(clock, &now), "clock_gettime");
   return std::chrono::seconds{now.tv_sec} + nanoseconds{now.tv_nsec};
 }
 
@@ -41,7 +41,7 @@ nanoseconds cpu_time(pid_t process) {
 
 std::vector<int> usable_processors() {
   cpu_set_t allowed;
-  check(sched_getaffinity(0, sizeof allowed, &allowed), "sched_getaffinity");
+  check_call(sched_getaffinity(0, sizeof allowed, &allowed), "sched_getaffinity");
   std::vector<int> usable;
   for (int processor = 0; processor < CPU_SETSIZE; ++processor) {
     if (CPU_ISSET(processor, &allowed)) usable.push_back(processor);
@@ -53,7 +53,7 @@ void pin_to(int processor) {
   cpu_set_t only;
   CPU_ZERO(&only);
   CPU_SET(processor, &only);
-  check(sched_setaffinity(0, sizeof only, &only), "sched_setaffinity");
+  check_call(sched_setaffinity(0, sizeof only, &only), "sched_setaffinity");
 }
 
 int pin_to_one_processor() {
@@ -69,16 +69,16 @@ bool take_realtime() {
 
 std::size_t raise_descriptor_limit() {
   rlimit limit{};
-  check(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+  check_call(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
   limit.rlim_cur = limit.rlim_max;
-  check(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+  check_call(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
   return limit.rlim_cur;
 }
 
 void give_up_after(std::chrono::seconds limit) {
   struct sigaction action {};
   action.sa_handler = give_up;
-  check(sigaction(SIGALRM, &action, nullptr), "sigaction");
+  check_call(sigaction(SIGALRM, &action, nullptr), "sigaction");
   alarm(static_cast<unsigned>(limit.count()));
 }
 

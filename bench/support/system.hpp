@@ -16,7 +16,7 @@ namespace bench {
 
 using std::chrono::nanoseconds;
 
-using udppump::load::check;
+using udppump::load::check_call;
 
 /// Time on the wall, from CLOCK_MONOTONIC.
 inline nanoseconds wall_time() { return udppump::load::monotonic_now(); }

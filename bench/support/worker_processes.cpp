@@ -61,7 +61,7 @@ std::vector<thread_state> threads_of(pid_t process) {
 
 std::span<worker_note> map_notes(int memory, std::size_t count) {
   const std::size_t size = count * sizeof(worker_note);
-  check(ftruncate(memory, static_cast<off_t>(size)), "ftruncate");
+  check_call(ftruncate(memory, static_cast<off_t>(size)), "ftruncate");
   void* const shared = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
   if (shared == MAP_FAILED) throw std::system_error{errno, std::generic_category(), "mmap"};
   const std::span<worker_note> notes{new (shared) worker_note[count], count};
@@ -75,8 +75,8 @@ std::span<worker_note> map_notes(int memory, std::size_t count) {
   std::vector<int> given{notes};
   given.insert(given.end(), sockets.begin(), sockets.end());
   const int beyond = notes_fd_of_worker + static_cast<int>(given.size());
-  for (int& fd : given) fd = check(fcntl(fd, F_DUPFD_CLOEXEC, beyond), "fcntl");
-  for (int wanted = notes_fd_of_worker; const int fd : given) check(dup2(fd, wanted++), "dup2");
+  for (int& fd : given) fd = check_call(fcntl(fd, F_DUPFD_CLOEXEC, beyond), "fcntl");
+  for (int wanted = notes_fd_of_worker; const int fd : given) check_call(dup2(fd, wanted++), "dup2");
   arguments.insert(arguments.begin(), program);
   std::vector<char*> pointers;
   for (auto& each : arguments) pointers.push_back(each.data());
@@ -88,15 +88,15 @@ std::span<worker_note> map_notes(int memory, std::size_t count) {
 }  // namespace
 
 worker_processes::worker_processes(std::size_t count, const std::function<void(worker_note&)>& serve)
-    : memory_{check(memfd_create("notes", MFD_CLOEXEC), "memfd_create")}, notes_{map_notes(memory_.fd(), count)} {
+    : memory_{check_call(memfd_create("notes", MFD_CLOEXEC), "memfd_create")}, notes_{map_notes(memory_.fd(), count)} {
   start(count, [&](std::size_t number) { serve(notes_[number]); });
 }
 
 worker_processes::worker_processes(std::size_t count, const std::string& program,
                                    const std::vector<std::string>& arguments, std::span<const int> sockets,
                                    int processor)
-    : memory_{check(memfd_create("notes", MFD_CLOEXEC), "memfd_create")}, notes_{map_notes(memory_.fd(), count)} {
-  check(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl");  // the workers are children of the program, and outlive it
+    : memory_{check_call(memfd_create("notes", MFD_CLOEXEC), "memfd_create")}, notes_{map_notes(memory_.fd(), count)} {
+  check_call(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl");  // the workers are children of the program, and outlive it
   start(1, [&](std::size_t) {
     if (processor >= 0) pin_to(processor);
     become(program, arguments, sockets, memory_.fd());
@@ -116,7 +116,7 @@ void worker_processes::start(std::size_t count, const std::function<void(std::si
   fflush(stdout);  // else each worker prints it once more
   const pid_t parent = getpid();
   for (std::size_t number = 0; number < count; ++number) {
-    const pid_t process = check(fork(), "fork");
+    const pid_t process = check_call(fork(), "fork");
     if (process == 0) run_worker(parent, work, number);
     workers_.push_back({.process = process});
   }
