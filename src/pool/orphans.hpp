@@ -46,6 +46,8 @@ class orphans {
   bool any() const noexcept { return hunts_; }
   /// Some did not end in the time that they were given.
   bool any_was_late() const noexcept { return was_late_; }
+  /// What was late at a reload, say, has nothing to do with a stop.
+  void forget_late_ones_before() noexcept { was_late_ = false; }
   /// Which no worker should have.
   const std::vector<descriptor>& lists() const noexcept { return lists_; }
 

@@ -16,10 +16,11 @@ namespace {
 constexpr std::chrono::seconds interval{5};
 constexpr std::chrono::minutes quiet{1};
 
-/// Those that keep a parent from its work; the others leave it alone, or are the business of its workers.
-constexpr std::pair<int, const char*> needed[] = {{RLIMIT_AS, "as"},         {RLIMIT_CPU, "cpu"},
-                                                  {RLIMIT_DATA, "data"},     {RLIMIT_FSIZE, "fsize"},
-                                                  {RLIMIT_NOFILE, "nofile"}, {RLIMIT_NPROC, "nproc"}};
+/// Those that keep a parent from its work, or its next workers from living, which inherit them. The others leave both
+/// alone.
+constexpr std::pair<int, const char*> needed[] = {
+    {RLIMIT_AS, "as"},         {RLIMIT_CPU, "cpu"},     {RLIMIT_DATA, "data"},  {RLIMIT_FSIZE, "fsize"},
+    {RLIMIT_NOFILE, "nofile"}, {RLIMIT_NPROC, "nproc"}, {RLIMIT_STACK, "stack"}};
 
 std::string in_words(rlim_t limit) { return limit == RLIM_INFINITY ? "unlimited" : std::to_string(limit); }
 

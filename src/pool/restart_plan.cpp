@@ -7,8 +7,8 @@ namespace udppump::detail {
 constexpr std::chrono::minutes longest_pause{1};
 
 std::optional<restart_plan::clock::time_point> restart_plan::after(const life& last) noexcept {
-  const bool was_well =
-      last.ended - last.started >= policy_->healthy_after || last.served >= policy_->healthy_after_datagrams;
+  const bool was_well = (last.began_to_serve && last.ended - last.started >= policy_->healthy_after) ||
+                        last.served >= policy_->healthy_after_datagrams;
   short_lives_ = was_well ? 0 : short_lives_ + 1;
   unserved_lives_ = was_well || last.served != 0 ? 0 : unserved_lives_ + 1;
   if (last.hopeless) return {};

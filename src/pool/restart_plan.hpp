@@ -21,6 +21,8 @@ class restart_plan {
     clock::time_point started, ended;
     /// Datagrams it has finished.
     std::uint64_t served = 0;
+    /// It came so far, whether or not a datagram came. Else it was not well, however long its start took.
+    bool began_to_serve = true;
     /// Another try will not help.
     bool hopeless = false;
   };

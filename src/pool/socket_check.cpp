@@ -177,7 +177,10 @@ void socket_check::take_signal_back(std::size_t at, std::span<const pid_t> sessi
   const int fd = sockets_.all()[at].fd();
   const arrival_signal found = arrival_signal_of(fd);
   if (!found.is_sent && !found.is_prepared()) return;
-  const bool is_programs_own = who_ == socket_state::sharers::programs && found.receiver != 0 &&
+  // A signal that nobody sends to himself is an attack on whoever gets it.
+  const bool is_for_this = found.number == 0 || found.number == SIGIO || found.number >= SIGRTMIN;
+  const bool is_programs_own = who_ == socket_state::sharers::programs && is_for_this && !found.is_for_group &&
+                               found.receiver != 0 &&
                                std::ranges::count(sessions, sys::session_of(found.receiver)) != 0;
   if (is_programs_own) return;
   const int done = clear_arrival_signal(fd);

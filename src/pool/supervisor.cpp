@@ -91,7 +91,8 @@ void supervisor::go_round() {
   if (woken.signal || woken.news || (orphans_ && clock::now() >= orphans_->next())) reap();
   if (woken.take_over || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
   // Before any worker is started that might inherit what is wrong.
-  if (!is_stopping() && clock::now() >= sockets_.next() && sockets_.look(clock::now(), sessions())) begin_reload();
+  if (!is_stopping() && clock::now() >= sockets_.next() && sockets_.look(clock::now(), sessions_to_trust()))
+    begin_reload();
   if (!is_stopping()) start_those_due();
   enforce_deadlines();
   continue_reload();  // last: it goes on without whoever is late
@@ -171,6 +172,7 @@ void supervisor::take_signals() {
 // --- workers that live and die ---------------------------------------------------------------------------------------
 
 crew::member& supervisor::start(std::size_t number) {
+  if (limits_) limits_->look(clock::now());  // it inherits them
   auto& own = parts_.context.parents_own = parts_.takes_over.own_descriptors();
   own.push_back(signal_fd_.fd());
   if (files_) own.push_back(files_->fd());
@@ -264,6 +266,7 @@ void supervisor::bury(const crew::dead_member& dead) {
   if (reload_ && reload_->new_one == &who) end_reload("the new worker died before it served");
 
   const bool expected = who.stopping && (who.killed || !dead.end.by_signal || dead.end.code == SIGTERM);
+  has_worker_died_ |= !expected;
   if (expected) {
     log_.info("worker-ended", told, std::move(fields));
   } else if (is_stopping() || crew_.serving_as(who.number) != nullptr) {
@@ -278,9 +281,11 @@ void supervisor::bury(const crew::dead_member& dead) {
   if (waits_for_another && is_stopping()) start_for_offers(who.number);
 }
 
-/// Of all worker processes: each leads one, which has its process id.
-std::vector<pid_t> supervisor::sessions() const {
+/// Of all worker processes: each leads one, which has its process id. None after a death, which a signal that another
+/// worker had set may have caused.
+std::vector<pid_t> supervisor::sessions_to_trust() {
   std::vector<pid_t> all;
+  if (std::exchange(has_worker_died_, false)) return all;
   for (const auto& one : crew_.members()) all.push_back(one->worker->pid());
   return all;
 }
@@ -300,6 +305,7 @@ std::string supervisor::plan_restart(const crew::dead_member& dead, clock::time_
   here.start_at = here.plan.after({.started = dead.who->started,
                                    .ended = now,
                                    .served = served,
+                                   .began_to_serve = dead.who->serving,
                                    .hopeless = dead.end.hopeless && phase_ == phase::starting});
   // Who takes over leaves the sockets to a pool that is whole.
   const bool goes_on = has_others(dead.who->number) && !parts_.takes_over.depends_on_predecessor();
@@ -499,6 +505,7 @@ void supervisor::begin_stop(const std::string& why, bool handed_over) {
     return crew_.end_patience(clock::now());  // asked once more: at once
   }
   phase_ = phase::stopping;
+  if (orphans_) orphans_->forget_late_ones_before();
   handed_over_ = is_next_stop_ignored_ = handed_over;
   reload_.reset();
   if (const auto heir = parts_.takes_over.close("the pool that has the sockets was told to stop");
@@ -521,7 +528,8 @@ void supervisor::heed_take_over() {
     return begin_stop("the take-over has failed", false);
   }
   // How a service manager's socket should be, this parent alone knows: the next one keeps it as it is handed on.
-  if (!is_stopping() && sockets_.may_look(clock::now()) && sockets_.look(clock::now(), sessions())) begin_reload();
+  if (!is_stopping() && sockets_.may_look(clock::now()) && sockets_.look(clock::now(), sessions_to_trust()))
+    begin_reload();
   handed_sockets offered{.sockets = {}, .listener = parts_.takes_over.listener()};
   if (parts_.pid != nullptr) offered.pid_file = file_identity::of(parts_.pid->fd());
   for (std::size_t at = 0; at < parts_.context.sockets.size(); ++at) {

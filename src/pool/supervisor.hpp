@@ -91,7 +91,7 @@ class supervisor {
   std::size_t lost_places() const;
   std::string reason_for(const crew::dead_member& dead) const;
   void give_up(const crew::dead_member& dead, const std::string& told);
-  std::vector<pid_t> sessions() const;
+  std::vector<pid_t> sessions_to_trust();
   void start_those_due();
   /// Why it is killed: the rest of a sentence about it.
   std::string how_it_was_late(const crew::member& one) const;
@@ -128,6 +128,7 @@ class supervisor {
   std::optional<own_limits> limits_;  // of workers that are processes
   std::optional<running_reload> reload_;
   phase phase_ = phase::starting;
+  bool has_worker_died_ = false;       // since the sockets were looked at
   bool handed_over_ = false;           // another process serves on
   bool is_next_stop_ignored_ = false;  // it asks for what is under way
   clock::time_point watchdog_at_ = clock::time_point::max();

@@ -90,6 +90,16 @@ TEST(restart_plan, pauses_of_a_worker_that_cannot_be_kept_grow_up_to_a_minute) {
   EXPECT_FALSE(plan.cannot_keep());
 }
 
+TEST(restart_plan, a_start_that_takes_long_is_no_good_life) {
+  const restart_policy policy{.healthy_after = 1s, .first_delay = 10ms, .crash_limit = 2};
+  restart_plan plan{policy};
+  const restart_plan::life hung{.started = birth, .ended = birth + 30s, .began_to_serve = false};
+  EXPECT_EQ(plan.after(hung), birth + 30s + 10ms);
+  EXPECT_FALSE(plan.cannot_keep());
+  EXPECT_TRUE(plan.after(hung).has_value());
+  EXPECT_TRUE(plan.cannot_keep());
+}
+
 TEST(restart_plan, a_longest_delay_above_a_minute_stays_the_longest) {
   const restart_policy policy{.first_delay = 1ms, .longest_delay = 1h, .crash_limit = 1};
   restart_plan plan{policy};
