@@ -17,6 +17,8 @@ namespace udppump::detail {
 namespace {
 
 constexpr std::chrono::seconds take_over_margin{10};
+/// A new parent whose take-over fails kills its own workers after the stop timeout, and then ends.
+constexpr std::chrono::seconds ending_margin{1};
 
 pool_options closed_to_workers(pool_options options) {
   close_to_workers(options.become);
@@ -93,7 +95,7 @@ void pool_parent::open() {
   if (path && !listener) listener = listen_for_successors(*path);
   // From here on the path is removed if the rest fails.
   takes_over_.emplace(own_, std::move(listener), std::move(path), std::move(before),
-                      options_.start_timeout + take_over_margin, log_);
+                      options_.start_timeout + take_over_margin, options_.stop_timeout + ending_margin, log_);
 }
 
 int pool_parent::run(worker_body body) {

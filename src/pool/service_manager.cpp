@@ -9,6 +9,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "sys/failure.hpp"
@@ -131,6 +132,15 @@ void service_manager::say_again(clock::time_point now) {
       return;
     }
     untaken_.pop_front();
+  }
+}
+
+void service_manager::say_the_rest() {
+  constexpr std::chrono::seconds longest{2};
+  constexpr std::chrono::milliseconds pause{10};
+  for (const auto until = clock::now() + longest; !untaken_.empty() && clock::now() < until;) {
+    std::this_thread::sleep_for(pause);
+    say_again(clock::now());
   }
 }
 

@@ -40,6 +40,8 @@ class service_manager {
 
   /// Says again what was not taken.
   void say_again(clock::time_point now);
+  /// Nothing more is to come: waits for a moment until it has taken all.
+  void say_the_rest();
   /// When say_again() has something to do.
   clock::time_point says_again_at() const noexcept { return again_at_; }
 

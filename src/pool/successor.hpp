@@ -49,6 +49,8 @@ class successor {
   /// To poll for reading.
   int fd() const noexcept { return connection_.fd(); }
   bool is_executed() const noexcept { return executed_ > 0; }
+  /// 0: it connected by the path.
+  pid_t executed() const noexcept { return executed_; }
   bool gets_listener() const noexcept { return gets_listener_; }
   /// As the kernel knows it: first who connected, then who spoke.
   const peer& who() const noexcept { return who_; }

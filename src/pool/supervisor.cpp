@@ -59,10 +59,11 @@ int supervisor::run() {
     throw;
   }
   if (parts_.service.watchdog_interval().count() > 0) watchdog_at_ = clock::now();
-  while (!is_stopping() || !crew_.empty()) go_round();
+  while (!is_stopping() || !crew_.empty() || parts_.takes_over.is_ending()) go_round();
   end_orphans();
   give_up_offers();
   errors_.say_the_rest(clock::now());
+  parts_.service.say_the_rest();
   log_.notice("stopped", handed_over_ ? "ended; another process serves on" : "stopped");
   return result_;
 }
@@ -90,6 +91,10 @@ void supervisor::go_round() {
   errors_.look(crew_, clock::now());
   if (woken.signal || woken.news || (orphans_ && clock::now() >= orphans_->next())) reap();
   if (woken.take_over || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
+  for (const pid_t killed : parts_.takes_over.kill_late_ones(clock::now())) {
+    if (is_stopping()) set_result(pool_result::killed);
+    if (orphans_) orphans_->worker_ended(killed, clock::now());
+  }
   // Before any worker is started that might inherit what is wrong.
   if (!is_stopping() && clock::now() >= sockets_.next() && sockets_.look(clock::now(), sessions_to_trust()))
     begin_reload();
@@ -222,11 +227,13 @@ void supervisor::write_pid() const {
 }
 
 void supervisor::reap() {
-  parts_.takes_over.reap();
+  for (const pid_t ended : parts_.takes_over.reap()) {
+    if (orphans_) orphans_->worker_ended(ended, clock::now());
+  }
   while (const auto dead = crew_.take_ended()) bury(*dead);
   if (!orphans_) return;
   auto known = parts_.takes_over.executed();
-  auto living = known;
+  auto living = parts_.takes_over.living();
   for (const auto& one : crew_.members()) {
     known.push_back(one->worker->pid());
     if (!one->killed) living.push_back(one->worker->pid());
@@ -502,6 +509,7 @@ void supervisor::begin_stop(const std::string& why, bool handed_over) {
   if (is_stopping()) {
     if (std::exchange(is_next_stop_ignored_, false)) return;
     if (orphans_) orphans_->end_patience();
+    parts_.takes_over.end_patience(clock::now());
     return crew_.end_patience(clock::now());  // asked once more: at once
   }
   phase_ = phase::stopping;
@@ -525,7 +533,9 @@ void supervisor::heed_take_over() {
   if (const std::string why = parts_.takes_over.hear_predecessor(); !why.empty() && !is_stopping()) {
     log_.error("take-over-failed", "the pool that was to be taken over from says: " + why);
     set_result(pool_result::crash_loop);
-    return begin_stop("the take-over has failed", false);
+    begin_stop("the take-over has failed", false);
+    is_next_stop_ignored_ = true;  // that pool may send SIGTERM as well
+    return;
   }
   // How a service manager's socket should be, this parent alone knows: the next one keeps it as it is handed on.
   if (!is_stopping() && sockets_.may_look(clock::now()) && sockets_.look(clock::now(), sessions_to_trust()))

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "pool/duration_text.hpp"
 #include "pool/execute.hpp"
 #include "pool/worker_end.hpp"
+#include "pool/worker_process.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
@@ -29,10 +31,15 @@ constexpr seconds hello_timeout{5};
 constexpr milliseconds shared_time{3000};
 constexpr milliseconds least_time{500};
 
+/// Before SIGUSR2 is obeyed again after what it executed has failed, twice as long each time.
+constexpr seconds first_pause{1};
+constexpr seconds longest_pause{60};
+constexpr seconds forgotten_after{300};
+
 }  // namespace
 
 take_over::take_over(own_command own, descriptor listener, std::optional<service_path> path,
-                     std::optional<predecessor> before, milliseconds patience, const pool_log& log)
+                     std::optional<predecessor> before, milliseconds patience, milliseconds grace, const pool_log& log)
     : own_{std::move(own)},
       listener_{std::move(listener)},
       path_{std::move(path)},
@@ -40,6 +47,7 @@ take_over::take_over(own_command own, descriptor listener, std::optional<service
       log_{log},
       lines_{log},
       patience_{patience},
+      grace_{grace},
       owns_path_{!before_ && path_} {}
 
 take_over::~take_over() { remove_path(); }
@@ -73,6 +81,7 @@ std::string take_over::hear_predecessor() {
 
 std::optional<peer> take_over::close(const std::string& why) {
   listener_.reset();
+  wanted_.reset();
   // It goes on at once, and need not wait for the end of this process.
   if (before_) {
     owns_path_ = before_->hear() == predecessor::verdict::ours && path_;
@@ -98,6 +107,7 @@ std::optional<peer> take_over::close(const std::string& why) {
       }
     }
   }
+  tell_given_up_ones(clock::now());
   successors_.clear();
   lines_.write_due(clock::now() + limited_log::pause);
   // Now rather than in the end: another pool may listen there by then.
@@ -110,8 +120,14 @@ take_over::clock::time_point take_over::deadline_of(const successor& one) const 
     case phase::silent:
       return one.since() + (one.is_executed() ? patience_ : milliseconds{hello_timeout});
     case phase::has: {
-      const std::size_t others = one.is_executed() ? 0 : waiting();
+      const std::size_t others = waiting();
       if (others == 0) return one.since() + patience_;
+      if (one.is_executed()) {
+        // It need not have been in a hurry before: from when the first of them came.
+        const successor* const first = first_waiting();
+        if (first->is_executed()) return one.since() + patience_;
+        return std::min(one.since() + patience_, first->since() + shared_time);
+      }
       return one.since() + std::min(patience_, std::max(least_time, shared_time / static_cast<int>(others)));
     }
     case phase::parting:
@@ -126,10 +142,31 @@ take_over::clock::time_point take_over::wakes_at() const noexcept {
   if (before_) next = std::min(next, before_->wakes_at());
   if (listener_ && hands_on() && accepts_from_ != clock::time_point::min()) next = std::min(next, accepts_from_);
   for (const auto& one : successors_) next = std::min(next, deadline_of(*one));
+  for (const auto& one : executed_) next = std::min(next, one.until);
+  if (wanted_ && !is_ending()) next = std::min(next, executes_from_);
   return next;
 }
 
 void take_over::begin(const sigset_t& mask) {
+  const auto now = clock::now();
+  if (!is_ending() && now >= executes_from_) return execute(mask);
+  // Once is enough to be told of it.
+  if (!std::exchange(wanted_, mask)) {
+    lines_.warning("take-over-delayed",
+                   is_ending() ? "SIGUSR2 is obeyed when what it executed before, whose take-over failed, has ended"
+                               : "SIGUSR2 is obeyed in " + duration_text(executes_from_ - now) +
+                                     ", as the last take-over that it began has failed");
+  }
+}
+
+void take_over::execute_when_due(clock::time_point now) {
+  if (!wanted_ || is_ending() || now < executes_from_) return;
+  const sigset_t mask = *wanted_;
+  wanted_.reset();
+  execute(mask);
+}
+
+void take_over::execute(const sigset_t& mask) {
   const auto failed = [this](const std::string& why) { lines_.error("take-over-failed", why); };
   for (const auto& one : successors_) {
     if (one->is_executed()) return lines_.warning("take-over-refused", "a take-over is under way already");
@@ -156,14 +193,13 @@ void take_over::begin(const sigset_t& mask) {
   const pid_t pid = sys::fork();
   if (pid < 0) return failed("taking over: fork: " + code_of(pid).message());
   if (pid == 0) execute_own(file, theirs.fd(), mask);
-  executed_.push_back(pid);
-  // Before those who came by the path.
-  successors_.insert(successors_.begin(), std::make_unique<successor>(std::move(ours), pid, why_open.empty()));
+  executed_.push_back({.pid = pid});
+  successors_.push_back(std::make_unique<successor>(std::move(ours), pid, why_open.empty()));
   if (!why_open.empty()) {
     lines_.warning("take-over-path", "the new parent gets no take-over path, as workers could take it from there: " +
                                          why_open + ". To have a path again, start the pool anew as root");
   }
-  log_.notice("take-over-begun", "started " + own_.path + " (pid " + std::to_string(pid) + ") to take over");
+  lines_.notice("take-over-begun", "started " + own_.path + " (pid " + std::to_string(pid) + ") to take over");
 }
 
 /// In the child.
@@ -209,6 +245,12 @@ std::size_t take_over::waiting() const noexcept {
                                                 [](const auto& one) { return one->now() == phase::waits; }));
 }
 
+successor* take_over::first_waiting() const noexcept {
+  const auto found = std::find_if(successors_.begin(), successors_.end(),
+                                  [](const auto& one) { return one->now() == phase::waits && !one->is_executed(); });
+  return found == successors_.end() ? in(phase::waits) : found->get();
+}
+
 void take_over::accept() {
   if (clock::now() < accepts_from_) return;
   accepts_from_ = clock::time_point::min();
@@ -232,11 +274,6 @@ void take_over::accept_one(descriptor connection) {
     lines_.warning("take-over-refused",
                    "a process of another user wanted the sockets, and was refused: " + came->description());
     return came->give_up("it belongs to another user; start as root, or as the user whose pool it is");
-  }
-  if (const successor* const own = in(phase::has); own != nullptr && own->is_executed()) {
-    lines_.warning("take-over-refused",
-                   "a take-over is under way already; another was refused: " + came->description());
-    return came->give_up("a take-over is under way already; try again");
   }
   // One for each process.
   for (const auto& one : successors_) {
@@ -294,7 +331,7 @@ void take_over::give_up_late_ones(clock::time_point now) {
 
 void take_over::hand_to_next(const handed_sockets& sockets) {
   while (in(phase::has) == nullptr) {
-    successor* const next = in(phase::waits);
+    successor* const next = first_waiting();
     if (next == nullptr) return;
     if (const std::string why = next->hand(sockets); !why.empty()) {
       lines_.error("take-over-failed",
@@ -311,9 +348,11 @@ std::optional<peer> take_over::take_heir() {
   const peer who = heir->who();
   leave_path_to(*heir);
   listener_.reset();
+  wanted_.reset();
   for (const auto& one : successors_) {
     if (one.get() != heir) one->give_up(who.called() + " has taken over meanwhile; try again");
   }
+  tell_given_up_ones(clock::now());
   successors_.clear();
   return who;
 }
@@ -338,30 +377,110 @@ std::optional<peer> take_over::look(const handed_sockets& sockets) {
     if (one->now() == phase::silent) hear(*one);
   }
   hand_to_next(sockets);
+  tell_given_up_ones(now);
+  execute_when_due(now);
   std::erase_if(successors_, [](const auto& one) { return one->now() == phase::gone; });
   lines_.write_due(now);
   return {};
 }
 
-void take_over::reap() {
-  std::erase_if(executed_, [this](pid_t one) {
-    const auto [pid, status] = sys::waitpid(one);
+std::vector<pid_t> take_over::reap() {
+  using state = execution::state;
+  std::vector<pid_t> ended;
+  std::erase_if(executed_, [&](const execution& one) {
+    const auto [pid, status] = sys::waitpid(one.pid);
     if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == status_not_executable) {
-      log_.error("take-over-failed",
-                 own_.path + " cannot be executed; is it still there, and executable? Mend that, and try again");
+      lines_.error("take-over-failed",
+                   own_.path + " cannot be executed; is it still there, and executable? Mend that, and try again");
     }
     if (pid == 0) return false;
     // From now on its number may be another's.
     for (const auto& its : successors_) {
-      if (!its->is_executed() || its->who().pid != one) continue;
+      if (its->executed() != one.pid) continue;
       if (const std::string why = its->note_end(); !why.empty()) {
         lines_.error("take-over-failed",
                      "the take-over by " + its->who().called() + " failed: " + why + "; going on as before");
       }
     }
+    if (one.now == state::runs) note_failure(clock::now());
+    if (one.now == state::killed) ended.push_back(one.pid);
     return true;
   });
   std::erase_if(successors_, [](const auto& one) { return one->now() == phase::gone; });
+  return ended;
+}
+
+// --- what was executed in vain ---------------------------------------------------------------------------------------
+
+void take_over::note_failure(clock::time_point now) {
+  const bool is_first = pause_ == seconds{0} || now - failed_at_ > forgotten_after;
+  pause_ = is_first ? first_pause : std::min(2 * pause_, longest_pause);
+  failed_at_ = now;
+  executes_from_ = now + pause_;
+}
+
+/// Whoever is neither heir nor may become it: it was told why if it hears that, and may be another program by now.
+void take_over::tell_given_up_ones(clock::time_point now) {
+  using state = execution::state;
+  for (execution& one : executed_) {
+    if (one.now != state::runs) continue;
+    const auto its = std::find_if(successors_.begin(), successors_.end(),
+                                  [&one](const auto& which) { return which->executed() == one.pid; });
+    const phase what = its == successors_.end() ? phase::gone : (*its)->now();
+    if (what == phase::heir) one.now = state::heir;
+    if (what != phase::gone && what != phase::parting) continue;
+    static_cast<void>(sys::kill(one.pid, SIGTERM));
+    one.now = state::told;
+    one.until = now + grace_;
+    note_failure(now);
+  }
+}
+
+std::vector<pid_t> take_over::kill_late_ones(clock::time_point now) {
+  using state = execution::state;
+  std::vector<pid_t> killed;
+  std::erase_if(executed_, [&](execution& one) {
+    if (now < one.until) return false;
+    const std::string who = "process " + std::to_string(one.pid) + ", which SIGUSR2 executed, ";
+    if (one.now == state::killed) {
+      lines_.error("take-over-left", who + "was killed, and has not ended: " + why_not_gone(one.pid));
+      return true;
+    }
+    lines_.warning("take-over-killed", who + "did not take over, did not end in time and is killed");
+    static_cast<void>(sys::kill(-one.pid, SIGKILL));  // its process group
+    static_cast<void>(sys::kill(one.pid, SIGKILL));
+    one.now = state::killed;
+    one.until = now + killing_time;
+    killed.push_back(one.pid);
+    return false;
+  });
+  return killed;
+}
+
+void take_over::end_patience(clock::time_point now) noexcept {
+  for (execution& one : executed_) {
+    if (one.now == execution::state::told) one.until = now;
+  }
+}
+
+bool take_over::is_ending() const noexcept {
+  return std::any_of(executed_.begin(), executed_.end(), [](const execution& one) {
+    return one.now == execution::state::told || one.now == execution::state::killed;
+  });
+}
+
+std::vector<pid_t> take_over::executed() const {
+  std::vector<pid_t> all;
+  for (const execution& one : executed_) all.push_back(one.pid);
+  return all;
+}
+
+std::vector<pid_t> take_over::living() const {
+  std::vector<pid_t> all;
+  for (const execution& one : executed_) {
+    if (one.now != execution::state::killed) all.push_back(one.pid);
+  }
+  return all;
 }
 
 }  // namespace udppump::detail

@@ -66,6 +66,76 @@ second=$(ask "${ports[0]}" who)
 [ "$second" != "$first" ] || fail "it is not replaced"
 finish "$pid"
 
+# Who has taken over, by the log: sets pid
+taken_over() {
+  ended "$pid" 0
+  pid=$(sed -nE 's/.*pid ([0-9]+) has taken over.*/\1/p' "$dir/$1.log" | tail -n 1)
+  started+=("$pid")
+}
+# holds NAME : starts a pool whose new parent is stopped before its workers serve; sets held
+holds() {
+  for _ in 1 2 3 4 5; do
+    start "$1" --bind 127.0.0.1:0 --workers 1 --ready-after 1s --stop-timeout 100ms -- "${worker[@]}"
+    turns hold
+    held=${told#held}
+    [ "$told" != lost ] || { taken_over "$1"; kill "$pid"; await gone "$pid"; continue; }
+    # shellcheck disable=SC2086
+    started+=($held)
+    return
+  done
+  fail "the new parent is never held"
+}
+
+echo "# a new parent that is stopped ends with the pool that executed it, and so do its workers"
+holds held
+kill "$pid"
+ended "$pid" 5
+# shellcheck disable=SC2086
+await all_gone $held || fail "they outlive the pool: $held"
+said held 'which SIGUSR2 executed, did not take over, did not end in time and is killed' || fail "it does not say so"
+
+echo "# and at once if told so twice"
+holds hurried
+kill "$pid"
+await_line hurried ': stopping; '
+kill "$pid"
+ended "$pid" 5
+# shellcheck disable=SC2086
+await all_gone $held || fail "they outlive the pool: $held"
+
+echo "# a worker that sends SIGUSR2 again and again, and stops what comes of it, keeps no start out"
+mkdir "$dir/kept-folder"
+start keeping --bind 127.0.0.1:0 --workers 1 --ready-after 2s --stop-timeout 100ms \
+  --take-over "$dir/kept-folder/socket" -- "${worker[@]}"
+first=$pid
+turns keep
+await_line keeping 'takes the sockets over$'
+for _ in 1 2 3; do # each waits for five seconds only
+  launch next --bind "127.0.0.1:${ports[0]}" --workers 1 --stop-timeout 100ms \
+    --take-over "$dir/kept-folder/socket" -- "${worker[@]}"
+  await says_or_ends next ' serves? ' "$pid" || fail "it neither serves nor ends"
+  ! said next ' serves? ' || break
+done
+said next ' serves? ' || fail "it is kept out"
+await gone "$first" || fail "the old pool is still there"
+said keeping 'another waits to take over' || fail "the one that SIGUSR2 executed is not given up"
+finish "$pid"
+
+echo "# SIGUSR2 that led to nothing is obeyed again after a pause"
+cp "$tool" "$dir/spoilt"
+whole=$tool
+tool=$dir/spoilt
+start pausing --bind 127.0.0.1:0 --workers 1 -- "${worker[@]}"
+chmod 644 "$tool"
+asks_again() {
+  kill -USR2 "$pid"
+  said pausing 'SIGUSR2 is obeyed in .*, as the last take-over .* has failed'
+}
+await asks_again || fail "it is obeyed at once"
+await lines_are pausing 'cannot be executed' 2 || fail "it is not obeyed later"
+finish "$pid"
+tool=$whole
+
 if [ "$EUID" != 0 ]; then
   leave_out "two users require root"
   echo "all is well"
@@ -91,13 +161,6 @@ cp "$tool" "$dir/open"
 chmod 755 "$dir/open"
 cp "$tool" "$dir/closed"
 chmod 711 "$dir/closed"
-# Who has taken over, by the log: sets pid
-taken_over() {
-  ended "$pid" 0
-  pid=$(sed -nE 's/.*pid ([0-9]+) has taken over.*/\1/p' "$dir/$1.log" | tail -n 1)
-  started+=("$pid")
-}
-
 echo "# a new parent whose file the user may read can be traced, and so has nothing by which root could be misled"
 tool=$dir/open
 start open --bind 127.0.0.1:0 --workers 1 --user nobody --take-over "$dir/run/socket" -- "${worker[@]}"

@@ -2,6 +2,9 @@
 
 "take": has its parent executed anew (SIGUSR2), and tries to trace the new parent before that closes itself, to take its
 connection to the old one, and to be given the sockets in its place: "lost", or "held: " and what the old one said.
+"hold": has its parent executed anew, and stops the new parent: "held", its process id and those of its workers, or
+"lost" if that took over first.
+"keep": does so again and again, from a process of its own, and so means to keep others from taking over.
 "traced": a process that leaves its session traces it, so that nobody can wait for its end.
 "limit NAME SOFT [HARD]": lowers a resource limit of its parent; HARD stays unless it is given.
 
@@ -88,6 +91,49 @@ def take():
     sys.exit()
 
 
+def children(process):
+    try:
+        with open(f"/proc/{process}/task/{process}/children") as file:
+            return [int(one) for one in file.read().split()]
+    except OSError:
+        return []
+
+
+def hold():
+    over = []
+    signal.signal(signal.SIGTERM, lambda *_: over.append(True))  # the new parent's workers serve
+    parent = os.getppid()
+    os.kill(parent, signal.SIGUSR2)
+    end = time.monotonic() + 20
+    while not over and time.monotonic() < end:
+        others = [one for one in children(parent) if one != os.getpid()]
+        if others and children(others[0]):
+            os.kill(others[0], signal.SIGSTOP)
+            time.sleep(0.1)  # what it had said before is heard
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            if not over:
+                return tell(" ".join(["held", *map(str, others[:1] + children(others[0]))]))
+    tell("lost")
+    sys.exit()
+
+
+def keep():
+    parent, me = os.getppid(), os.getpid()
+    if os.fork():
+        return
+    tell("keeps")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while os.path.exists(f"/proc/{parent}"):
+        try:
+            os.kill(parent, signal.SIGUSR2)
+            for one in set(children(parent)) - {me, os.getpid()}:
+                if children(one):  # it has the sockets
+                    os.kill(one, signal.SIGSTOP)
+        except OSError:
+            pass
+        time.sleep(0.01)
+
+
 def limit(name, soft, hard=None):
     parent = os.getppid()
     which = getattr(resource, "RLIMIT_" + name.upper())
@@ -102,5 +148,5 @@ while True:
     data, peer = inbox.recvfrom(65535)
     words = data.decode().split()
     inbox.sendto(b"%d" % os.getpid(), peer)
-    if words[0] in ("take", "traced", "limit"):
+    if words[0] in ("take", "hold", "keep", "traced", "limit"):
         globals()[words[0]](*words[1:])
