@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -243,7 +244,8 @@ TEST_P(interface_under, is_watched_in_a_forked_child_too) {
     child_process child{[&] {
       pump.after_fork();
       settle(pump);
-      laid->cut();
+      // As cut() does, but without a thread: a sanitizer's locks may be held by one that is not in this process.
+      if (std::system("ip link del near") != 0) return 2;  // NOLINT(concurrency-mt-unsafe)
       return serve_until(pump, [&] { return !told.empty(); }) ? 0 : 1;
     }};
     EXPECT_EQ(child.join(), 0);
