@@ -143,18 +143,22 @@ if [ "$EUID" != 0 ]; then
 fi
 
 ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
-echo "# where they may not, the parent does not spin, tells, and can be stopped"
-start poor --bind 127.0.0.1:0 --workers 1 --user nobody -- "${worker[@]}"
-ask "${ports[0]}" "limit nofile 1 1" >/dev/null
-await_line poor 'limit nofile of .* was lowered from .* to 1 .*; it cannot be raised again: restart the pool'
-await_line poor 'poll: .*; looking ten times a second instead'
-before=$(ticks "$pid")
-sleep 1
-spent=$(($(ticks "$pid") - before))
-((spent < 50)) || fail "it used $spent of 100 ticks in a second"
-ask "${ports[0]}" who >/dev/null
-lines_are poor 'ten times a second' 2 && fail "it says so again and again"
-finish "$pid"
+if grep -qaE '__(asan|tsan)_init' "$tool"; then # which wants a pipe to look at an object (vptr)
+  leave_out "a sanitizer makes system calls of its own"
+else
+  echo "# where they may not, the parent does not spin, tells, and can be stopped"
+  start poor --bind 127.0.0.1:0 --workers 1 --user nobody -- "${worker[@]}"
+  ask "${ports[0]}" "limit nofile 1 1" >/dev/null
+  await_line poor 'limit nofile of .* was lowered from .* to 1 .*; it cannot be raised again: restart the pool'
+  await_line poor 'poll: .*; looking ten times a second instead'
+  before=$(ticks "$pid")
+  sleep 1
+  spent=$(($(ticks "$pid") - before))
+  ((spent < 50)) || fail "it used $spent of 100 ticks in a second"
+  ask "${ports[0]}" who >/dev/null
+  lines_are poor 'ten times a second' 2 && fail "it says so again and again"
+  finish "$pid"
+fi
 
 mkdir "$dir/run"
 cp "$tool" "$dir/open"
