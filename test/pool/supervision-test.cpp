@@ -12,6 +12,7 @@
 
 #include "pool/board.hpp"
 #include "pool/file_watch.hpp"
+#include "pool/service_manager.hpp"
 #include "pool/stranded.hpp"
 #include "support/asking_client.hpp"
 #include "support/pool_process.hpp"
@@ -300,6 +301,30 @@ TEST(supervision, the_watchdog_is_fed_twice_in_the_time_that_it_allows) {
   EXPECT_LT(gaps[2], allowed * 8 / 10);
   EXPECT_GT(gaps[2], allowed * 2 / 10);
   EXPECT_EQ(pool.stop(), 0);
+  ::unlink(name.c_str());
+}
+
+TEST(supervision, what_a_service_manager_whose_queue_is_full_did_not_take_is_said_again_at_the_end) {
+  const std::string name = temporary_path("full");
+  const auto manager = datagram_socket::bind(address::parse("unix:" + name));
+  ::setenv("NOTIFY_SOCKET", name.c_str(), 1);
+  detail::service_manager told;
+  const auto is_full = [&told] { return told.says_again_at() != detail::service_manager::clock::time_point::max(); };
+  for (int line = 0; line < 100'000 && !is_full(); ++line) told.main_process(line, "another");
+  EXPECT_TRUE(is_full());
+  told.stopping("stopping");
+  std::array<std::byte, 512> buffer{};
+  std::size_t heard = 0;
+  while (const auto came = manager.receive(buffer, 0ms)) {
+    EXPECT_NE(came.text(), "STOPPING=1\nSTATUS=stopping");
+    ++heard;
+  }
+  EXPECT_GT(heard, 0u);
+  told.say_the_rest();
+  ::unsetenv("NOTIFY_SOCKET");
+  std::string last;
+  while (const auto came = manager.receive(buffer, 0ms)) last = came.text();
+  EXPECT_EQ(last, "STOPPING=1\nSTATUS=stopping");
   ::unlink(name.c_str());
 }
 
