@@ -228,7 +228,7 @@ std::string written_scope(std::uint32_t index) {
 
 [[noreturn]] void fail(std::string_view text, const std::string& cause, const char* cure, int code) {
   const std::string message = "address \"" + escaped(text) + "\": " + cause + "; " + cure;
-  throw detail::failure{code, message};
+  detail::fail(code, message);
 }
 
 std::vector<address> look_up(std::string_view text, const named_host& name) {

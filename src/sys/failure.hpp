@@ -1,10 +1,10 @@
 #pragma once
 
-#include <stdexcept>
 #include <string>
 #include <system_error>
 
 #include "udppump/export.hpp"
+#include "udppump/failure.hpp"
 
 namespace udppump::detail {
 
@@ -17,27 +17,11 @@ inline std::error_code code_of(long error) noexcept {
 /// its own, what to do to find it.
 UDPPUMP_EXPORT std::string cure_of(long error);  // exported for udppump::pool
 
-/// What set-up throws. Its text tells the cause first and the cure last; that of std::system_error ends with what the
-/// errno says.
-class failure : public std::system_error {
- public:
-  failure(long error, const std::string& text) : std::system_error{code_of(error), text}, text_{text} {}
-  /// "WHAT: reason; CURE", with the reason that the errno tells.
-  failure(long error, const std::string& what, const std::string& cure)
-      : std::system_error{code_of(error),
-                          what + "; " + cure},  // for a copy as std::system_error, which adds the reason
-        text_{what + ": " + code_of(error).message() + "; " + cure} {}
-  const char* what() const noexcept override { return text_.what(); }
-
- private:
-  std::runtime_error text_;  // copies without throwing
-};
-
 /// For texts that tell cause and cure themselves.
-[[noreturn]] inline void fail(long error, const std::string& text) { throw failure{error, text}; }
+[[noreturn]] inline void fail(long error, const std::string& text) { throw failure{code_of(error), text}; }
 /// "WHAT: reason; CURE".
 [[noreturn]] inline void fail(long error, const std::string& what, const std::string& cure) {
-  throw failure{error, what, cure};
+  throw failure{code_of(error), what, cure};
 }
 /// The same with the cure that the errno itself has.
 [[noreturn]] inline void fail_with_cure(long error, const std::string& what) { fail(error, what, cure_of(error)); }

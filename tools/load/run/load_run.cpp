@@ -7,11 +7,11 @@
 #include <system_error>
 #include <thread>
 
-#include "load/plan/failure.hpp"
 #include "load/run/answer_receiver.hpp"
 #include "load/run/flow_sockets.hpp"
 #include "load/run/handover_queue.hpp"
 #include "load/run/paced_sender.hpp"
+#include "load/run/system.hpp"
 
 namespace udppump::load {
 namespace {

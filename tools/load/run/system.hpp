@@ -3,10 +3,13 @@
 #include <cerrno>
 #include <string>
 #include <string_view>
+#include <system_error>
 
-#include "load/plan/failure.hpp"
+#include "udppump/failure.hpp"
 
 namespace udppump::load {
+
+inline std::error_code code_of_errno(int error) { return {error, std::generic_category()}; }
 
 /// A system call that was refused, most often for want of something, and what helps.
 inline failure failed_call(std::string_view call, std::error_code why) {

@@ -4,11 +4,13 @@
 #include <string>
 #include <system_error>
 
-namespace udppump::load {
+#include "udppump/export.hpp"
 
-/// An error whose text tells the cause first and the cure last; that of std::system_error ends with what the errno
-/// says.
-class failure : public std::system_error {
+namespace udppump {
+
+/// What udppump throws as std::system_error. Its text tells the cause first and the cure last; that of
+/// std::system_error ends with what the code says.
+class UDPPUMP_EXPORT failure : public std::system_error {
  public:
   /// For a text that tells both itself.
   failure(std::error_code code, const std::string& text) : std::system_error{code, text}, text_{text} {}
@@ -22,6 +24,4 @@ class failure : public std::system_error {
   std::runtime_error text_;  // copies without throwing
 };
 
-inline std::error_code code_of_errno(int error) { return {error, std::generic_category()}; }
-
-}  // namespace udppump::load
+}  // namespace udppump
