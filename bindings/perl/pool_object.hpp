@@ -56,10 +56,8 @@ void read(pTHX_ HV* given, const char* name, Value& value) {
     value = text_of(aTHX_ found);
   } else if constexpr (std::is_same_v<Value, bool> || std::is_same_v<Value, std::optional<bool>>) {
     value = SvTRUE(found);
-  } else if constexpr (std::is_same_v<Value, std::chrono::milliseconds>) {
-    value = std::chrono::milliseconds{static_cast<std::int64_t>(SvNV(found) * 1000 + 0.5)};
-  } else if constexpr (std::is_same_v<Value, std::chrono::nanoseconds>) {
-    value = std::chrono::nanoseconds{static_cast<std::int64_t>(SvNV(found) * 1e9 + 0.5)};
+  } else if constexpr (requires { typename Value::period; }) {
+    value = Value{static_cast<std::int64_t>(SvNV(found) * Value::period::den / Value::period::num + 0.5)};
   } else {
     value = static_cast<Value>(SvIV(found));
   }

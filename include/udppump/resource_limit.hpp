@@ -24,5 +24,7 @@ struct named_resource {
 
 /// All that Linux has, in alphabetical order.
 UDPPUMP_EXPORT std::span<const named_resource> named_resources() noexcept;
+/// Empty for a number that none of them has.
+UDPPUMP_EXPORT std::string_view name_of_resource(int resource) noexcept;
 
 }  // namespace udppump

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <string>
-#include <utility>
 
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
+#include "udppump/resource_limit.hpp"
 
 namespace udppump::detail {
 
@@ -18,19 +18,16 @@ constexpr std::chrono::minutes quiet{1};
 
 /// Those that keep a parent from its work, or its next workers from living, which inherit them. The others leave both
 /// alone.
-constexpr std::pair<int, const char*> needed[] = {
-    {RLIMIT_AS, "as"},         {RLIMIT_CPU, "cpu"},     {RLIMIT_DATA, "data"},  {RLIMIT_FSIZE, "fsize"},
-    {RLIMIT_NOFILE, "nofile"}, {RLIMIT_NPROC, "nproc"}, {RLIMIT_STACK, "stack"}};
+constexpr int needed[] = {RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK};
 
 std::string in_words(rlim_t limit) { return limit == RLIM_INFINITY ? "unlimited" : std::to_string(limit); }
 
 }  // namespace
 
 own_limits::own_limits(const pool_log& log) : log_{log}, next_{clock::now() + interval} {
-  for (const auto& [resource, name] : needed) {
+  for (const int resource : needed) {
     rlimit now{};
-    if (sys::current_limit(resource, now) == 0)
-      all_.push_back({.resource = resource, .name = name, .wanted = now.rlim_cur});
+    if (sys::current_limit(resource, now) == 0) all_.push_back({.resource = resource, .wanted = now.rlim_cur});
   }
 }
 
@@ -56,8 +53,8 @@ void own_limits::look_at(limit& one, clock::time_point now) const {
     then += ": restart the pool";
   }
   log_.error("limit-lowered",
-             std::string{"the resource limit "} + one.name + " of the pool's parent was lowered from " +
-                 in_words(one.wanted) + " to " + in_words(found) +
+             "the resource limit " + std::string{name_of_resource(one.resource)} +
+                 " of the pool's parent was lowered from " + in_words(one.wanted) + " to " + in_words(found) +
                  " by another process, as one of its user may do that, such as a worker (prlimit(2)); " + then);
 }
 

@@ -25,7 +25,6 @@ class own_limits {
  private:
   struct limit {
     int resource;
-    const char* name;           // as prlimit(1) has it
     unsigned long long wanted;  // the soft limit
     clock::time_point quiet_until = clock::time_point::min();
   };

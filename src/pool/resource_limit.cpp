@@ -15,4 +15,11 @@ std::span<const named_resource> named_resources() noexcept {
   return all;
 }
 
+std::string_view name_of_resource(int resource) noexcept {
+  for (const named_resource& each : named_resources()) {
+    if (each.resource == resource) return each.name;
+  }
+  return {};
+}
+
 }  // namespace udppump

@@ -1,6 +1,7 @@
 #include "pool/worker_setup.hpp"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sys/failure.hpp"
@@ -22,10 +23,8 @@ std::vector<int> usable_core_ids() {
 
 /// "resource limit nofile".
 std::string called(int resource) {
-  for (const named_resource& each : named_resources()) {
-    if (each.resource == resource) return "resource limit " + std::string{each.name};
-  }
-  return "resource limit " + std::to_string(resource);
+  const std::string_view name = name_of_resource(resource);
+  return "resource limit " + (name.empty() ? std::to_string(resource) : std::string{name});
 }
 
 rlimit current_limit(int resource) {
