@@ -18,6 +18,7 @@ src/sys/sys_process.hpp syscall - descriptors
 src/sys/access_list.cpp attribute - of what service_path has opened, by its descriptor in /proc
 src/sys/close_others.cpp directory_iterator - reads /proc
 src/sys/folder_trust.cpp ifstream - reads /proc
+src/sys/process_status.cpp ifstream - reads /proc
 src/socket/datagram_socket.cpp bind - never follows a link at the end; a pool has looked at the folders before
 src/socket/interface_watch.cpp bind - of netlink
 src/socket/socket_state.cpp bind - of IP, to the port that the socket had: a Unix socket never loses its name
@@ -29,13 +30,12 @@ src/pool/service_manager.cpp status_of - whether there is a socket at NOTIFY_SOC
 src/pool/pool_sockets.cpp set_owner - of a socket itself, by its descriptor: what a path names stays as it is
 src/pool/own_command.cpp ifstream,read_link - reads /proc
 src/pool/own_command.cpp canonical - of its own program, to look who may read it or put another there; if any but root may, less is handed on
-src/pool/worker_process.cpp ifstream - reads /proc
 src/pool/own_command.cpp status_of - looks whether its own program is the one that its command names
 src/pool/worker_program.cpp status_of,may_execute - for an error before any worker starts; execve(2) decides anew, as whom the worker is
 src/pool/file_watch.cpp exists,is_directory,watch_file - of files that only make it reload, and are not read; it never says what is in a folder
 src/pool/own_terminal.cpp open - what this process has open already, by its descriptor, and /dev/null
 src/pool/log_writer.cpp open - a terminal that this process has open already, by its descriptor
-src/pool/orphans.cpp open,ifstream,directory_iterator - reads /proc
+src/pool/orphans.cpp open,directory_iterator - reads /proc
 src/pool/usable_cores.cpp ifstream - reads /proc and /sys
 src/pool/pool_status.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
 src/pool/pool_status.cpp directory_iterator,read_symlink - reads /proc

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -20,19 +19,11 @@ constexpr std::chrono::milliseconds longest_pause{100};
 /// For those that start others faster than they can be killed.
 constexpr std::chrono::seconds last_patience{3};
 
-/// Of all threads (proc(5), /proc/PID/task/TID/children). False if the kernel does not tell.
-bool list_children(std::vector<pid_t>& all) {
-  std::error_code unknown;
-  bool told = false;
-  for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task", unknown}) {
-    std::ifstream children{task.path() / "children"};
-    told |= children.is_open();
-    for (pid_t one = 0; children >> one;) all.push_back(one);
-  }
-  return told;
+descriptor list_of(const std::filesystem::path& task) {
+  return descriptor{sys::open((task / "children").c_str(), O_RDONLY)};
 }
 
-/// What is in an open list.
+/// What is in an open list (proc(5), /proc/PID/task/TID/children).
 void read_children(const descriptor& list, std::vector<pid_t>& all) {
   std::string text;
   char part[4096];
@@ -41,6 +32,18 @@ void read_children(const descriptor& list, std::vector<pid_t>& all) {
   }
   std::istringstream numbers{text};
   for (pid_t one = 0; numbers >> one;) all.push_back(one);
+}
+
+/// Of all threads. False if the kernel does not tell.
+bool list_children(std::vector<pid_t>& all) {
+  std::error_code unknown;
+  bool told = false;
+  for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task", unknown}) {
+    const descriptor list = list_of(task.path());
+    told |= static_cast<bool>(list);
+    if (list) read_children(list, all);
+  }
+  return told;
 }
 
 }  // namespace
@@ -57,7 +60,7 @@ orphans::orphans(const pool_log& log) : log_{log}, only_reaps_{sys::process_id()
   }
   not_ours_.insert(present.begin(), present.end());
   for (const pid_t task : std::set{sys::process_id(), sys::thread_id()}) {
-    descriptor list{sys::open(("/proc/self/task/" + std::to_string(task) + "/children").c_str(), O_RDONLY)};
+    descriptor list = list_of("/proc/self/task/" + std::to_string(task));
     if (list) lists_.push_back(std::move(list));
   }
 }

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "sys/file_identity.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_user.hpp"
 
@@ -15,8 +16,8 @@ namespace {
 bool is_same_file(const std::string& path, const char* other) {
   struct stat a {};
   struct stat b {};
-  return sys::status_of(path.c_str(), a) == 0 && sys::status_of(other, b) == 0 && a.st_dev == b.st_dev &&
-         a.st_ino == b.st_ino;
+  return sys::status_of(path.c_str(), a) == 0 && sys::status_of(other, b) == 0 &&
+         file_identity::of(a) == file_identity::of(b);
 }
 
 bool is_allowed(const std::string& path, int how) { return sys::may(path.c_str(), how) != -EACCES; }

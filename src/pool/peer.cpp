@@ -6,6 +6,7 @@
 #include <climits>
 #include <string_view>
 
+#include "sys/process_status.hpp"
 #include "sys/sys.hpp"
 #include "sys/sys_file.hpp"
 #include "udppump/descriptor.hpp"
@@ -45,15 +46,8 @@ peer peer::of(int fd) noexcept {
 }
 
 bool peer::is_stopped() const {
-  const descriptor about{pid > 0 ? sys::open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY) : -1};
-  char text[256];
-  const ssize_t size = about ? sys::read(about.fd(), text, sizeof text) : 0;
-  // "PID (NAME) STATE ...", of which the name may be anything, and has 64 bytes at most (proc(5)).
-  const std::string_view line{text, size > 0 ? static_cast<std::size_t>(size) : 0};
-  const auto name_end = line.rfind(')');
-  if (name_end == std::string_view::npos || name_end + 2 >= line.size()) return false;
-  const char state = line[name_end + 2];
-  return state == 'T' || state == 't';
+  const std::string state = pid > 0 ? status_of_process(pid, "State") : "";
+  return state.starts_with('T') || state.starts_with('t');
 }
 
 std::string peer::called() const {

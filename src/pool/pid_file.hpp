@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "pool/file_identity.hpp"
+#include "pool/earlier_pid_file.hpp"
 #include "sys/service_path.hpp"
 #include "sys/sys_process.hpp"
 #include "udppump/descriptor.hpp"

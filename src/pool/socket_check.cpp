@@ -32,15 +32,12 @@ constexpr std::size_t most_named = 4;  // in one line
 constexpr std::size_t most_former = 64;
 constexpr seconds longest_pause{300};  // between two new sockets
 
-ino_t inode_of(int fd) noexcept {
-  struct stat about {};
-  return sys::status(fd, about) < 0 ? 0 : about.st_ino;
-}
+ino_t inode_of(int fd) noexcept { return file_identity::of(fd).value_or(file_identity{}).number; }
 
-constexpr std::pair<dev_t, ino_t> no_file{};
+constexpr file_identity no_file{};
 
 /// What a Unix socket's path leads to, or no_file; nothing if the socket has no path, or its folder is not to be seen.
-std::optional<std::pair<dev_t, ino_t>> file_of(const address& local) {
+std::optional<file_identity> file_of(const address& local) {
   const std::string path = path_of(local);
   if (path.empty()) return {};
   try {
@@ -48,7 +45,7 @@ std::optional<std::pair<dev_t, ino_t>> file_of(const address& local) {
     struct stat about {};
     const int known = sys::status_at(there.folder(), path.substr(path.rfind('/') + 1).c_str(), about);
     if (known == -ENOENT) return no_file;
-    if (known == 0) return std::pair{about.st_dev, about.st_ino};
+    if (known == 0) return file_identity::of(about);
   } catch (const std::system_error&) {  // such as a folder where everybody may write
   }
   return {};

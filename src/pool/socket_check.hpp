@@ -14,6 +14,7 @@
 #include "pool/pool_sockets.hpp"
 #include "socket/port_table.hpp"
 #include "socket/socket_state.hpp"
+#include "sys/file_identity.hpp"
 
 namespace udppump::detail {
 
@@ -59,7 +60,7 @@ class socket_check {
     clock::time_point binds_from = {};
     std::chrono::seconds pause = {};
     /// Of a Unix socket: device and inode of its path; none if that is not to be seen.
-    std::optional<std::pair<dev_t, ino_t>> file = {};
+    std::optional<file_identity> file = {};
     std::vector<ino_t> beside = {};  // sockets of others that were told and are still there, in order
   };
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pool/file_identity.hpp"
+#include "pool/earlier_pid_file.hpp"
 #include "pool/listening.hpp"
 #include "pool/peer.hpp"
 #include "udppump/descriptor.hpp"

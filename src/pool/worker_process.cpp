@@ -2,27 +2,21 @@
 
 #include <chrono>
 #include <cstdio>
-#include <fstream>
+#include <cstdlib>
 #include <string>
 #include <thread>
 
 #include "pool/worker_setup.hpp"
 #include "sys/failure.hpp"
+#include "sys/process_status.hpp"
 #include "sys/sys_process.hpp"
 
 namespace udppump::detail {
 
 /// A process whose end a tracer has not taken note of cannot be waited for by its parent (ptrace(2)).
 std::string why_not_gone(pid_t pid) {
-  std::ifstream about{"/proc/" + std::to_string(pid) + "/status"};
-  constexpr std::string_view name = "TracerPid:";
-  for (std::string line; std::getline(about, line);) {
-    if (!line.starts_with(name)) continue;
-    const auto tracer = std::atol(line.c_str() + name.size());
-    if (tracer > 0) {
-      return "process " + std::to_string(tracer) + ", which traces it, keeps it; end that process";
-    }
-  }
+  const auto tracer = std::atol(status_of_process(pid, "TracerPid").c_str());
+  if (tracer > 0) return "process " + std::to_string(tracer) + ", which traces it, keeps it; end that process";
   return "a system call that it is in cannot be interrupted, mostly because a disk or server does not answer";
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sys/failure.hpp"
+#include "sys/file_identity.hpp"
 #include "sys/folder_trust.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_user.hpp"
@@ -165,9 +166,8 @@ void service_path::check(const descriptor& file) const {
 
 bool service_path::leads_to(const descriptor& file) const noexcept {
   struct stat named {};
-  struct stat open {};
-  return sys::status_at(folder_.fd(), name_.c_str(), named) == 0 && sys::status(file.fd(), open) == 0 &&
-         named.st_dev == open.st_dev && named.st_ino == open.st_ino;
+  return sys::status_at(folder_.fd(), name_.c_str(), named) == 0 &&
+         file_identity::of(file.fd()) == file_identity::of(named);
 }
 
 int service_path::remove(const descriptor& file) const noexcept {
