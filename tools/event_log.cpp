@@ -1,19 +1,16 @@
 #include "event_log.hpp"
 
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cctype>
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string_view>
-#include <utility>
+#include <system_error>
 
+#include "udppump/datagram_socket.hpp"
 #include "udppump/printable.hpp"
 
 namespace udppump::tools {
@@ -77,20 +74,7 @@ std::string journal_entry(const pool_event& event) {
 class journal {
  public:
   /// Throws std::invalid_argument if there is none.
-  journal() : socket_{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)} {
-    sockaddr_un where{};
-    where.sun_family = AF_UNIX;
-    static_assert(sizeof journal_socket <= sizeof where.sun_path);
-    std::memcpy(where.sun_path, journal_socket, sizeof journal_socket);
-    if (socket_ >= 0 && ::connect(socket_, reinterpret_cast<const sockaddr*>(&where), sizeof where) == 0) return;
-    const std::string why = std::strerror(errno);
-    close();
-    throw std::invalid_argument{"--log journal: no journal listens at " + std::string{journal_socket} + " (" + why +
-                                "); take --log text or --log json"};
-  }
-  ~journal() { close(); }
-  journal(const journal&) = delete;
-  journal& operator=(const journal&) = delete;
+  journal() : socket_{connected()} {}
 
   void write(const pool_event& event) noexcept {
     if (lost_ > 0 && send({pool_event::level::warning,
@@ -103,15 +87,15 @@ class journal {
   }
 
  private:
-  bool send(const pool_event& event) const noexcept {
-    const std::string entry = journal_entry(event);
-    return ::send(socket_, entry.data(), entry.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+  static datagram_socket connected() try {
+    return datagram_socket::connect(address::parse(std::string{"unix:"} + journal_socket));
+  } catch (const std::system_error& refused) {
+    throw std::invalid_argument{"--log journal: no journal listens at " + std::string{journal_socket} + " (" +
+                                refused.code().message() + "); take --log text or --log json"};
   }
-  void close() noexcept {
-    if (socket_ >= 0) ::close(std::exchange(socket_, -1));
-  }
+  bool send(const pool_event& event) const noexcept { return !socket_.send(std::string_view{journal_entry(event)}); }
 
-  int socket_;
+  datagram_socket socket_;
   std::uint64_t lost_ = 0;
 };
 

@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "address/raw_address.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys.hpp"
 #include "sys/sys_file.hpp"
@@ -28,21 +29,26 @@ namespace {
 constexpr std::chrono::milliseconds between_tries{100};
 constexpr std::size_t most_untaken = 16;  // more than one life has to say, but for its status
 
+/// Where NOTIFY_SOCKET says: a path, or an abstract name (unix(7)); none if it says nothing of the kind.
+address manager_address() noexcept {
+  const char* const told = std::getenv("NOTIFY_SOCKET");
+  sockaddr_un where{};
+  const std::size_t length = told == nullptr ? 0 : std::strlen(told);
+  if (length < 2 || (told[0] != '/' && told[0] != '@') || length >= sizeof where.sun_path) return {};
+  where.sun_family = AF_UNIX;
+  std::memcpy(where.sun_path, told, length);
+  if (told[0] == '@') where.sun_path[0] = '\0';
+  return address_of(where, offsetof(sockaddr_un, sun_path) + length);
+}
+
 /// sd_notify(3) says the same, but waits while the other's queue is full. 0 if there is nobody to tell, or -errno.
 int notify(const std::string& state) {
-  const char* const told = std::getenv("NOTIFY_SOCKET");
-  if (told == nullptr) return 0;
-  sockaddr_un to{};
-  const std::size_t length = std::strlen(told);
-  if ((told[0] != '/' && told[0] != '@') || length >= sizeof to.sun_path) return -EAFNOSUPPORT;
-  to.sun_family = AF_UNIX;
-  std::memcpy(to.sun_path, told, length);
-  if (told[0] == '@') to.sun_path[0] = '\0';  // abstract (unix(7))
+  const address to = manager_address();
+  if (to.is_none()) return 0;
   const descriptor socket{sys::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
   if (!socket) return socket.fd();
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
-  const ssize_t sent = sys::sendto(socket.fd(), state.data(), state.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
-                                   reinterpret_cast<const sockaddr*>(&to), size);
+  const ssize_t sent =
+      sys::sendto(socket.fd(), state.data(), state.size(), MSG_DONTWAIT | MSG_NOSIGNAL, to.data(), to.size());
   return static_cast<int>(std::min<ssize_t>(sent, 0));
 }
 
@@ -58,11 +64,11 @@ std::string in_environment(std::initializer_list<const char*> names) {
   return text;
 }
 
-/// As notify() takes it: an abstract name, or a path at which there is a socket now.
-bool is_address_of_service_manager(std::string_view where) {
-  if (where.starts_with('@')) return where.size() > 1;
+/// An abstract name, or a path at which there is a socket now.
+bool is_address_of_service_manager(const address& where) {
+  const std::string path = where.unix_path();
   struct stat about {};
-  return where.starts_with('/') && sys::status_of(std::string{where}.c_str(), about) >= 0 && S_ISSOCK(about.st_mode);
+  return path.starts_with('@') || (sys::status_of(path.c_str(), about) >= 0 && S_ISSOCK(about.st_mode));
 }
 
 }  // namespace
@@ -106,8 +112,7 @@ service_manager::service_manager() {
                  " in the environment must be numbers above 0; correct or unset them";
   }
 #endif
-  const char* const where = std::getenv("NOTIFY_SOCKET");
-  if (where != nullptr && !is_address_of_service_manager(where)) {
+  if (std::getenv("NOTIFY_SOCKET") != nullptr && !is_address_of_service_manager(manager_address())) {
     complaint_ += (complaint_.empty() ? "" : "; and ") + std::string{"no service manager is notified: "} +
                   in_environment({"NOTIFY_SOCKET"}) + " in the environment is no path of a socket; correct or unset it";
   }
