@@ -185,6 +185,10 @@ int conclude(const compare_settings& settings, const comparison& compared) {
   return exit_ok;
 }
 
+[[noreturn]] void throw_interrupted_too_early() {
+  throw std::runtime_error{"interrupted before the first repetition was over; let it run on"};
+}
+
 int run(compare_settings& settings) {
   auto& options = settings.compared;
   read_queues(settings);
@@ -195,7 +199,7 @@ int run(compare_settings& settings) {
   status.show("looking at this machine", "looking at this machine");
   const machine_look seen = look(settings);
   status.clear();
-  if (interruption()) throw std::runtime_error{"interrupted before the first repetition was over; let it run on"};
+  if (interruption()) throw_interrupted_too_early();
   fmt::print(settings.text(), "{}", to_text(seen));
   if (!take_service_times(settings, seen)) {
     write_report(settings, nullptr, seen);
@@ -215,8 +219,7 @@ int run(compare_settings& settings) {
   const auto compared = compare(options, {.report = report, .interrupted = &interruption()});
   status.clear();
   write_report(settings, &compared, seen);
-  if (compared.repetitions() == 0)
-    throw std::runtime_error{"interrupted before the first repetition was over; let it run on"};
+  if (compared.repetitions() == 0) throw_interrupted_too_early();
   return conclude(settings, compared);
 }
 

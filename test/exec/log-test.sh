@@ -22,6 +22,12 @@ worker_of() {
   children "$1" | sed -n 1p
 }
 child_is_there() { [ -n "$(children "$1")" ]; }
+# Of `pid`: `worker` is killed, and is the next one then.
+kill_and_await_another() {
+  kill -KILL "$worker"
+  await another_than "$pid" "$worker" || fail "worker $worker was not replaced"
+  worker=$(children "$pid")
+}
 another_than() { local now; now=$(children "$1") && [ -n "$now" ] && [ "$now" != "$2" ]; }
 
 for form in text json; do
@@ -31,15 +37,10 @@ for form in text json; do
   pid=$!
   started+=("$pid")
   worker=$(worker_of "$pid") || fail "no worker is there"
-  for round in 1 2 3; do
-    kill -KILL "$worker"
-    await another_than "$pid" "$worker" || fail "worker $worker was not replaced (death $round)"
-    worker=$(children "$pid")
-  done
+  for _ in 1 2 3; do kill_and_await_another; done
   echo "# who reads at last is told how much was lost"
   dd bs=4096 count=1 <&9 >/dev/null 2>&1
-  kill -KILL "$worker"
-  await another_than "$pid" "$worker" || fail "worker $worker was not replaced"
+  kill_and_await_another
   dd bs=4096 count=1 <&9 >"$dir/$form.log" 2>/dev/null
   said "$form" '[0-9]+ lines of this log were lost, as nobody read them' || fail "nothing of what was lost"
   said "$form" 'another is started' || fail "the line after it is missing"
@@ -61,8 +62,7 @@ echo "# a service manager that takes nothing is told as soon as it does"
 manage late
 NOTIFY_SOCKET=$dir/late/notify start told --bind 127.0.0.1:0 --workers 1 -- sleep 100
 worker=$(children "$pid")
-kill -KILL "$worker"
-await another_than "$pid" "$worker" || fail "worker $worker was not replaced"
+kill_and_await_another
 touch "$dir/late/listen"
 await_line late '^READY=1$'
 await_line late '^STATUS=1 of 1 workers serve, 1 restart$'
@@ -91,11 +91,7 @@ await test -e "$dir/stopped" || fail "the worker did not stop the terminal"
 await test -s "$dir/pid" || fail "it does not serve"
 pid=$(cat "$dir/pid")
 worker=$(children "$pid")
-for round in 1 2 3; do
-  kill -KILL "$worker"
-  await another_than "$pid" "$worker" || fail "worker $worker was not replaced (death $round)"
-  worker=$(children "$pid")
-done
+for _ in 1 2 3; do kill_and_await_another; done
 kill "$pid"
 await gone "$pid" || fail "it still runs"
 ended "$at" 0

@@ -123,18 +123,23 @@ asks_the_dns_server() {
   fi
 }
 
-survives_the_server() {
-  echo "# a server that dies in the middle of a ramp leaves a whole report, and no bound"
-  serve work "$tool" work --bind 127.0.0.1:0 --workers 1
-  ramp --rate 300 --slo 1s --duration 400ms --timeout 300ms
-  await grep -q 'a second: ' "$dir/load.out" || fail "no step of the ramp is reported"
+# kill_server_in_the_middle COUNT : after so many more requests; then `loading` ends with 1
+kill_server_in_the_middle() {
   before=$(sleeps)
-  await have_slept $((before + 50)) || fail "there is no second step"
+  await have_slept $((before + $1)) || fail "no more requests are sent"
   kill -KILL "$pid"
   wait "$pid" 2>/dev/null || true
   code=0
   wait "$loading" || code=$?
   [ "$code" = 1 ] || fail "exit code $code after the death of the server, not 1"
+}
+
+survives_the_server() {
+  echo "# a server that dies in the middle of a ramp leaves a whole report, and no bound"
+  serve work "$tool" work --bind 127.0.0.1:0 --workers 1
+  ramp --rate 300 --slo 1s --duration 400ms --timeout 300ms
+  await grep -q 'a second: ' "$dir/load.out" || fail "no step of the ramp is reported"
+  kill_server_in_the_middle 50
   grep -q "^udppump: the ramp ended early: $address" "$dir/load.err" || fail "it does not say that the server went away"
   grep -q '"failure":".*"lowest_bad_rate":null,.*"steps":\[{.*}\]' "$dir/ramp.json" || fail "the report is not whole, or has a bound"
 }
@@ -146,13 +151,7 @@ loses_the_server() {
     --json "$dir/lost.json" >"$dir/load.out" 2>"$dir/load.err" &
   loading=$!
   started+=("$loading")
-  before=$(sleeps)
-  await have_slept $((before + 100)) || fail "no requests are sent"
-  kill -KILL "$pid"
-  wait "$pid" 2>/dev/null || true
-  code=0
-  wait "$loading" || code=$?
-  [ "$code" = 1 ] || fail "exit code $code after the death of the server, not 1"
+  kill_server_in_the_middle 100
   grep -qE "^udppump: $address was not there all the time: [0-9]+ ICMP errors; see" "$dir/load.err" || fail "it does not say so"
   grep -q '"icmp_errors":[1-9]' "$dir/lost.json" || fail "the report is not whole"
 }
