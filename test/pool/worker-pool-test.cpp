@@ -604,7 +604,7 @@ TEST(pool, a_child_that_a_handler_forks_leaves_the_workers_page_alone) {
   const shared<std::array<std::atomic<pid_t>, 3>> children;
   const shared<std::atomic<std::size_t>> forked;
   auto pool = pool_process::serving_with({.workers = 1}, [&](datagram& received) {
-    const pid_t child = ::fork();
+    const pid_t child = fork_when_others_sleep();
     if (child == 0) return;  // comes back in the child, which then ends by itself
     children->at((*forked)++) = child;
     echo(received);

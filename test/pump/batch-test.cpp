@@ -233,7 +233,7 @@ TEST_P(batches_under, a_child_of_a_fork_in_the_handler_leaves_them_to_its_parent
                         note(came);
                         if (!once) return;
                         once = false;
-                        forked = ::fork();
+                        forked = fork_when_others_sleep();
                       },
                       {.batch_limit = 16},
                       GetParam()};

@@ -151,7 +151,7 @@ TEST_P(forked_under, a_fork_inside_the_handler_leaves_the_child_without_the_pare
   pid_t made = -1;
   pump pump{socket,
             [&](datagram&) {
-              if (made < 0) made = ::fork();
+              if (made < 0) made = fork_when_others_sleep();
             },
             {},
             GetParam()};
@@ -176,7 +176,7 @@ TEST_P(forked_under, a_fork_inside_the_handler_leaves_what_is_queued_to_the_pare
   pump pump{socket,
             [&](datagram&) {
               if (made == 0) ++*in_the_child;
-              if (++received == 1) made = ::fork();
+              if (++received == 1) made = fork_when_others_sleep();
             },
             {},
             GetParam()};
@@ -199,7 +199,7 @@ TEST_P(forked_under, after_fork_inside_the_handler_lets_the_child_serve_on) {
       pump pump{socket,
                 [&](datagram& one) {
                   if (one.text() == "fork") {
-                    made = ::fork();
+                    made = fork_when_others_sleep();
                     if (made == 0) pump.after_fork();
                     return;
                   }
