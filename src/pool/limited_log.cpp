@@ -5,13 +5,13 @@
 
 namespace udppump::detail {
 
-void limited_log::write(level how, std::string_view name, std::string text) {
+void limited_log::write(level how, std::string_view name, std::string text, std::size_t most) {
   const auto now = clock::now();
-  event& one = events_[name];
+  event& one = events_.try_emplace(name, event{.left = most}).first->second;
   if (now - one.since >= pause) {
     write_due(now);
     // Quiet for as long as it takes to have earned all of them again.
-    if (now - one.since >= pause * at_once) one.left = at_once;
+    if (now - one.since >= pause * most) one.left = most;
     one.left = std::max<std::size_t>(one.left, 1);
     one.since = now;
   }

@@ -21,9 +21,11 @@ class limited_log {
   /// `log` outlives it.
   explicit limited_log(const pool_log& log) : log_{log} {}
 
-  /// `name` lives as long as the program.
+  /// `name` lives as long as the program. `most` of this event are written at once.
   void error(std::string_view name, std::string text) { write(&pool_log::error, name, std::move(text)); }
-  void warning(std::string_view name, std::string text) { write(&pool_log::warning, name, std::move(text)); }
+  void warning(std::string_view name, std::string text, std::size_t most = at_once) {
+    write(&pool_log::warning, name, std::move(text), most);
+  }
   void notice(std::string_view name, std::string text) { write(&pool_log::notice, name, std::move(text)); }
 
   /// Writes what is due of those that were not written.
@@ -34,14 +36,14 @@ class limited_log {
  private:
   using level = void (pool_log::*)(std::string_view, std::string, pool_log::fields) const;
   struct event {
-    std::size_t left = at_once;  // that may be written
+    std::size_t left;  // that may be written
     clock::time_point since = {};
     std::size_t withheld = 0;
     level of_last = nullptr;
     std::string last = {};
   };
 
-  void write(level how, std::string_view name, std::string text);
+  void write(level how, std::string_view name, std::string text, std::size_t most = at_once);
 
   const pool_log& log_;
   std::map<std::string_view, event> events_;

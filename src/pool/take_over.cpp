@@ -120,14 +120,9 @@ take_over::clock::time_point take_over::deadline_of(const successor& one) const 
     case phase::silent:
       return one.since() + (one.is_executed() ? patience_ : milliseconds{hello_timeout});
     case phase::has: {
-      const std::size_t others = waiting();
+      const std::size_t others = waiting_by_path();
       if (others == 0) return one.since() + patience_;
-      if (one.is_executed()) {
-        // It need not have been in a hurry before: from when the first of them came.
-        const successor* const first = first_waiting();
-        if (first->is_executed()) return one.since() + patience_;
-        return std::min(one.since() + patience_, first->since() + shared_time);
-      }
+      if (one.is_executed()) return one.since();
       return one.since() + std::min(patience_, std::max(least_time, shared_time / static_cast<int>(others)));
     }
     case phase::parting:
@@ -143,24 +138,26 @@ take_over::clock::time_point take_over::wakes_at() const noexcept {
   if (listener_ && hands_on() && accepts_from_ != clock::time_point::min()) next = std::min(next, accepts_from_);
   for (const auto& one : successors_) next = std::min(next, deadline_of(*one));
   for (const auto& one : executed_) next = std::min(next, one.until);
-  if (wanted_ && !is_ending()) next = std::min(next, executes_from_);
+  if (wanted_ && !has_one_before_execution()) next = std::min(next, executes_from_);
   return next;
 }
 
 void take_over::begin(const sigset_t& mask) {
   const auto now = clock::now();
-  if (!is_ending() && now >= executes_from_) return execute(mask);
+  if (!has_one_before_execution() && now >= executes_from_) return execute(mask);
   // Once is enough to be told of it.
   if (!std::exchange(wanted_, mask)) {
     lines_.warning("take-over-delayed",
                    is_ending() ? "SIGUSR2 is obeyed when what it executed before, whose take-over failed, has ended"
-                               : "SIGUSR2 is obeyed in " + duration_text(executes_from_ - now) +
-                                     ", as the last take-over that it began has failed");
+                   : is_asked_by_path()
+                       ? "SIGUSR2 is obeyed if the take-over by the path fails, which is under way"
+                       : "SIGUSR2 is obeyed in " + duration_text(executes_from_ - now) +
+                             ", as the last take-over that it began has failed");
   }
 }
 
 void take_over::execute_when_due(clock::time_point now) {
-  if (!wanted_ || is_ending() || now < executes_from_) return;
+  if (!wanted_ || has_one_before_execution() || now < executes_from_) return;
   const sigset_t mask = *wanted_;
   wanted_.reset();
   execute(mask);
@@ -168,12 +165,17 @@ void take_over::execute_when_due(clock::time_point now) {
 
 void take_over::execute(const sigset_t& mask) {
   const auto failed = [this](const std::string& why) { lines_.error("take-over-failed", why); };
+  // Whoever may send signals may ask without end.
+  const auto refused = [this](const std::string& why) { lines_.warning("take-over-busy", why, 1); };
   for (const auto& one : successors_) {
-    if (one->is_executed()) return lines_.warning("take-over-refused", "a take-over is under way already");
+    if (one->is_executed()) {
+      return refused("SIGUSR2: a take-over is under way already, by " + one->who().called() +
+                     "; send it again when that is over");
+    }
   }
   if (!hands_on()) {
-    return lines_.warning("take-over-refused", before_->who().called() + ", from which this pool takes over, has not " +
-                                                   "let go yet; is it stopped? Try again later");
+    return refused("SIGUSR2: " + before_->who().called() + ", from which this pool takes over, has not let go yet; " +
+                   "send it again later, and if that one is stopped: kill -CONT");
   }
   if (own_.path.empty()) return failed("this program's file is not known without /proc");
   // Whoever has a listener that another user made, which is root, hands sockets on to root's next start.
@@ -240,9 +242,16 @@ successor* take_over::in(phase which) const noexcept {
   return found == successors_.end() ? nullptr : found->get();
 }
 
-std::size_t take_over::waiting() const noexcept {
-  return static_cast<std::size_t>(std::count_if(successors_.begin(), successors_.end(),
-                                                [](const auto& one) { return one->now() == phase::waits; }));
+std::size_t take_over::waiting_by_path() const noexcept {
+  return static_cast<std::size_t>(std::count_if(successors_.begin(), successors_.end(), [](const auto& one) {
+    return one->now() == phase::waits && !one->is_executed();
+  }));
+}
+
+bool take_over::is_asked_by_path() const noexcept {
+  return std::any_of(successors_.begin(), successors_.end(), [](const auto& one) {
+    return !one->is_executed() && (one->now() == phase::waits || one->now() == phase::has);
+  });
 }
 
 successor* take_over::first_waiting() const noexcept {
@@ -322,9 +331,10 @@ void take_over::give_up_late_ones(clock::time_point now) {
     if (one->now() == phase::silent) {
       give_up(*one, "it did not say in time what it wants");
     } else if (one->now() == phase::has) {
-      give_up(*one, waiting() > 0 && now < one->since() + patience_
-                        ? "its workers did not serve in time, and another waits to take over"
-                        : "its workers did not serve in time");
+      const bool is_for_another = waiting_by_path() > 0 && now < one->since() + patience_;
+      give_up(*one, !is_for_another        ? "its workers did not serve in time"
+                    : one->is_executed() ? "another waits to take over by the path, which comes first"
+                                         : "its workers did not serve in time, and another waits to take over");
     }
   }
 }
@@ -376,6 +386,8 @@ std::optional<peer> take_over::look(const handed_sockets& sockets) {
   for (const auto& one : successors_) {
     if (one->now() == phase::silent) hear(*one);
   }
+  give_up_late_ones(clock::now());  // what was executed, for who has come by the path
+  if (auto heir = take_heir()) return heir;
   hand_to_next(sockets);
   tell_given_up_ones(now);
   execute_when_due(now);
@@ -403,7 +415,7 @@ std::vector<pid_t> take_over::reap() {
       }
     }
     if (one.now == state::runs) note_failure(clock::now());
-    if (one.now == state::killed) ended.push_back(one.pid);
+    if (one.now != state::heir) ended.push_back(one.pid);
     return true;
   });
   std::erase_if(successors_, [](const auto& one) { return one->now() == phase::gone; });
@@ -439,12 +451,14 @@ void take_over::tell_given_up_ones(clock::time_point now) {
 std::vector<pid_t> take_over::kill_late_ones(clock::time_point now) {
   using state = execution::state;
   std::vector<pid_t> killed;
-  std::erase_if(executed_, [&](execution& one) {
-    if (now < one.until) return false;
+  for (execution& one : executed_) {
+    if (now < one.until) continue;
     const std::string who = "process " + std::to_string(one.pid) + ", which SIGUSR2 executed, ";
     if (one.now == state::killed) {
       lines_.error("take-over-left", who + "was killed, and has not ended: " + why_not_gone(one.pid));
-      return true;
+      one.now = state::left;
+      one.until = clock::time_point::max();
+      continue;
     }
     lines_.warning("take-over-killed", who + "did not take over, did not end in time and is killed");
     static_cast<void>(sys::kill(-one.pid, SIGKILL));  // its process group
@@ -452,8 +466,7 @@ std::vector<pid_t> take_over::kill_late_ones(clock::time_point now) {
     one.now = state::killed;
     one.until = now + killing_time;
     killed.push_back(one.pid);
-    return false;
-  });
+  }
   return killed;
 }
 
@@ -478,7 +491,7 @@ std::vector<pid_t> take_over::executed() const {
 std::vector<pid_t> take_over::living() const {
   std::vector<pid_t> all;
   for (const execution& one : executed_) {
-    if (one.now != execution::state::killed) all.push_back(one.pid);
+    if (one.now != execution::state::killed && one.now != execution::state::left) all.push_back(one.pid);
   }
   return all;
 }

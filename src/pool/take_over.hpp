@@ -21,9 +21,10 @@ namespace udppump::detail {
 /// How this parent came to its sockets, and how another gets them from it.
 ///
 /// One successor at a time has the sockets, up to `patience`; the others wait for it. While some wait that have come by
-/// the path, whoever has the sockets must be ready sooner, so that nobody can keep the others out: workers of the same
-/// user can send SIGUSR2 again and again, and stop what that executes. So those by the path come first, too; what was
-/// executed and does not become the heir is ended; and after it, the next one is executed only after a pause.
+/// the path, who has the sockets by the path must be ready sooner, so that nobody can keep the others out. And workers
+/// of the same user can send SIGUSR2 again and again, and stop what that executes, or not. So those by the path come
+/// first: what was executed is given up for them at once, and nothing is executed while one of them takes over. What
+/// was executed and does not become the heir is ended; and after it, the next one is executed only after a pause.
 class take_over {
  public:
   using clock = std::chrono::steady_clock;
@@ -52,8 +53,7 @@ class take_over {
   std::vector<int> descriptors() const;
   /// The process that has taken over, whose workers serve; nothing while there is none.
   std::optional<peer> look(const handed_sockets& sockets);
-  /// SIGCHLD: the execution of begin() may have ended. Those that have, and were killed: the workers of another finish
-  /// what they hold.
+  /// SIGCHLD: the execution of begin() may have ended. Those that have, and did not take over.
   std::vector<pid_t> reap();
   /// Kills those executions that were told to end, and have not in time: these.
   std::vector<pid_t> kill_late_ones(clock::time_point now);
@@ -77,7 +77,7 @@ class take_over {
 
  private:
   struct execution {
-    enum class state : char { runs, told, killed, heir };
+    enum class state : char { runs, told, killed, left, heir };
     pid_t pid;
     state now = state::runs;
     clock::time_point until = clock::time_point::max();  // told: it is killed; killed: it is left
@@ -104,7 +104,10 @@ class take_over {
   clock::time_point deadline_of(const successor& one) const noexcept;
   /// Of those that wait for the sockets, who came by the path; first of all, if there is any, and else any.
   successor* first_waiting() const noexcept;
-  std::size_t waiting() const noexcept;
+  std::size_t waiting_by_path() const noexcept;
+  /// Somebody by the path waits for the sockets or has them.
+  bool is_asked_by_path() const noexcept;
+  bool has_one_before_execution() const noexcept { return is_ending() || is_asked_by_path(); }
 
   const own_command own_;
   descriptor listener_;

@@ -32,7 +32,15 @@ if [ "$told" = traces ]; then
   await all_gone $left || fail "they outlive the pool"
   said traced '1 process that a worker left behind was killed' || fail "it does not say so"
 
-  echo "# one that is nobody's: the pool tells who it is, and ends without the worker"
+  echo "# one that is nobody's: the pool tells who it is, and ends without the worker, or what SIGUSR2 executed"
+  start undead --bind 127.0.0.1:0 --workers 1 --ready-after 1s --stop-timeout 100ms -- "${worker[@]}"
+  undead=$pid
+  rm -f "$dir/told/told"
+  "$python" "$dir/turncoat.py" "$dir/told" corpse "$undead" &
+  mourner=$!
+  started+=("$mourner")
+  await test -e "$dir/told/told" || fail "nothing comes of: corpse"
+  corpse=$(cat "$dir/told/told")
   start kept --bind 127.0.0.1:0 --workers 1 --stop-timeout 100ms -- "${worker[@]}"
   rm -f "$dir/told/told"
   "$python" "$dir/turncoat.py" "$dir/told" trace "$(children "$pid")" &
@@ -41,13 +49,20 @@ if [ "$told" = traces ]; then
   await test -e "$dir/told/told" || fail "it does not trace"
   if [ "$(cat "$dir/told/told")" = traces ]; then
     kill "$pid"
+    if [[ $corpse = corpse* ]]; then
+      kill "$undead"
+      ended "$undead" 5
+      await_line undead "process ${corpse#corpse }, which SIGUSR2 executed, was killed, and has not ended: process $mourner"
+      ! said undead 'cannot be ended in time' || fail "it is taken for what a worker left"
+    fi
     ended "$pid" 5
     await_line kept "was killed, and has not ended: process $tracer, which traces it, keeps it; .* ends without it"
   else
     leave_out "no process may trace what is not its own here"
     finish "$pid"
   fi
-  kill -KILL "$tracer"
+  kill -KILL "$tracer" "$mourner"
+  gone "$undead" || finish "$undead"
 else
   leave_out "no process may trace another here"
   finish "$pid"
@@ -102,6 +117,64 @@ kill "$pid"
 ended "$pid" 5
 # shellcheck disable=SC2086
 await all_gone $held || fail "they outlive the pool: $held"
+
+# swaps NAME HOW : starts a pool whose new parent executes something else; sets held
+swaps() {
+  for _ in 1 2 3 4 5; do
+    start "$1" --bind 127.0.0.1:0 --workers 1 --ready-after 1s --stop-timeout 100ms -- "${worker[@]}"
+    turns "swap $2"
+    [ "$told" != "may not trace" ] || return 1
+    held=${told#swapped}
+    [ "$told" != lost ] || { taken_over "$1"; kill "$pid"; await gone "$pid"; continue; }
+    # shellcheck disable=SC2086
+    started+=($held)
+    return
+  done
+  fail "the new parent is never held"
+}
+
+echo "# a new parent that is traced and executes something else ends with the pool, and what it leaves"
+if swaps other stay; then
+  kill "$pid"
+  ended "$pid" 5
+  # shellcheck disable=SC2086
+  await all_gone $held || fail "they outlive the pool: $held"
+  said other 'which SIGUSR2 executed, did not take over, did not end in time and is killed' || fail "it does not say so"
+
+  echo "# and if it ends by itself, what it leaves is ended while the pool serves on"
+  swaps leaving leave
+  # shellcheck disable=SC2086
+  await all_gone $held || fail "they live on: $held"
+  await_line leaving 'it ended before its workers served; going on as before'
+  await_line leaving '1 process that a worker left behind was killed'
+  finish "$pid"
+else
+  leave_out "no process may trace another here"
+  finish "$pid"
+fi
+
+echo "# nobody who sends SIGUSR2 again and again keeps a start out by take-overs that succeed either"
+mkdir "$dir/churned"
+churned=(--bind 127.0.0.1:0 --workers 1 --stop-timeout 100ms --pid-file "$dir/churned/pid"
+  --take-over "$dir/churned/socket")
+start churned "${churned[@]}" -- "${worker[@]}"
+churned[1]=127.0.0.1:${ports[0]}
+"$python" "$dir/turncoat.py" "$dir/told" churn "$dir/churned/pid" &
+sender=$!
+besides+=("$sender")
+await_line churned 'has taken over'
+for _ in 1 2 3 4 5; do # it may be another's turn in the very moment
+  launch next "${churned[@]}" -- "${worker[@]}"
+  await says_or_ends next ' serves? ' "$pid" || fail "it neither serves nor ends"
+  ! said next ' serves? ' || break
+done
+said next ' serves? ' || fail "it is kept out: $(cat "$dir/next.log")"
+first=$(sed -nE 's/.*pid ([0-9]+) takes the sockets over.*/\1/p' "$dir/churned.log" | head -n 1)
+! lines_are churned "already, by pid $first;" 9 || fail "it says so each time"
+kill "$sender"
+await gone "$sender" || fail "the pool does not end"
+wait "$sender" || fail "what sent signals failed"
+besides=()
 
 echo "# a worker that sends SIGUSR2 again and again, and stops what comes of it, keeps no start out"
 mkdir "$dir/kept-folder"

@@ -597,6 +597,17 @@ TEST(lines_that_others_provoke, are_few_and_say_how_many_they_stand_for) {
   EXPECT_EQ(limited.next(), detail::limited_log::clock::time_point::max());
 }
 
+TEST(lines_that_others_provoke, are_one_and_then_a_count_where_one_says_it_all) {
+  std::vector<std::string> lines;
+  const detail::pool_log sink{[&lines](const pool_event& event) { lines.push_back(event.text); }};
+  detail::limited_log limited{sink};
+  for (int often = 0; often < 40; ++often) limited.warning("busy", "under way", 1);
+  EXPECT_EQ(lines, std::vector<std::string>{"under way"});
+  limited.write_due(limited.next());
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines.back(), "under way; and 38 like it");
+}
+
 // --- who serves in the end -------------------------------------------------------------------------------------------
 
 TEST_F(a_take_over_path, is_gone_once_the_pool_is_told_to_stop_so_that_the_next_one_keeps_its_own) {
