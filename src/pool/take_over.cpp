@@ -149,10 +149,9 @@ void take_over::begin(const sigset_t& mask) {
   if (!std::exchange(wanted_, mask)) {
     lines_.warning("take-over-delayed",
                    is_ending() ? "SIGUSR2 is obeyed when what it executed before, whose take-over failed, has ended"
-                   : is_asked_by_path()
-                       ? "SIGUSR2 is obeyed if the take-over by the path fails, which is under way"
-                       : "SIGUSR2 is obeyed in " + duration_text(executes_from_ - now) +
-                             ", as the last take-over that it began has failed");
+                   : is_asked_by_path() ? "SIGUSR2 is obeyed if the take-over by the path fails, which is under way"
+                                        : "SIGUSR2 is obeyed in " + duration_text(executes_from_ - now) +
+                                              ", as the last take-over that it began has failed");
   }
 }
 
@@ -332,7 +331,7 @@ void take_over::give_up_late_ones(clock::time_point now) {
       give_up(*one, "it did not say in time what it wants");
     } else if (one->now() == phase::has) {
       const bool is_for_another = waiting_by_path() > 0 && now < one->since() + patience_;
-      give_up(*one, !is_for_another        ? "its workers did not serve in time"
+      give_up(*one, !is_for_another      ? "its workers did not serve in time"
                     : one->is_executed() ? "another waits to take over by the path, which comes first"
                                          : "its workers did not serve in time, and another waits to take over");
     }

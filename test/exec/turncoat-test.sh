@@ -52,7 +52,7 @@ if [ "$told" = traces ]; then
     if [[ $corpse = corpse* ]]; then
       kill "$undead"
       ended "$undead" 5
-      await_line undead "process ${corpse#corpse }, which SIGUSR2 executed, was killed, and has not ended: process $mourner"
+      await_line undead "process ${corpse#corpse }, which SIGUSR2 executed, was killed, .* not ended: process $mourner"
       ! said undead 'cannot be ended in time' || fail "it is taken for what a worker left"
     fi
     ended "$pid" 5
@@ -94,7 +94,7 @@ holds() {
     turns hold
     held=${told#held}
     [ "$told" != lost ] || { taken_over "$1"; kill "$pid"; await gone "$pid"; continue; }
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2206
     started+=($held)
     return
   done
@@ -126,7 +126,7 @@ swaps() {
     [ "$told" != "may not trace" ] || return 1
     held=${told#swapped}
     [ "$told" != lost ] || { taken_over "$1"; kill "$pid"; await gone "$pid"; continue; }
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2206
     started+=($held)
     return
   done

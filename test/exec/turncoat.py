@@ -4,9 +4,9 @@
 connection to the old one, and to be given the sockets in its place: "lost", or "held: " and what the old one said.
 "hold": has its parent executed anew, and stops the new parent: "held", its process id and those of its workers, or
 "lost" if that took over first.
-"swap HOW": has its parent executed anew, and has the new parent execute this program instead, before that takes over. It
-leaves a process in a session of its own, and then stays, deaf to SIGTERM ("stay"), or ends ("leave"): "swapped" and the
-ids of both, "lost", or why it may not.
+"swap HOW": has its parent executed anew, and has the new parent execute this program instead, before that takes over.
+It leaves a process in a session of its own, and then stays, deaf to SIGTERM ("stay"), or ends ("leave"): "swapped" and
+the ids of both, "lost", or why it may not.
 "keep": does so again and again, from a process of its own, and so means to keep others from taking over.
 "traced": a process that leaves its session traces it, so that nobody can wait for its end.
 "limit NAME SOFT [HARD]": lowers a resource limit of its parent; HARD stays unless it is given.
@@ -14,7 +14,7 @@ ids of both, "lost", or why it may not.
 usage: turncoat.py FOLDER          serves its descriptor 0
        turncoat.py FOLDER trace PID   traces that process until it is ended
        turncoat.py FOLDER corpse PID  has that parent executed anew, kills the new parent, and traces what is left of it
-       turncoat.py FOLDER churn FILE  SIGUSR2 to the process that this pid file names, again and again; told to end (SIGTERM), it has
+       turncoat.py FOLDER churn FILE  SIGUSR2 to the process of this pid file, again and again; at SIGTERM it has
                                  that one end first
        turncoat.py FOLDER swapped HOW   what "swap" executes
 """
@@ -44,7 +44,7 @@ def tell(text):
 
 
 def trace(victim):
-    tell("traces" if libc.ptrace(PTRACE_SEIZE, victim, 0, 0) == 0 else "may not trace")
+    tell("traces" if libc.ptrace(PTRACE_SEIZE, int(victim), 0, 0) == 0 else "may not trace")
     while True:
         signal.pause()
 
@@ -239,7 +239,7 @@ def limit(name, soft, hard=None):
 
 
 if len(sys.argv) > 2:
-    {"trace": lambda pid: trace(int(pid)), "corpse": corpse, "churn": churn, "swapped": swapped}[sys.argv[2]](sys.argv[3])
+    {"trace": trace, "corpse": corpse, "churn": churn, "swapped": swapped}[sys.argv[2]](sys.argv[3])
     sys.exit()
 inbox = socket.socket(fileno=os.dup(0))
 while True:
