@@ -147,7 +147,8 @@ std::size_t board::claim(std::size_t number) {
     return at;
   }
   fail(EAGAIN,
-       "no page for another worker, since workers that were told to stop have not ended; lower the stop timeout");
+       "no page for another worker, since workers that were told to stop have not ended; lower the stop "
+       "timeout, or end what keeps them, as the log says");
 }
 
 void board::release(std::size_t at) noexcept {

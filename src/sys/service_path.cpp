@@ -132,6 +132,11 @@ service_path::opened service_path::open(int flags, mode_t mode) const {
                            ", and this process may not open it; "
                            "remove it, or choose another path");
       }
+      if (file.fd() == -EAGAIN) {
+        refuse(EBUSY,
+               "somebody has a lease on it (fcntl(2), F_SETLEASE), and lets nobody open it; end that process, which "
+               "/proc/locks names, or remove the file");
+      }
       if (!file && file.fd() != -ENOENT && file.fd() != -ELOOP && file.fd() != -ENXIO)
         refuse(-file.fd(), "it cannot be opened", cure_of(file.fd()));
       if (!file || !leads_to(file)) continue;  // another is there now, or none

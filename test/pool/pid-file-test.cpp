@@ -109,6 +109,19 @@ TEST(pid_file, a_process_that_only_has_it_locked_is_told_from_one_whose_file_it_
   EXPECT_EQ(content_of(here / "pid"), line_of(nobody));
 }
 
+TEST(pid_file, that_somebody_has_a_lease_on_keeps_no_start_waiting_and_that_is_said) {
+  const private_folder here;
+  std::ofstream{here / "pid"} << 1 << '\n';
+  fs::permissions(here / "pid", fs::perms{0600});
+  detail::descriptor held{::open((here / "pid").c_str(), O_RDONLY | O_CLOEXEC)};
+  // Else SIGIO, which ends who neither handles nor ignores it.
+  ASSERT_EQ(::fcntl(held.fd(), F_SETSIG, SIGURG), 0);
+  if (::fcntl(held.fd(), F_SETLEASE, F_RDLCK) != 0) GTEST_SKIP() << "no leases on this file system";
+  EXPECT_THAT(refusal(here / "pid"), HasSubstr("somebody has a lease on it (fcntl(2), F_SETLEASE)"));
+  held.reset();
+  EXPECT_EQ(content_of(here / "pid"), "1\n");
+}
+
 TEST(pid_file, goes_to_the_successor_without_a_moment_in_which_a_third_could_take_it) {
   const private_folder here;
   auto old = std::make_unique<pid_file>(here / "pid", heir{});

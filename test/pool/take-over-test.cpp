@@ -734,10 +734,14 @@ TEST_F(a_take_over_path, whose_old_pool_is_stopped_and_does_not_hear_of_the_new_
   both.let_serve();
   static_cast<void>(both.next().address());
   both.ask();
+  descriptor third = connected_to(path);
+  EXPECT_TRUE(say(third, "udppump 1 hello 1"));
   const std::string old = std::to_string(both.old_one().pid());
   EXPECT_TRUE(both.next().says("pid " + old + ", from which this pool has taken over, does not hear it"))
       << both.next().log();
   EXPECT_TRUE(both.next().has_said("It is stopped: kill -CONT " + old)) << both.next().log();
+  EXPECT_FALSE(readable(third.fd(), 200ms)) << "the sockets may have to go back";
+  third.reset();
   both.ask();
   both.old_one().signal(SIGCONT);
   EXPECT_EQ(both.old_one().join(), 0) << both.old_one().log();

@@ -287,7 +287,10 @@ same pool, and C<serve> or C<run> makes it a worker there; so exit with what the
 
 =item take_over
 
-A Unix socket's path: a second start with the same path takes the sockets over from the first, which then ends.
+A Unix socket's path: a second start with the same path takes the sockets over from the first, which then ends. After
+SIGUSR2 the path is lost if root made the pool and C<user> is another, for Perl is a file that this user may read: so
+workers could trace the new parent, and root's next start would take their sockets. Then the log says C<take-over-path>,
+and a second start finds the port taken: stop the pool and start it anew as root, instead of SIGUSR2.
 
 =item pid_file
 
