@@ -93,7 +93,9 @@ std::optional<predecessor> predecessor::at(const std::string& path, uid_t become
   static_cast<void>(sys::setsockopt(connection.fd(), SOL_SOCKET, SO_SNDTIMEO, wait));
   const int connected = connect_to(path, where, connection);
   if (connected == -EAGAIN) {
-    refuse(ETIMEDOUT, "others wait already for the pool at \"" + path + "\"; is it stopped?");
+    refuse(ETIMEDOUT,
+           "others wait already for the pool at \"" + path +
+               "\"; is it stopped? `ss -xlp` shows who has it: end that process, or continue it (kill -CONT)");
   }
   if (connected == -ENOENT || connected == -ECONNREFUSED) return {};
   if (connected < 0) {
@@ -134,7 +136,8 @@ void predecessor::await_answer() {
     pollfd answer{.fd = connection_.fd(), .events = POLLIN, .revents = 0};
     if (left > 0 && sys::poll(&answer, 1, static_cast<int>(left)) != 0) continue;
     refuse(ETIMEDOUT, "the pool that has them does not answer; is it stopped? Its path was made by " +
-                          description_of_peer(connection_.fd()));
+                          description_of_peer(connection_.fd()) +
+                          ", and `ss -xlp` shows who has it now: end that process, or continue it (kill -CONT)");
   }
 }
 

@@ -28,6 +28,7 @@ using detail::descriptor;
 using detail::listening;
 using detail::passed_socket;
 using detail::predecessor;
+using testing::AllOf;
 using testing::HasSubstr;
 
 namespace {
@@ -212,8 +213,9 @@ TEST_F(a_take_over_path, that_is_a_link_to_the_path_of_another_pool_does_not_end
 TEST_F(a_take_over_path, where_somebody_listens_and_is_silent_is_said_in_time) {
   const descriptor listener = listening_at(path);
   const auto began = std::chrono::steady_clock::now();
-  EXPECT_THAT(answer_at(path), HasSubstr("does not answer; is it stopped? Its path was made by pid " +
-                                         std::to_string(::getpid()) + " of user "));
+  EXPECT_THAT(answer_at(path), AllOf(HasSubstr("does not answer; is it stopped? Its path was made by pid " +
+                                               std::to_string(::getpid()) + " of user "),
+                                     HasSubstr("`ss -xlp` shows who has it now")));
   EXPECT_LT(std::chrono::steady_clock::now() - began, patience);
 }
 
