@@ -162,6 +162,7 @@ void supervisor::take_signals() {
         begin_reload();
         break;
       case SIGUSR2:
+        if (limits_) limits_->look(clock::now());  // what is executed inherits them, and takes them for those wanted
         if (!is_stopping()) parts_.takes_over.begin(parts_.context.signal_mask);
         break;
       case SIGTERM:

@@ -68,6 +68,13 @@ else
   finish "$pid"
 fi
 
+# Who has taken over, by the log: sets pid
+taken_over() {
+  ended "$pid" 0
+  pid=$(sed -nE 's/.*pid ([0-9]+) has taken over.*/\1/p' "$dir/$1.log" | tail -n 1)
+  started+=("$pid")
+}
+
 echo "# limits of the parent that a worker lowers are raised again where they may be"
 start lowered --bind 127.0.0.1:0 --workers 1 -- "${worker[@]}"
 for each in nofile nproc fsize; do ask "${ports[0]}" "limit $each 1" >/dev/null; done
@@ -79,14 +86,17 @@ kill -KILL "$first"
 await_line lowered "worker 0 .pid $first. was killed by signal 9"
 second=$(ask "${ports[0]}" who)
 [ "$second" != "$first" ] || fail "it is not replaced"
-finish "$pid"
 
-# Who has taken over, by the log: sets pid
-taken_over() {
-  ended "$pid" 0
-  pid=$(sed -nE 's/.*pid ([0-9]+) has taken over.*/\1/p' "$dir/$1.log" | tail -n 1)
-  started+=("$pid")
-}
+echo "# nor does what SIGUSR2 executes inherit them"
+files_of() { awk '/^Max open files/ { print $4 }' "/proc/$1/limits"; }
+whole=$(files_of "$pid")
+[ "$whole" != 64 ] || fail "it has 64 at first"
+ask "${ports[0]}" "limit nofile 64 usr2" >/dev/null
+taken_over lowered
+[ "$(files_of "$pid")" = "$whole" ] || fail "$(files_of "$pid") open files, not $whole"
+kill "$pid"
+await gone "$pid" || fail "it still runs"
+
 # holds NAME : starts a pool whose new parent is stopped before its workers serve; sets held
 holds() {
   for _ in 1 2 3 4 5; do

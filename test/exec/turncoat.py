@@ -9,7 +9,8 @@ It leaves a process in a session of its own, and then stays, deaf to SIGTERM ("s
 the ids of both, "lost", or why it may not.
 "keep": does so again and again, from a process of its own, and so means to keep others from taking over.
 "traced": a process that leaves its session traces it, so that nobody can wait for its end.
-"limit NAME SOFT [HARD]": lowers a resource limit of its parent; HARD stays unless it is given.
+"limit NAME SOFT [HARD]": lowers a resource limit of its parent; HARD stays unless it is given, and with "usr2" in its
+place the parent is executed anew at once.
 
 usage: turncoat.py FOLDER          serves its descriptor 0
        turncoat.py FOLDER trace PID   traces that process until it is ended
@@ -234,8 +235,10 @@ def keep():
 def limit(name, soft, hard=None):
     parent = os.getppid()
     which = getattr(resource, "RLIMIT_" + name.upper())
-    hard = resource.prlimit(parent, which)[1] if hard is None else int(hard)
-    resource.prlimit(parent, which, (int(soft), hard))
+    as_before = hard is None or hard == "usr2"
+    resource.prlimit(parent, which, (int(soft), resource.prlimit(parent, which)[1] if as_before else int(hard)))
+    if hard == "usr2":
+        os.kill(parent, signal.SIGUSR2)
 
 
 if len(sys.argv) > 2:
