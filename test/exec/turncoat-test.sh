@@ -204,6 +204,20 @@ await gone "$first" || fail "the old pool is still there"
 said keeping 'another waits to take over' || fail "the one that SIGUSR2 executed is not given up"
 finish "$pid"
 
+echo "# SIGUSR2 waits while somebody takes over by the path, and is obeyed if that fails"
+start waiting --bind 127.0.0.1:0 --workers 1 --take-over "$dir/kept-folder/other" -- "${worker[@]}"
+first=$pid
+launch next --bind "127.0.0.1:${ports[0]}" --workers 1 --ready-after 1min --take-over "$dir/kept-folder/other" \
+  -- "${worker[@]}"
+await_line waiting "pid $pid takes the sockets over$"
+kill -USR2 "$first"
+await_line waiting 'SIGUSR2 is obeyed if the take-over by the path fails, which is under way'
+kill -KILL "$pid"
+pid=$first
+taken_over waiting
+kill "$pid"
+await gone "$pid" || fail "it still runs"
+
 echo "# SIGUSR2 that led to nothing is obeyed again after a pause"
 cp "$tool" "$dir/spoilt"
 whole=$tool
