@@ -105,7 +105,11 @@ class log_writer::state {
     struct stat given {};
     if (sys::status(fd_, given) == 0) {
       // A file has no reader to wait for. Some file systems refuse to write at once what needs a new block.
-      if (S_ISREG(given.st_mode)) return sys::write(fd_, lines.data(), lines.size());
+      if (S_ISREG(given.st_mode)) {
+        const ssize_t written = sys::write(fd_, lines.data(), lines.size());
+        if (written != -EINVAL || !leave_direct_writes()) return written;
+        return sys::write(fd_, lines.data(), lines.size());
+      }
       if (is_own(given)) return sys::write(own_.fd(), lines.data(), lines.size());
     }
     const ssize_t written = sys::write_at_once(fd_, lines.data(), lines.size());
@@ -114,6 +118,13 @@ class log_writer::state {
     pollfd room{fd_, POLLOUT, 0};
     if (sys::poll(&room, 1, 0) == 0) return -EAGAIN;
     return sys::write(fd_, lines.data(), lines.size());
+  }
+
+  /// O_DIRECT, by which some file systems take whole blocks alone, belongs to all who have the open file, such as
+  /// workers. False if it was not that.
+  bool leave_direct_writes() const noexcept {
+    const int flags = sys::file_flags(fd_);
+    return flags >= 0 && (flags & O_DIRECT) != 0 && sys::set_file_flags(fd_, flags & ~O_DIRECT) == 0;
   }
 
   /// Whether the descriptor is still the terminal that was opened anew.

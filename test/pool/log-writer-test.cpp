@@ -156,6 +156,20 @@ TEST(log_writer, a_file_is_written_to_even_if_its_file_system_cannot_do_so_at_on
   EXPECT_EQ(text.str(), "udppump: to a file\n");
 }
 
+TEST(log_writer, a_file_of_which_a_worker_wants_whole_blocks_written_is_written_to_all_the_same) {
+  const private_folder folder;
+  const descriptor file{::open((folder / "log").c_str(), O_WRONLY | O_CREAT, 0600)};
+  log_writer log{file.fd()};
+  if (::fcntl(file.fd(), F_SETFL, O_DIRECT) != 0) GTEST_SKIP() << "no O_DIRECT on this file system";
+  const fault::injection refused{{.call = "write", .error = EINVAL, .times = 1}};  // as ext4 does of itself
+  log.write(event_of("a line"));
+  EXPECT_EQ(log.lost(), 0u);
+  EXPECT_EQ(::fcntl(file.fd(), F_GETFL) & O_DIRECT, 0);
+  std::stringstream text;
+  text << std::ifstream{folder / "log"}.rdbuf();
+  EXPECT_EQ(text.str(), "udppump: a line\n");
+}
+
 TEST(log_writer, a_reader_that_is_gone_sends_no_signal) {
   ends to = make_pipe();
   to.reads.reset();
