@@ -145,11 +145,9 @@ swaps() {
 
 echo "# a new parent that is traced and executes something else ends with the pool, and what it leaves"
 if swaps other stay; then
-  kill "$pid"
-  ended "$pid" 5
-  # shellcheck disable=SC2086
-  await all_gone $held || fail "they outlive the pool: $held"
-  said other 'which SIGUSR2 executed, did not take over, did not end in time and is killed' || fail "it does not say so"
+  other=$pid
+  outlives=$held
+  kill "$other" # which waits for it, and ends meanwhile
 
   echo "# and if it ends by itself, what it leaves is ended while the pool serves on"
   swaps leaving leave
@@ -158,6 +156,10 @@ if swaps other stay; then
   await_line leaving 'it ended before its workers served; going on as before'
   await_line leaving '1 process that a worker left behind was killed'
   finish "$pid"
+  ended "$other" 5
+  # shellcheck disable=SC2086
+  await all_gone $outlives || fail "they outlive the pool: $outlives"
+  said other 'which SIGUSR2 executed, did not take over, did not end in time and is killed' || fail "it does not say so"
 else
   leave_out "no process may trace another here"
   finish "$pid"
