@@ -43,9 +43,7 @@ std::string cure_of(long error) {
              "take a newer kernel";
     case ETOOMANYREFS:
       return "the processes of this user have more descriptors on their way in Unix sockets than one may have open: "
-             "end "
-             "those that fill such sockets and do not read them, or raise this process' limit of open files (ulimit "
-             "-n)";
+             "end those that do not read them, or raise this process' limit of open files (ulimit -n)";
     case EAGAIN:
       return "a limit is reached for the moment: try again, or raise the limit of processes, threads or locked memory "
              "(ulimit -a lists them)";
