@@ -18,8 +18,9 @@ called() {
     sed -E 's#[[:space:]]//[^"]*$##' | grep -vE '^[^:]*:[0-9]*: *(//|\*|/\*)' | grep -E -- "$pattern" || true
 }
 
-# Of the C library, without a call of the kernel's that could fail unseen: names of users, the environment, texts.
-library='getgrnam|getgrouplist|getpwnam|getpwuid|setenv|unsetenv|strnlen|strsignal|gmtime_r'
+# Of the C library, and of libpcap's compiler, without a call of the kernel's that could fail unseen: names of users,
+# the environment, texts.
+library='getgrnam|getgrouplist|getpwnam|getpwuid|setenv|unsetenv|strnlen|strsignal|gmtime_r|inet_pton|pcap_[a-z_]+'
 seen=0
 while IFS=: read -r file line text; do
   [[ $file =~ ^src/sys/sys[a-z_]*\.hpp$ ]] && seen=$((seen + 1)) && continue

@@ -88,6 +88,8 @@ struct UDPPUMP_EXPORT datagram {
 
   bool truncated() const noexcept { return real_size > payload.size(); }
   std::string_view text() const noexcept { return {reinterpret_cast<const char*>(payload.data()), payload.size()}; }
+  /// Which of the port's lanes it came by, from 0 on (lanes.hpp); 0 without lanes.
+  std::size_t lane() const noexcept { return socket != nullptr ? socket->lane() : 0; }
   /// Time since receive_time, never negative though the wall clock may step; nothing if there is no receive_time.
   std::optional<std::chrono::nanoseconds> age() const noexcept;
 

@@ -24,8 +24,9 @@
 namespace udppump {
 
 namespace detail {
+class lane_group;
 class pump_core;
-}
+}  // namespace detail
 
 /// Explicit congestion notification, the low two bits of TOS and traffic class (RFC 3168).
 enum class ecn : std::uint8_t { not_ect = 0, ect1 = 1, ect0 = 2, ce = 3 };
@@ -123,6 +124,9 @@ class UDPPUMP_EXPORT datagram_socket {
   };
   const control_data& control() const noexcept { return control_; }
 
+  /// Which of the lanes of its port it is, from 0 on (lanes.hpp); 0 without lanes.
+  std::size_t lane() const noexcept { return lane_; }
+
   /// Takes one datagram into `buffer`, or waits for one up to `wait`, but not longer than a year; unless asked to, it
   /// does not wait. A signal does not end the wait. For clients and tests: a server serves the socket with a pump
   /// instead, and no socket has both. EAGAIN: nothing came. ESHUTDOWN, only after a wait: the socket was shut down.
@@ -154,6 +158,7 @@ class UDPPUMP_EXPORT datagram_socket {
   const std::vector<multicast_membership>& memberships() const noexcept { return memberships_; }
 
  private:
+  friend class detail::lane_group;
   friend class detail::pump_core;
   /// 64 bytes, zeros at first, shared with the workers that share the socket: threads, and processes forked after it
   /// was made. Its pumps keep their notes to each other here. Null if there was no memory.
@@ -181,6 +186,7 @@ class UDPPUMP_EXPORT datagram_socket {
   detail::descriptor fd_;
   int family_ = AF_UNSPEC;
   bool udp_ = false;
+  std::uint8_t lane_ = 0;
   int tos_ = 0;            // of what is sent: kept if a send sets ECN only
   int traffic_class_ = 0;  // the same of IPv6
   control_data control_;

@@ -90,6 +90,11 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
   /// after_fork() was not called there: nothing here may be touched then.
   bool serve(clock::time_point until);
   bool serve_offers();
+  turn_end turn_of(member& one);
+  /// What there was in the lanes before that of the pump whose turn is next.
+  enum class others { are_served, have_more, forked };
+  /// Takes all other pumps out of their wait queues, and serves the lanes before that of `next`.
+  others leave_other_lanes(member& next);
   void settle(member& one, turn_end end);
   void arm(member& one);
   void disarm(member& one) noexcept;

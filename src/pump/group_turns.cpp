@@ -7,19 +7,62 @@ bool group_core::serve(clock::time_point until) {
   if (errands_.begin_round() && !serve_offers()) return false;
   roster::round turns{pumps_};
   while (member* const one = turns.next()) {
-    const auto buffer = buffer_;  // a handler may add a pump that needs a larger one
-    turn_end end;
-    try {
-      end = one->pump.turn({buffer.get(), buffer_size_}, scratch_, !one->leaving && chosen_.waiter->looks_when_armed());
-    } catch (...) {
-      if (!one->listed) settle(*one, one->pump.resume());
-      throw;
+    const bool is_of_later_lane = pumps_.has_lanes() && one->pump.socket().lane() != 0;
+    // Of a worker that is busy the kernel takes no notice in an epoll; elsewhere it would wake it in vain.
+    if (is_of_later_lane && chosen_.waiter->kind() != waiter_kind::epoll) {
+      switch (leave_other_lanes(*one)) {
+        case others::are_served:
+          break;
+        case others::have_more:
+          return true;
+        case others::forked:
+          return false;
+      }
+      if (one->pump.over()) continue;
     }
+    const turn_end end = turn_of(*one);
     if (end == turn_end::forked) return false;
     settle(*one, end);
+    if (is_of_later_lane) break;  // what has come meanwhile to the lanes before it goes first
     if (!turns.is_last() && clock::now() >= until) break;
   }
   return true;
+}
+
+turn_end group_core::turn_of(member& one) {
+  const auto buffer = buffer_;  // a handler may add a pump that needs a larger one
+  try {
+    return one.pump.turn({buffer.get(), buffer_size_}, scratch_, !one.leaving && chosen_.waiter->looks_when_armed());
+  } catch (...) {
+    if (!one.listed) settle(one, one.pump.resume());
+    throw;
+  }
+}
+
+/// A wake-up for a lane before may have come here already: what it was for must not wait behind the handler of `next`.
+group_core::others group_core::leave_other_lanes(member& next) {
+  auto result = others::are_served;
+  const std::size_t lane = next.pump.socket().lane();
+  try {
+    pumps_.for_each([&](member& other) {
+      if (!other.armed || other.watch || other.leaving || result == others::forked) return;
+      disarm(other);
+      turn_end end = turn_end::emptied;
+      if (other.pump.socket().lane() < lane) end = turn_of(other);
+      if (end == turn_end::forked) result = others::forked;
+      if (end == turn_end::more) result = others::have_more;
+      if (end == turn_end::emptied || end == turn_end::spare) {
+        pumps_.make_ready(other);  // armed when the handler of `next` has returned
+      } else {
+        settle(other, end);
+      }
+    });
+  } catch (...) {
+    pumps_.make_ready(next);
+    throw;
+  }
+  if (result == others::have_more) pumps_.make_ready(next);
+  return result;
 }
 
 /// Datagrams whose worker died come before new ones.

@@ -15,6 +15,7 @@ void roster::add(std::shared_ptr<member> joining) {
     free_slots_.reserve(slots_.capacity());  // remove() must not allocate
     free_slots_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
   }
+  has_lanes_ |= joining->pump.socket().lane() != 0;
   make_ready(*joining);
   if (!joining->watch) ++size_;
   joining->armed_as = {free_slots_.back(), 0};
@@ -101,6 +102,13 @@ void roster::start_again() {
     one->armed = one->leaving = one->listed = false;
     make_ready(*one);
   }
+}
+
+roster::round::round(roster& pumps) noexcept : pumps_{pumps} {
+  auto& turns = pumps_.taking_turns_;
+  turns.swap(pumps_.ready_);
+  if (pumps_.has_lanes_)
+    std::ranges::stable_sort(turns, {}, [](const member* one) { return one->pump.socket().lane(); });
 }
 
 roster::round::~round() {

@@ -81,6 +81,8 @@ class roster {
   /// Out of its list, whichever that is.
   void unlist(member& one) noexcept;
 
+  /// Whether a pump of a later lane has been here.
+  bool has_lanes() const noexcept { return has_lanes_; }
   bool has_ready() const noexcept { return !ready_.empty(); }
   bool has_full_with_room() const noexcept;
   /// Makes ready what was full and has room; whether there was any.
@@ -104,6 +106,7 @@ class roster {
   std::vector<std::uint32_t> free_slots_;
   std::unordered_set<const datagram_socket*> sockets_;  // of the pumps in slots_
   std::size_t size_ = 0;
+  bool has_lanes_ = false;
   std::vector<member*> ready_;
   std::vector<member*> taking_turns_;  // ready_ as a round found it; null if removed meanwhile
   const member* in_turn_ = nullptr;
@@ -112,11 +115,11 @@ class roster {
   std::vector<pausing> paused_;
 };
 
-/// A turn for each pump that is ready when the round begins. However it ends, pumps that had no turn go to the front of
-/// those that are ready.
+/// A turn for each pump that is ready when the round begins, those of the first lanes first. However it ends, pumps
+/// that had no turn go to the front of those that are ready.
 class roster::round {
  public:
-  explicit round(roster& pumps) noexcept : pumps_{pumps} { pumps_.taking_turns_.swap(pumps_.ready_); }
+  explicit round(roster& pumps) noexcept;
   ~round();
   round(const round&) = delete;
   round& operator=(const round&) = delete;

@@ -1,12 +1,16 @@
-// What a program outside this repository does first: a datagram to itself by run(), and one by libevent's loop.
+// What a program outside this repository does first: a datagram to itself by run(), one by libevent's loop, and one to
+// the first of two lanes.
 
 #include <event2/event.h>
 
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <memory>
 #include <string>
+#include <udppump/lanes.hpp>
 #include <udppump/libevent.hpp>
+#include <udppump/pcap_match.hpp>
 #include <udppump/pump.hpp>
 
 namespace {
@@ -37,11 +41,22 @@ void serve_by_libevent(udppump::pump& pump) {
   while (!pump.stopped()) event_base_loop(base.get(), EVLOOP_ONCE);
 }
 
+bool comes_by_the_first_lane(std::string_view sent) {
+  const udppump::lane lanes[] = {{.name = "first", .match = udppump::pcap_match("payload[0] = 0x6c")},
+                                 {.name = "rest"}};
+  const auto sockets = udppump::bind_lanes(udppump::address::parse("127.0.0.1:0"), lanes);
+  if (const std::error_code failed = sockets[1].send_to(sent, sockets[1].local())) {
+    throw std::system_error{failed, "send_to"};
+  }
+  std::byte buffer[16];
+  return sockets[0].receive(buffer, std::chrono::seconds{20}).text() == sent;
+}
+
 }  // namespace
 
 int main() try {
   const bool right = send_and_receive("run", &serve_by_itself) == "run" &&
-                     send_and_receive("libevent", &serve_by_libevent) == "libevent";
+                     send_and_receive("libevent", &serve_by_libevent) == "libevent" && comes_by_the_first_lane("lane");
   return right ? 0 : 1;
 } catch (const std::exception& thrown) {
   std::fprintf(stderr, "%s\n", thrown.what());

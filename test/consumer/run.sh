@@ -60,9 +60,9 @@ pump_alone() {
   cmake -S "$source/test/consumer/pump_alone" -B "$work/pump_alone" "${options[@]}" "$@"
   cmake --build "$work/pump_alone" --verbose >"$work/pump_alone.log" || fail "$(cat "$work/pump_alone.log")"
   "$work/pump_alone/pump_alone"
-  found=$(grep -oE '[^ ]*(systemd|udppump_pool)[^ ]*' "$work/pump_alone.log") || true
+  found=$(grep -oE '[^ ]*(systemd|pcap|udppump_pool)[^ ]*' "$work/pump_alone.log") || true
   [[ -z $found ]] || fail "a program that uses pumps alone is linked with: $found"
-  if ldd "$work/pump_alone/pump_alone" | grep -E 'systemd|udppump_pool'; then fail "and needs that to run"; fi
+  if ldd "$work/pump_alone/pump_alone" | grep -E 'systemd|pcap|udppump_pool'; then fail "and needs that to run"; fi
 }
 
 # by_pkg_config : without CMake. The file speaks of where it lies now.
@@ -70,7 +70,7 @@ by_pkg_config() {
   local found flags words
   found=$(find "$work/moved elsewhere" -name pkgconfig)
   # pkg-config escapes the blank in the path for a shell.
-  flags=$(PKG_CONFIG_PATH=$found pkg-config --cflags --libs udppump udppump-pool libevent_core) ||
+  flags=$(PKG_CONFIG_PATH=$found pkg-config --cflags --libs udppump udppump-pool udppump-pcap libevent_core) ||
     fail "pkg-config does not find udppump"
   eval "words=($flags)"
   "$(cached CMAKE_CXX_COMPILER)" -std=c++20 ${sanitizers:+"-fsanitize=$sanitizers"} "$source/test/consumer/main.cpp" \
@@ -110,14 +110,14 @@ shared_library() {
   # Its own names, and type information of them; what is weak of std:: and __gnu_cxx:: is the compiler's, made wherever a
   # template of the standard library is used, and the same in every library.
   local library path foreign
-  for library in libudppump.so libudppump_pool.so; do
+  for library in libudppump.so libudppump_pool.so libudppump_pcap.so; do
     path=$(find "$work/moved elsewhere" -name "$library")
     [[ -n $path ]] || fail "there is no $library"
     foreign=$(nm --dynamic --demangle --defined-only "$path" | awk 'NF >= 3' | cut -d ' ' -f 2- |
       grep -vE '^. (udppump::|(typeinfo|typeinfo name|vtable) for udppump::)|^[WVu] ([a-z ]+ )?(std|__gnu_cxx)::') || true
     [[ -z $foreign ]] || fail "$library exports what is not udppump's:"$'\n'"$foreign"
   done
-  if needs "$(find "$work/moved elsewhere" -name libudppump.so)" | grep systemd; then fail "libudppump.so needs that"; fi
+  if needs "$(find "$work/moved elsewhere" -name libudppump.so)" | grep -E 'systemd|pcap'; then fail "libudppump.so needs that"; fi
 }
 
 add_subdirectory() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the small examples and asks them with socat, as a reader of the README would.
 #
-#   examples-test.sh ECHO POOL [SEED_SYNOPSIS]
+#   examples-test.sh ECHO POOL LANES [SEED_SYNOPSIS]      LANES: or "none"
 # shellcheck source=test/support/script.sh
 source "$(dirname -- "$0")/../support/script.sh" || exit 1
 needs socat python3
@@ -25,13 +25,16 @@ stop() {
 }
 # ask PORT TEXT: one datagram there and back
 ask() { printf %s "$2" | socat -t 1 - "UDP4:127.0.0.1:$1" 2>/dev/null || true; }
+free_port() {
+  python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
 # echoes PORT TEXT
 echoes() { [[ $(ask "$1" "$2") == "$2" ]]; }
 
 # Both print nothing, so their port has to be chosen here: one that was free a moment ago.
 for example in "$1" "$2"; do
   name=${example##*/}
-  port=$(python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  port=$(free_port)
   start "$example" "127.0.0.1:$port"
   for text in hello "a second one" x; do
     await echoes "$port" "$text" || fail "$name does not answer \"$text\""
@@ -47,8 +50,21 @@ for example in "$1" "$2"; do
   stop
 done
 
-if (($# > 2)); then
-  start "$3" 127.0.0.1:0 4
+if [[ $3 != none ]]; then
+  port=$(free_port)
+  start "$3" "127.0.0.1:$port"
+  comes_by() { [[ $(ask "$port" "$1") == "$2" ]]; }
+  await comes_by "quick one" "at once" || fail "lanes does not put \"quick\" into the first lane"
+  await comes_by quic "done" || fail "lanes does not put \"quic\" into the second lane"
+  code=0
+  "$3" unix:/tmp/no-lanes 2>"$dir/refused.err" || code=$?
+  [[ $code == 1 ]] || fail "lanes at a Unix path: exit code $code, not 1"
+  grep -q '^lanes: lanes: unix:/tmp/no-lanes is not of UDP' "$dir/refused.err" || fail "lanes does not say why"
+  stop
+fi
+
+if (($# > 3)); then
+  start "$4" 127.0.0.1:0 4
   await grep -q '^listening on ' "$dir/out" || fail "seed_synopsis does not say where it listens"
   port=$(sed -n 's/^listening on 127\.0\.0\.1://p' "$dir/out")
   answers() { [[ $(ask "$port" hello) == "answered by "* ]]; }
@@ -59,7 +75,7 @@ if (($# > 2)); then
   processes=$(pgrep -g "$group" | wc -l)
   [[ $processes == 4 ]] || fail "4 processes were meant, $processes run"
   stop
-  "$3" nonsense >/dev/null 2>"$dir/err" && fail "a bad address is not refused"
+  "$4" nonsense >/dev/null 2>"$dir/err" && fail "a bad address is not refused"
   grep -q '^seed_synopsis: address "nonsense"' "$dir/err" || fail "a bad address is not named"
 fi
 echo "PASSED"
