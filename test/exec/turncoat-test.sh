@@ -181,7 +181,7 @@ for _ in 1 2 3 4 5; do # it may be another's turn in the very moment
   ! said next ' serves? ' || break
 done
 said next ' serves? ' || fail "it is kept out: $(cat "$dir/next.log")"
-first=$(sed -nE 's/.*pid ([0-9]+) takes the sockets over.*/\1/p' "$dir/churned.log" | head -n 1)
+first=$(sed -nE '/.*pid ([0-9]+) takes the sockets over.*/{s//\1/p;q}' "$dir/churned.log")
 ! lines_are churned "already, by pid $first;" 9 || fail "it says so each time"
 kill "$sender"
 await gone "$sender" || fail "the pool does not end"
