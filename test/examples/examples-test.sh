@@ -55,13 +55,7 @@ if [[ $3 != none ]]; then
   start "$3" "127.0.0.1:$port"
   comes_by() { [[ $(ask "$port" "$1") == "$2" ]]; }
   await comes_by "quick one" "at once" || fail "lanes does not put \"quick\" into the first lane"
-<<<<<<< Updated upstream
   await comes_by quic "done" || fail "lanes does not put \"quic\" into the second lane"
-=======
-  for text in quic slow "a quick one"; do
-    await comes_by "$text" "done" || fail "lanes does not put \"$text\" into the second lane"
-  done
->>>>>>> Stashed changes
   code=0
   "$3" unix:/tmp/no-lanes 2>"$dir/refused.err" || code=$?
   [[ $code == 1 ]] || fail "lanes at a Unix path: exit code $code, not 1"
