@@ -6,8 +6,8 @@ set -euo pipefail
 cd -- "$1"
 
 declare -A below=([sys]="sys" [address]="address sys" [socket]="socket address sys" [lanes]="lanes socket address sys"
-  [pcap]="lanes" [wait]="wait address sys" [pump]="pump wait lanes socket address sys"
-  [pool]="pool pump wait lanes socket address sys")
+  [pcap]="lanes" [clients]="clients address sys" [wait]="wait address sys"
+  [pump]="pump clients wait lanes socket address sys" [pool]="pool pump clients wait lanes socket address sys")
 wrong=0
 for folder in src/*/; do
   folder=$(basename -- "$folder")
@@ -27,7 +27,7 @@ for header in include/udppump/*.hpp; do
   if grep -nHE "#include [<\"]$of_the_pool" "$header"; then wrong=1; fi
 done
 # Nor do the sources that libudppump is made of.
-if grep -rnE "#include [<\"]$of_the_pool" src/{sys,address,socket,lanes,pcap,wait,pump}; then wrong=1; fi
+if grep -rnE "#include [<\"]$of_the_pool" src/{sys,address,socket,lanes,pcap,clients,wait,pump}; then wrong=1; fi
 
 ((wrong == 0)) || exit 1
 echo "$seen includes lead down"

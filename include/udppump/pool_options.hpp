@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "udppump/client_limit.hpp"
 #include "udppump/datagram_socket.hpp"
 #include "udppump/resource_limit.hpp"
 #include "udppump/waiter.hpp"
@@ -116,6 +117,11 @@ struct pool_options {
   /// pump_options::max_age for all pumps in the workers' groups that do not set their own. 0: none. Programs that a
   /// pool runs receive by themselves; for them there is program_options::max_wait.
   std::chrono::nanoseconds max_age{0};
+
+  /// pump_options::client_limit for all pumps in the workers' groups that do not set their own; the workers hold each
+  /// client to it together. A take-over begins anew. Not for programs that a pool runs, which receive by themselves,
+  /// and not with reexecute, whose workers share no memory that this program made.
+  udppump::client_limit client_limit = {};
 
   /// Workers that are told to stop finish what they hold; after this time they are killed. A thread cannot be killed:
   /// run() then returns pool_result::killed while it still runs, and the process should end without waiting for it.

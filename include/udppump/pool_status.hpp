@@ -49,6 +49,8 @@ struct worker_status {
   std::uint64_t ignored = 0, quarantined = 0;
   /// Datagrams dropped before the handler because they had waited too long (pump_options::max_age).
   std::uint64_t expired = 0;
+  /// Datagrams dropped before the handler because their client had sent too many (pump_options::client_limit).
+  std::uint64_t limited = 0;
   std::chrono::nanoseconds handler_time{0};
   handler_times times;
   /// How often the parent woke it because a datagram waited and no worker took it.
@@ -68,6 +70,8 @@ struct UDPPUMP_EXPORT pool_status {
   std::uint64_t quarantines = 0;
   /// Datagrams that workers dropped because they had waited too long: of those alive, and of those before them.
   std::uint64_t expired = 0;
+  /// Datagrams that workers dropped because their client had sent too many, likewise.
+  std::uint64_t limited = 0;
   /// Workers alive, in the order of their numbers.
   std::vector<worker_status> workers;
 

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "udppump/address.hpp"
+#include "udppump/client_limit.hpp"
 #include "udppump/source_filter.hpp"
 
 namespace udppump {
@@ -78,12 +79,21 @@ struct pump_options {
   /// nothing that is old. Time during which the machine sleeps does not count. What is given to a second worker because
   /// the first one died of it (pool_options::redeliver) is served however old it is.
   std::chrono::nanoseconds max_age{0};
+  /// How much each client may ask for: client_rate{.rate = 100}. What is over it is dropped before the handler sees it,
+  /// and counted in pump_stats::limited. For several workers make one client_limit before they start. A client's
+  /// datagrams are counted when they are taken, after ignore_from and a pool's quarantine and before max_age: what is
+  /// over the limit gets no "busy" either, and what a pool redelivers is not counted again. A source address can be
+  /// forged: who does so can use up the limit of another. Unix sockets have no such clients, and no limit.
+  udppump::client_limit client_limit = {};
   /// Called on the pump's thread. Without it, errors are only counted in stats(), and a worker_pool logs those of its
   /// workers (pool_options::log).
   std::function<void(const receive_error&)> on_error = {};
   /// Called on the pump's thread with each datagram that max_age drops, and with how long it has waited: to answer
   /// "busy", for example, where that costs less than to serve it. What it throws goes to on_exception.
   std::function<void(datagram&, std::chrono::nanoseconds age)> on_expired = {};
+  /// Called on the pump's thread with each datagram that client_limit drops: to answer every second one with "ask by
+  /// TCP", for example, as DNS servers do. What it throws goes to on_exception.
+  std::function<void(datagram&)> on_limited = {};
   /// Called with what a handler (or on_error) throws; the next datagram is then served. Without it, the exception
   /// leaves dispatch() or run(), which may be called again and go on with the next datagram.
   std::function<void(std::exception_ptr)> on_exception = {};

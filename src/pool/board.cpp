@@ -137,7 +137,7 @@ std::size_t board::claim(std::size_t number) {
     one.pid = 0;
     one.number = static_cast<std::uint32_t>(number);
     one.kicks = one.handling_since = one.received = one.bytes = one.handled = one.handler_time = 0;
-    one.ignored = one.quarantined = one.expired = 0;
+    one.ignored = one.quarantined = one.expired = one.limited = 0;
     for (auto& count : one.times) count.store(0, std::memory_order_relaxed);
     one.last_words[0] = '\0';
     for (told_errors& each : one.errors) each.count = 0;
@@ -154,6 +154,7 @@ std::size_t board::claim(std::size_t number) {
 void board::release(std::size_t at) noexcept {
   // Nobody counts a dead worker's twice: whoever reads sees a page that is free, or one that is not.
   add(header_->expired_before, page(at).expired.exchange(0, std::memory_order_relaxed));
+  add(header_->limited_before, page(at).limited.exchange(0, std::memory_order_relaxed));
   page(at).state = page_state::free;
   claimed_[at] = false;
 }

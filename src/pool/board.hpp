@@ -18,7 +18,7 @@ namespace udppump::detail {
 
 /// Of the shared memory as a whole. A change of board_geometry, board_header, quarantine_list, worker_page or
 /// kept_datagram is a new one.
-constexpr std::uint32_t layout_version = 5;
+constexpr std::uint32_t layout_version = 6;
 constexpr char board_name[] = "udppump-pool";  // of the memfd
 constexpr char board_magic[8] = {'u', 'd', 'p', 'p', 'u', 'm', 'p', '\0'};
 
@@ -63,8 +63,8 @@ struct board_header {
   std::atomic<std::uint32_t> offers;
   /// By tally; the parent counts by itself, and shows it here.
   shared_count counts[tallies];
-  /// Datagrams that were too old (worker_page::expired), of workers that are gone.
-  shared_count expired_before;
+  /// Datagrams that were too old, or too many of a client (worker_page), of workers that are gone.
+  shared_count expired_before, limited_before;
   /// The parent keeps it by itself as well, and writes it here for the workers.
   quarantine_list quarantined;
 

@@ -115,6 +115,9 @@ int pool_parent::run(const worker_program& program, const program_options& optio
         "max_age requires handlers, as a program receives by itself; set max_wait, which keeps the "
         "queue short, or omit max_age"};
   }
+  if (options_.client_limit) {
+    throw std::invalid_argument{"client_limit requires handlers, as a program receives by itself; omit client_limit"};
+  }
   program_launcher start{*context_, program};
   return supervise(start, checked(options));
 }

@@ -148,6 +148,7 @@ worker_status read(const worker_page& page, page_state state, std::uint64_t now)
   told.ignored = page.ignored;
   told.quarantined = page.quarantined;
   told.expired = page.expired;
+  told.limited = page.limited;
   told.handler_time = as_time(page.handler_time);
   for (const shared_count& count : page.times) told.times.counts.push_back(count);
   told.kicks = page.kicks;
@@ -172,6 +173,7 @@ pool_status pool_status::of(pid_t parent) {
                    .abandoned = counted(tally::abandoned),
                    .quarantines = counted(tally::quarantines),
                    .expired = header->expired_before,
+                   .limited = header->limited_before,
                    .workers = {}};
   copy<worker_page> page;
   for (std::uint32_t at = 0; at < geometry->pages; ++at) {
@@ -182,6 +184,7 @@ pool_status pool_status::of(pid_t parent) {
   }
   for (const worker_status& each : told.workers) {
     told.expired = sum(told.expired, each.expired);
+    told.limited = sum(told.limited, each.limited);
   }
   std::stable_sort(told.workers.begin(), told.workers.end(),
                    [](const worker_status& a, const worker_status& b) { return a.number < b.number; });

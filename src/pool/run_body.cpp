@@ -20,6 +20,7 @@ worker_end run_body(const launch_context& context, const assignment& what, const
     for (const datagram_socket& socket : context.sockets.all()) descriptors.push_back(socket.fd());
     const auto link = std::make_shared<worker_link>(context.shared.share_of(what.page), std::move(descriptors));
     link->max_age = context.options.max_age;
+    link->client_limit = context.options.client_limit;
     const int own_signal = sys::duplicate(context.shared.page_signal(what.page), 3);
     if (own_signal < 0) {
       return end(status_no_setup,

@@ -111,13 +111,14 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
       measured.go_on();
       continue;
     }
-    if (const auto age = with_time ? too_old(common) : std::nullopt) {
+    const auto age = with_time ? too_old(common) : std::nullopt;
+    if (const bool is_limited = is_over_limit(common, looked_at); is_limited || age) {
       measured.leave_out();
-      expire(room, common, *age);
+      is_limited ? limit(room, common) : expire(room, common, *age);
       if (kept_ != nullptr) link_->finished(*kept_);
       if (standing_ != standing::in_service) return resume();
       measured.go_on();
-      if (measured.read_at() - start >= options_.budget_time) break;
+      if (!has_batch() && measured.read_at() - start >= options_.budget_time) break;
       continue;
     }
     measured.received(taken == 0);
@@ -222,12 +223,24 @@ void pump_core::expire(std::span<std::byte> buffer, scratch& common, std::chrono
   const std::size_t count = count_of(common.came);
   stats_.expired += count;
   if (link_) link_->expired(count);
-  if (!options_.on_expired) return;
+  if (options_.on_expired) tell_of_each(buffer, common, [&] { options_.on_expired(common.shown, age); });
+}
+
+void pump_core::limit(std::span<std::byte> buffer, scratch& common) {
+  const std::size_t count = count_of(common.came);
+  stats_.limited += count;
+  if (link_) link_->limited(count);
+  if (options_.on_limited) tell_of_each(buffer, common, [&] { options_.on_limited(common.shown); });
+}
+
+template <class Call>
+void pump_core::tell_of_each(std::span<std::byte> buffer, scratch& common, Call call) {
+  const std::size_t count = count_of(common.came);
   const std::size_t size = common.came.real_size, stride = count > 1 ? common.came.told.segment_size : size;
   for (std::size_t nth = 0; nth < count && standing_ == standing::in_service; ++nth) {
     const std::size_t at = nth * stride;
     show(buffer.subspan(std::min(at, buffer.size())), std::min(stride, size - at), common.shown);
-    call_out([&] { options_.on_expired(common.shown, age); });
+    call_out(call);
   }
 }
 

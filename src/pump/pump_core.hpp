@@ -124,6 +124,14 @@ class pump_core {
   std::optional<std::chrono::nanoseconds> too_old(const scratch& common) noexcept;
   /// Counts what was received as too old, and tells on_expired.
   void expire(std::span<std::byte> buffer, scratch& common, std::chrono::nanoseconds age);
+  bool is_over_limit(const scratch& common, clock::time_point now) const noexcept {
+    return options_.client_limit && !options_.client_limit.admits(common.shown.from, now, count_of(common.came));
+  }
+  /// Counts what was received as over its client's limit, and tells on_limited.
+  void limit(std::span<std::byte> buffer, scratch& common);
+  /// Calls for each datagram that was received and is dropped, until the pump stops.
+  template <class Call>
+  void tell_of_each(std::span<std::byte> buffer, scratch& common, Call call);
   /// Calls the handler for what was received: once, or once a segment.
   void deliver(std::span<std::byte> buffer, scratch& common);
   void deliver_parts(std::span<std::byte> buffer, scratch& common);

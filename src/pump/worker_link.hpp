@@ -78,6 +78,7 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   std::function<void()> on_stop;
   /// Of pumps that have none of their own.
   std::chrono::nanoseconds max_age{0};
+  udppump::client_limit client_limit;
 
   // --- the pump's ---
   bool keeps_datagrams() const noexcept { return share_.own != nullptr; }
@@ -105,6 +106,7 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   void ignored(std::size_t count) noexcept { add(page_.ignored, count); }
   void quarantined(std::size_t count) noexcept { add(page_.quarantined, count); }
   void expired(std::size_t count) noexcept { add(page_.expired, count); }
+  void limited(std::size_t count) noexcept { add(page_.limited, count); }
   /// `count` handlers have returned, after so much time together.
   void handled(unsigned count, clock::duration together) noexcept;
   /// No handler runs any more.

@@ -74,7 +74,7 @@ struct alignas(64) worker_page {
   shared_count handling_since;
   shared_count received, bytes, handled, handler_time;
   /// Datagrams that were taken and not given to a handler.
-  shared_count ignored, quarantined, expired;
+  shared_count ignored, quarantined, expired, limited;
   shared_count times[time_buckets];
   /// Why the worker ends, for the parent's log.
   char last_words[240];
@@ -87,7 +87,8 @@ struct alignas(64) worker_page {
 /// Datagrams that the worker took out of its sockets.
 inline std::uint64_t taken_by(const worker_page& page) noexcept {
   return page.received.load(std::memory_order_relaxed) + page.ignored.load(std::memory_order_relaxed) +
-         page.quarantined.load(std::memory_order_relaxed) + page.expired.load(std::memory_order_relaxed);
+         page.quarantined.load(std::memory_order_relaxed) + page.expired.load(std::memory_order_relaxed) +
+         page.limited.load(std::memory_order_relaxed);
 }
 
 }  // namespace udppump::detail

@@ -1,7 +1,9 @@
 // What a pool's parent does when more comes than is served: what it says, and how large it keeps receive buffers.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -313,6 +315,61 @@ TEST_F(pool_max_age, what_waits_too_long_is_dropped_by_workers_counted_and_told)
 }
 
 TEST_F(pool_max_age, that_of_a_pump_is_its_own) { expect_drops({.workers = 1, .max_age = 1h}, {.max_age = 50ms}); }
+
+struct pool_client_limit : testing::Test {
+  /// Ten datagrams of one client, three of which are allowed by the options of pool or pump.
+  static void expect_limit(const pool_options& options, const pump_options& of_pumps) {
+    auto pool = pool_process::serving_with(
+        options, [](datagram&) {}, of_pumps);
+    const auto sender = bound();
+    const auto taken = [&] {
+      const auto status = pool.status();
+      std::uint64_t received = 0;
+      for (const auto& each : status.workers) received += each.received;
+      return received + status.limited;
+    };
+    for (std::uint64_t sent = 1; sent <= 10; ++sent) {
+      ASSERT_FALSE(sender.send_to("x", pool.address()));
+      ASSERT_TRUE(eventually([&] { return taken() == sent; })) << pool.log();
+    }
+    EXPECT_EQ(pool.status().limited, 7u);
+    const auto before = pool.workers();
+    for (const pid_t worker : before) ::kill(worker, SIGKILL);
+    ASSERT_TRUE(eventually([&] {
+      const auto status = pool.status();
+      return status.workers.size() == before.size() && std::ranges::none_of(status.workers, [&](const auto& each) {
+               return std::ranges::find(before, each.pid) != before.end() || each.state == worker_state::starting;
+             });
+    })) << pool.log();
+    EXPECT_EQ(pool.status().limited, 7u) << "those of dead workers count on";
+    ASSERT_FALSE(sender.send_to("x", pool.address()));
+    EXPECT_TRUE(eventually([&] { return pool.status().limited == 8; })) << "new workers know the client";
+    EXPECT_EQ(pool.stop(), 0) << pool.log();
+  }
+};
+
+TEST_F(pool_client_limit, all_workers_hold_a_client_to_it_together_and_so_do_those_after_them) {
+  expect_limit({.workers = 3, .client_limit = client_rate{.rate = 0.001, .burst = 3}}, {});
+}
+
+TEST_F(pool_client_limit, that_of_pumps_is_their_own) {
+  expect_limit({.workers = 2, .client_limit = client_rate{.rate = 0.001, .burst = 1}},
+               {.client_limit = client_rate{.rate = 0.001, .burst = 3}});
+}
+
+TEST_F(pool_client_limit, where_workers_share_no_memory_it_is_refused) {
+  const pool_options limited{.bind = {"127.0.0.1:0"}, .client_limit = client_rate{.rate = 1}};
+  auto reexecuted = limited;
+  reexecuted.reexecute = true;
+  EXPECT_THROW((worker_pool{reexecuted}), std::invalid_argument);
+  worker_pool pool{limited};
+  try {
+    static_cast<void>(pool.run(worker_program{{"/bin/true"}}));
+    ADD_FAILURE() << "not refused";
+  } catch (const std::invalid_argument& refused) {
+    EXPECT_NE(std::string{refused.what()}.find("client_limit"), std::string::npos) << refused.what();
+  }
+}
 
 TEST_F(pool_max_age, what_cannot_be_is_refused_with_its_reason) {
   EXPECT_THROW((worker_pool{{.bind = {"127.0.0.1:0"}, .max_age = -1ns}}), std::invalid_argument);
