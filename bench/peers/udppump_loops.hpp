@@ -32,13 +32,13 @@ template <class Handler>
 class udppump_run {
  public:
   udppump_run(std::span<udppump::datagram_socket> sockets, Handler handler, udppump::waiter_kind waiter,
-              std::chrono::nanoseconds max_age = {})
+              std::chrono::nanoseconds max_age = {}, udppump::client_limit client_limit = {})
       : handler_{std::move(handler)},
         pump_{sockets.front(),
               [this](udppump::datagram& received) {
                 if (!handler_(received)) pump_.stop();
               },
-              {.max_age = max_age},
+              {.max_age = max_age, .client_limit = std::move(client_limit)},
               waiter} {}
 
   void serve() { throw_if(pump_.run(), "pump::run"); }
