@@ -33,8 +33,9 @@ constexpr std::size_t most_lanes = 16;
 ///
 /// Keep all of them open, in every process that has them: if the last copy of one is closed, the kernel renumbers the
 /// rest, and what comes is put into wrong lanes. Whoever has one of them can give the group another program, and one
-/// connect() ends the sorting for good: pass them on only to whom you trust. What comes while they are being bound may
-/// be in a wrong lane.
+/// connect() ends the sorting for good: pass them on only to whom you trust. Every process of the user who bound them
+/// can join the group, and give it another program: bind as a user that runs nothing else, or as root. What comes while
+/// they are being bound may be in a wrong lane.
 ///
 /// A worker_pool has no lanes yet.
 ///

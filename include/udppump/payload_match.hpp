@@ -21,7 +21,8 @@ class UDPPUMP_EXPORT payload_match {
   /// A program of your own: offset 0 is the first byte of the payload, the length is that of the payload, and
   /// SKF_NET_OFF is where the IP header begins. It takes a datagram if it returns anything but 0. A load from beyond
   /// the payload's end ends it: the datagram is not taken. Throws std::invalid_argument, with the number of the
-  /// instruction, for what the kernel would not run, and for SKF_LL_OFF and BPF_MSH, which mean nothing here.
+  /// instruction, for what the kernel would not run, for SKF_LL_OFF and BPF_MSH, which mean nothing here, and for what
+  /// would end the kernel's sorting of all lanes: dividing by X, and headers beyond the 28 bytes that are always there.
   static payload_match bpf(std::vector<sock_filter> program);
   /// Datagrams whose sender is in one of these networks: "192.0.2.0/24", "2001:db8::/32", or an address alone. A source
   /// address can be forged. Throws std::invalid_argument if one is no network.

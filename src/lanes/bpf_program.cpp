@@ -8,6 +8,8 @@ namespace udppump::detail {
 namespace {
 
 constexpr std::ptrdiff_t farthest = 255;  // that jt and jf reach
+/// IPv4's with the header of UDP behind it: RFC 791, RFC 768.
+constexpr std::int32_t shortest_header = 28;
 
 bool is_negative(std::uint32_t offset) noexcept { return static_cast<std::int32_t>(offset) < 0; }
 
@@ -78,11 +80,18 @@ std::string why_not_known(const sock_filter& one) {
   if (one.code == (BPF_LDX | BPF_B | BPF_MSH)) return "BPF_MSH is for IP headers, and a payload has none";
   if (!is_known(one)) return "the kernel does not know such";
   if (is_division_by_zero(one)) return "it divides by 0";
+  if (one.code == (BPF_ALU | BPF_DIV | BPF_X) || one.code == (BPF_ALU | BPF_MOD | BPF_X)) {
+    return "it divides by X, and if that is 0 the kernel asks no other lane; divide by a constant";
+  }
   if (is_shift_too_far(one)) return "it shifts by more than 31 bits";
   if (uses_memory(one.code) && one.k >= BPF_MEMWORDS) return "the scratch memory has 16 words";
   if (!is_in_packet(one.code) || !is_negative(one.k)) return {};
   if (BPF_MODE(one.code) == BPF_IND) return "a load by X begins in the payload; take an offset of 0 or more";
   const auto offset = static_cast<std::int32_t>(one.k);
+  if (offset < SKF_AD_OFF &&
+      offset >= SKF_NET_OFF + shortest_header - static_cast<std::int32_t>(size_of_load(one.code)) + 1) {
+    return "only the first 28 bytes of the headers are always there; take an offset within them";
+  }
   if (offset < SKF_NET_OFF) return "there is no link layer here; take an offset in the payload, or SKF_NET_OFF";
   return {};
 }
@@ -160,6 +169,9 @@ std::string why_not_sound(const std::vector<sock_filter>& program) {
 
 void add_match(bpf_program& to, const std::vector<sock_filter>& program, bpf_program::label taken,
                bpf_program::label refused) {
+  // A program may count on zeros at its beginning, whatever ran before it.
+  to.add(BPF_LD | BPF_IMM, 0);
+  to.add(BPF_MISC | BPF_TAX);
   std::vector<bpf_program::label> at;
   for (std::size_t step = 0; step < program.size(); ++step) at.push_back(to.new_label());
   for (std::size_t step = 0; step < program.size(); ++step) {

@@ -119,6 +119,16 @@ TEST(payload_match, takes_a_program_of_the_users_own) {
   EXPECT_EQ(by.lane_of("a"), 1);
 }
 
+TEST(payload_match, is_asked_as_if_no_other_had_been_asked_before) {
+  const auto leaves_x =
+      payload_match::bpf({BPF_STMT(BPF_LDX | BPF_IMM, 7), BPF_STMT(BPF_LD | BPF_IMM, 7), BPF_STMT(BPF_RET | BPF_K, 0)});
+  const auto needs_zeros =
+      payload_match::bpf({BPF_STMT(BPF_ALU | BPF_OR | BPF_X, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+                          BPF_STMT(BPF_RET | BPF_K, 1), BPF_STMT(BPF_RET | BPF_K, 0)});
+  const sorted by{{leaves_x, needs_zeros}};
+  EXPECT_EQ(by.lane_of("x"), 1);
+}
+
 TEST(payload_match, of_a_sender_looks_at_the_ip_header) {
   const sorted by{{payload_match::from("127.1.0.0/16"), payload_match::from("127.2.3.4"),
                    payload_match::from("127.3.0.0/16").and_also(pcap_match("payload[0] = 1"))}};
@@ -214,6 +224,13 @@ TEST(payload_match, that_the_kernel_would_not_run_is_refused_with_the_place) {
   EXPECT_THAT(fault_of({BPF_STMT(BPF_JMP | BPF_JA, 7), accept}), HasSubstr("beyond the end"));
   EXPECT_THAT(fault_of({accept, BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), accept}), HasSubstr("instruction 1"));
   EXPECT_THAT(fault_of({BPF_STMT(BPF_ALU | BPF_DIV | BPF_K, 0), accept}), HasSubstr("by 0"));
+  EXPECT_THAT(fault_of({BPF_STMT(BPF_ALU | BPF_DIV | BPF_X, 0), accept}), HasSubstr("divides by X"));
+  EXPECT_THAT(fault_of({BPF_STMT(BPF_ALU | BPF_MOD | BPF_X, 0), accept}), HasSubstr("divides by X"));
+  EXPECT_THAT(fault_of({BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<unsigned>(SKF_NET_OFF + 25)), accept}),
+              HasSubstr("28 bytes"));
+  EXPECT_EQ(fault_of({BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<unsigned>(SKF_NET_OFF + 24)), accept}), "");
+  EXPECT_EQ(fault_of({BPF_STMT(BPF_LD | BPF_H | BPF_ABS, static_cast<unsigned>(SKF_AD_OFF + SKF_AD_PROTOCOL)), accept}),
+            "");
   EXPECT_THAT(fault_of({BPF_STMT(BPF_ALU | BPF_LSH | BPF_K, 32), accept}), HasSubstr("31"));
   EXPECT_THAT(fault_of({BPF_STMT(BPF_ST, 16), accept}), HasSubstr("16"));
   EXPECT_THAT(fault_of({BPF_STMT(BPF_LD | BPF_B | BPF_ABS, static_cast<unsigned>(SKF_LL_OFF)), accept}),
