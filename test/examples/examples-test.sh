@@ -25,13 +25,10 @@ stop() {
 }
 # ask PORT TEXT: one datagram there and back
 ask() { printf %s "$2" | socat -t 1 - "UDP4:127.0.0.1:$1" 2>/dev/null || true; }
-free_port() {
-  python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
 # echoes PORT TEXT
 echoes() { [[ $(ask "$1" "$2") == "$2" ]]; }
 
-# Both print nothing, so their port has to be chosen here: one that was free a moment ago.
+# Both print nothing, so their port has to be chosen here.
 for example in "$1" "$2"; do
   name=${example##*/}
   port=$(free_port)

@@ -2,27 +2,22 @@
 # What seems to come from another server is not answered: two echoes do not answer each other for ever.
 #
 #   loops-test.sh ECHO
-set -euo pipefail
+# shellcheck source=test/support/script.sh
+source "$(dirname -- "$0")/../support/script.sh" || exit 1
+needs socat python3
 
-command -v socat >/dev/null || { echo "SKIPPED: socat is not installed" && exit 77; }
-work=$(mktemp -d)
 group=
 second=
 end() {
   [[ -z $group ]] || kill -KILL -- "-$group" 2>/dev/null || true
   [[ -z $second ]] || kill -KILL -- "-$second" 2>/dev/null || true
-  rm -rf "$work"
+  clean_up
 }
 trap end EXIT
-fail() {
-  echo "FAILED: $*" >&2
-  cat "$work"/* >&2 || true
-  exit 1
-}
 
 # A group of its own for each server, which forks: so that its workers can be ended by number too.
 start() {
-  setsid "$@" >"$work/out" 2>"$work/err" &
+  setsid "$@" >"$dir/out" 2>"$dir/err" &
   group=$!
 }
 stop() {
@@ -41,8 +36,8 @@ ask() {
   printf %s "$answer"
 }
 
-# echo prints nothing, so its port has to be chosen here: one that was free a moment ago.
-port=$(python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# echo prints nothing, so its port has to be chosen here.
+port=$(free_port)
 start "$1" "127.0.0.1:$port"
 for text in hello "a second one" x; do
   [[ $(ask "$port" "$text") == "$text" ]] || fail "echo does not answer \"$text\""
@@ -70,7 +65,7 @@ stop
 
 # Two of them, and a datagram that seems to come from one and is for the other: they would answer each other for ever.
 # The source is the first one's own, bound before it starts; the second is stopped until it has.
-setsid "$1" "127.0.0.2:$port" 2>"$work/second" &
+setsid "$1" "127.0.0.2:$port" 2>"$dir/second.err" &
 second=$!
 [[ $(ask "$port" "up" 127.0.0.2) == up ]] || fail "the second echo does not answer"
 kill -STOP -- "-$second"

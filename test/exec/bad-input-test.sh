@@ -4,13 +4,7 @@
 # shellcheck source=test/exec/stage.sh
 source "$(dirname -- "$0")/stage.sh" || exit 1
 
-# A port that was free a moment ago: what is refused must not have bound it.
-free_port() {
-  python3 -c 'import socket
-s = socket.socket(type=socket.SOCK_DGRAM)
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
-}
+# What is refused must not have bound it.
 port=$(free_port)
 bound() { grep -qi ":$(printf '%04X' "$1") " /proc/net/udp; }
 

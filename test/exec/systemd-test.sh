@@ -41,10 +41,7 @@ listen
 
 echo "# a socket from systemd-socket-activate"
 launch_activated() {
-  port=$(python3 -c 'import socket
-s = socket.socket(type=socket.SOCK_DGRAM)
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])')
+  port=$(free_port)
   local keep=()
   for name in NOTIFY_SOCKET WATCHDOG_USEC ASAN_OPTIONS TSAN_OPTIONS UBSAN_OPTIONS; do
     [ -z "${!name+set}" ] || keep+=(-E "$name=${!name}")

@@ -9,13 +9,23 @@ mkdir "$dir/told"
 chmod 777 "$dir/told"
 worker=("$python" "$dir/turncoat.py" "$dir/told")
 
-# turns TEXT : has the worker do that, and sets told
-turns() {
+# tells WHAT COMMAND... : runs that, and sets told to what then comes of it
+tells() {
   rm -f "$dir/told/told"
-  ask "${ports[0]}" "$1" >/dev/null
+  "${@:2}"
   await test -e "$dir/told/told" || fail "nothing comes of: $1"
   told=$(cat "$dir/told/told")
 }
+# turns TEXT : has the worker do that, and sets told
+has_asked() { ask "${ports[0]}" "$1" >/dev/null; }
+turns() { tells "$1" has_asked "$1"; }
+# attacks MODE ARGUMENT : has a process of nobody's do that, and sets attacker and told
+is_started() {
+  "$python" "$dir/turncoat.py" "$dir/told" "$@" &
+  attacker=$!
+  started+=("$attacker")
+}
+attacks() { tells "$1" is_started "$@"; }
 
 echo "# a process that a worker has started traces it: a reload and a stop end that, and then the worker"
 start traced --bind 127.0.0.1:0 --workers 1 --stop-timeout 100ms -- "${worker[@]}"
@@ -35,19 +45,13 @@ if [ "$told" = traces ]; then
   echo "# one that is nobody's: the pool tells who it is, and ends without the worker, or what SIGUSR2 executed"
   start undead --bind 127.0.0.1:0 --workers 1 --ready-after 1s --stop-timeout 100ms -- "${worker[@]}"
   undead=$pid
-  rm -f "$dir/told/told"
-  "$python" "$dir/turncoat.py" "$dir/told" corpse "$undead" &
-  mourner=$!
-  started+=("$mourner")
-  await test -e "$dir/told/told" || fail "nothing comes of: corpse"
-  corpse=$(cat "$dir/told/told")
+  attacks corpse "$undead"
+  mourner=$attacker
+  corpse=$told
   start kept --bind 127.0.0.1:0 --workers 1 --stop-timeout 100ms -- "${worker[@]}"
-  rm -f "$dir/told/told"
-  "$python" "$dir/turncoat.py" "$dir/told" trace "$(children "$pid")" &
-  tracer=$!
-  started+=("$tracer")
-  await test -e "$dir/told/told" || fail "it does not trace"
-  if [ "$(cat "$dir/told/told")" = traces ]; then
+  attacks trace "$(children "$pid")"
+  tracer=$attacker
+  if [ "$told" = traces ]; then
     kill "$pid"
     if [[ $corpse = corpse* ]]; then
       kill "$undead"
@@ -97,13 +101,15 @@ taken_over lowered
 kill "$pid"
 await gone "$pid" || fail "it still runs"
 
-# holds NAME : starts a pool whose new parent is stopped before its workers serve; sets held
-holds() {
+# catches ORDER NAME : starts a pool, and has its worker do that to a new parent before that one's workers serve; sets
+# held. Fails if no process may trace another.
+catches() {
   for _ in 1 2 3 4 5; do
-    start "$1" --bind 127.0.0.1:0 --workers 1 --ready-after 1s --stop-timeout 100ms -- "${worker[@]}"
-    turns hold
-    held=${told#held}
-    [ "$told" != lost ] || { taken_over "$1"; kill "$pid"; await gone "$pid"; continue; }
+    start "$2" --bind 127.0.0.1:0 --workers 1 --ready-after 1s --stop-timeout 100ms -- "${worker[@]}"
+    turns "$1"
+    [ "$told" != "may not trace" ] || return 1
+    held=${told#* } # the word before the process ids says what was done
+    [ "$told" != lost ] || { taken_over "$2"; kill "$pid"; await gone "$pid"; continue; }
     # shellcheck disable=SC2206
     started+=($held)
     return
@@ -112,7 +118,7 @@ holds() {
 }
 
 echo "# a new parent that is stopped ends with the pool that executed it, and so do its workers"
-holds held
+catches hold held
 kill "$pid"
 ended "$pid" 5
 # shellcheck disable=SC2086
@@ -120,7 +126,7 @@ await all_gone $held || fail "they outlive the pool: $held"
 said held 'which SIGUSR2 executed, did not take over, did not end in time and is killed' || fail "it does not say so"
 
 echo "# and at once if told so twice"
-holds hurried
+catches hold hurried
 kill "$pid"
 await_line hurried ': stopping; '
 kill "$pid"
@@ -128,29 +134,14 @@ ended "$pid" 5
 # shellcheck disable=SC2086
 await all_gone $held || fail "they outlive the pool: $held"
 
-# swaps NAME HOW : starts a pool whose new parent executes something else; sets held
-swaps() {
-  for _ in 1 2 3 4 5; do
-    start "$1" --bind 127.0.0.1:0 --workers 1 --ready-after 1s --stop-timeout 100ms -- "${worker[@]}"
-    turns "swap $2"
-    [ "$told" != "may not trace" ] || return 1
-    held=${told#swapped}
-    [ "$told" != lost ] || { taken_over "$1"; kill "$pid"; await gone "$pid"; continue; }
-    # shellcheck disable=SC2206
-    started+=($held)
-    return
-  done
-  fail "the new parent is never held"
-}
-
 echo "# a new parent that is traced and executes something else ends with the pool, and what it leaves"
-if swaps other stay; then
+if catches "swap stay" other; then
   other=$pid
   outlives=$held
   kill "$other" # which waits for it, and ends meanwhile
 
   echo "# and if it ends by itself, what it leaves is ended while the pool serves on"
-  swaps leaving leave
+  catches "swap leave" leaving
   # shellcheck disable=SC2086
   await all_gone $held || fail "they live on: $held"
   await_line leaving 'it ended before its workers served; going on as before'

@@ -123,7 +123,8 @@ def new_parent_with_sockets(parent, over=()):
     return None
 
 
-def hold():
+def new_parent_of_ours():
+    """The same of this worker's own parent, which may be lost meanwhile: then it ends."""
     over = []
     signal.signal(signal.SIGTERM, lambda *_: over.append(True))  # the new parent's workers serve
     held = new_parent_with_sockets(os.getppid(), over)
@@ -131,6 +132,11 @@ def hold():
         tell("lost")
         sys.exit()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return held
+
+
+def hold():
+    held = new_parent_of_ours()
     tell(" ".join(["held", *map(str, [held, *children(held)])]))
 
 
@@ -148,13 +154,7 @@ def corpse(parent):
 
 def swap(how):
     """By its registers, which are those of x86_64: it goes on with execve(2)."""
-    over = []
-    signal.signal(signal.SIGTERM, lambda *_: over.append(True))
-    victim = new_parent_with_sockets(os.getppid(), over)
-    if victim is None:
-        tell("lost")
-        sys.exit()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    victim = new_parent_of_ours()
     if os.uname().machine != "x86_64" or libc.ptrace(PTRACE_ATTACH, victim, 0, 0) != 0:
         os.kill(victim, signal.SIGKILL)
         return tell("may not trace")

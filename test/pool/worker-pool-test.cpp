@@ -20,6 +20,7 @@
 #include "support/serve.hpp"
 #include "support/sockets.hpp"
 #include "support/steady_load.hpp"
+#include "support/task_state.hpp"
 #include "support/waiters.hpp"
 
 using namespace udppump;
@@ -47,17 +48,6 @@ std::chrono::milliseconds time_used_by(const std::vector<pid_t>& processes) {
     ticks += user + system;
   }
   return std::chrono::milliseconds{ticks * 1000 / ::sysconf(_SC_CLK_TCK)};
-}
-
-/// All threads of the process wait for something.
-bool is_asleep(pid_t pid) {
-  for (const auto& thread : std::filesystem::directory_iterator{"/proc/" + std::to_string(pid) + "/task"}) {
-    std::ifstream about{thread.path() / "stat"};
-    std::string id, name, state;
-    about >> id >> name >> state;
-    if (state != "S") return false;
-  }
-  return true;
 }
 
 // --- under every waiter ----------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <udppump/datagram_socket.hpp>
@@ -11,6 +10,7 @@
 #include "support/private_folder.hpp"
 #include "support/serve.hpp"
 #include "support/sockets.hpp"
+#include "support/task_state.hpp"
 
 /// Sends and receives one at a time.
 class asking_client {
@@ -34,10 +34,8 @@ inline void echo(udppump::datagram& received) { received.reply(received.payload)
 
 /// Whether the process has ended, waited for or not.
 inline bool is_gone(pid_t pid) {
-  std::ifstream about{"/proc/" + std::to_string(pid) + "/stat"};
-  std::string id, name, state;
-  about >> id >> name >> state;
-  return !about || state == "Z";
+  const std::string state = state_of("/proc/" + std::to_string(pid));
+  return state.empty() || state == "Z";
 }
 
 /// In a folder that other users may look into, and that is gone when the test program ends.

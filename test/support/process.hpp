@@ -11,14 +11,12 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <new>
-#include <string>
 #include <type_traits>
 #include <utility>
 
 #include "support/serve.hpp"
+#include "support/task_state.hpp"
 
 /// A value that a process shares with those it forks.
 template <class Value>
@@ -42,17 +40,7 @@ class shared {
 /// there it waits, for a second at the most, until every other thread sleeps.
 inline pid_t fork_when_others_sleep() {
 #if defined(__SANITIZE_ADDRESS__)
-  const auto others_sleep = [] {
-    for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task"}) {
-      if (task.path().filename() == std::to_string(::gettid())) continue;
-      std::ifstream stat{task.path() / "stat"};
-      const std::string line{std::istreambuf_iterator<char>{stat}, {}};
-      const auto name_end = line.rfind(") ");
-      if (name_end != std::string::npos && line[name_end + 2] != 'S') return false;
-    }
-    return true;
-  };
-  eventually(others_sleep, std::chrono::seconds{1});
+  eventually([] { return is_asleep(::getpid(), ::gettid()); }, std::chrono::seconds{1});
 #endif
   return ::fork();
 }

@@ -46,6 +46,14 @@ ends_with_reason() {
   grep -qE ': (Invalid argument|No such [^;]*|Permission denied|Operation not [^;]*|Not a [^;]*|Is a [^;]*|Address [^;]*|Bad file [^;]*|No space [^;]*|Connection [^;]*|Resource [^;]*|Device [^;]*|Protocol [^;]*|File [^;]*|Network [^;]*|Too many [^;]*|Cannot [^;]*|Function [^;]*)$' "$1"
 }
 
+# A port of 127.0.0.1 that was free a moment ago, for programs that do not say which one they took.
+free_port() {
+  python3 -c 'import socket
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])'
+}
+
 # Ended, though perhaps not yet waited for.
 gone() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
 all_gone() { for each; do gone "$each" || return 1; done; }
