@@ -110,6 +110,7 @@ class log_writer::state {
         if (written != -EINVAL || !leave_direct_writes()) return written;
         return sys::write(fd_, lines.data(), lines.size());
       }
+      if (S_ISFIFO(given.st_mode)) leave_direct_writes();
       if (is_own(given)) return sys::write(own_.fd(), lines.data(), lines.size());
     }
     const ssize_t written = sys::write_at_once(fd_, lines.data(), lines.size());
@@ -120,8 +121,8 @@ class log_writer::state {
     return sys::write(fd_, lines.data(), lines.size());
   }
 
-  /// O_DIRECT, by which some file systems take whole blocks alone, belongs to all who have the open file, such as
-  /// workers. False if it was not that.
+  /// O_DIRECT, by which some file systems take whole blocks alone, and who reads a pipe piece by piece loses what does
+  /// not fit (pipe(2)), belongs to all who have the open file, such as workers. False if it was not that.
   bool leave_direct_writes() const noexcept {
     const int flags = sys::file_flags(fd_);
     return flags >= 0 && (flags & O_DIRECT) != 0 && sys::set_file_flags(fd_, flags & ~O_DIRECT) == 0;

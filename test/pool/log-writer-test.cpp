@@ -156,6 +156,18 @@ TEST(log_writer, a_file_is_written_to_even_if_its_file_system_cannot_do_so_at_on
   EXPECT_EQ(text.str(), "udppump: to a file\n");
 }
 
+TEST(log_writer, a_pipe_that_a_worker_has_made_one_of_packets_is_one_of_bytes_again) {
+  const ends pipe = make_pipe();
+  log_writer log{pipe.writes.fd()};
+  ASSERT_EQ(::fcntl(pipe.writes.fd(), F_SETFL, O_DIRECT), 0);
+  ASSERT_EQ(::fcntl(pipe.reads.fd(), F_SETFL, O_NONBLOCK), 0);
+  log.write(event_of("a line"));
+  char byte = 0;
+  std::string read;
+  while (read.size() < 16 && ::read(pipe.reads.fd(), &byte, 1) == 1) read += byte;
+  EXPECT_EQ(read, "udppump: a line\n");
+}
+
 TEST(log_writer, a_file_of_which_a_worker_wants_whole_blocks_written_is_written_to_all_the_same) {
   const private_folder folder;
   const descriptor file{::open((folder / "log").c_str(), O_WRONLY | O_CREAT, 0600)};
