@@ -24,8 +24,8 @@
 namespace udppump {
 
 namespace detail {
-class lane_group;
 class pump_core;
+struct lane_mark;
 }  // namespace detail
 
 /// Explicit congestion notification, the low two bits of TOS and traffic class (RFC 3168).
@@ -158,8 +158,8 @@ class UDPPUMP_EXPORT datagram_socket {
   const std::vector<multicast_membership>& memberships() const noexcept { return memberships_; }
 
  private:
-  friend class detail::lane_group;
   friend class detail::pump_core;
+  friend struct detail::lane_mark;
   /// 64 bytes, zeros at first, shared with the workers that share the socket: threads, and processes forked after it
   /// was made. Its pumps keep their notes to each other here. Null if there was no memory.
   void* shared_line() const noexcept { return shared_line_.get(); }

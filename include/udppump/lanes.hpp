@@ -39,6 +39,8 @@ constexpr std::size_t most_lanes = 16;
 ///
 /// A worker_pool has no lanes yet.
 ///
+/// socket_options::reuse_port means nothing here: only the lanes share the port.
+///
 /// Throws std::invalid_argument for lanes that make no sense, and for what cannot be sorted: an address that is not of
 /// UDP, a multicast group and `join` (the kernel gives those to every socket of a group), receive_offload (the kernel
 /// joins datagrams before it sorts them). Throws std::system_error as datagram_socket::bind().

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -35,6 +36,29 @@ std::string refusal_of(const std::vector<lane>& lanes, const char* where = "127.
   }
   return {};
 }
+
+/// Workers that are threads, each with a group on the first so many of the lanes, until this object ends.
+class serving {
+ public:
+  serving(std::vector<datagram_socket>& sockets, const std::vector<std::size_t>& lanes_served, waiter_kind waiter,
+          const std::function<void(datagram&)>& on_datagram) {
+    for (const std::size_t count : lanes_served) {
+      groups_.push_back(std::make_unique<pump_group>(pump_group_options{.waiter = waiter}));
+      threads_.emplace_back([&sockets, count, on_datagram, group = groups_.back().get()] {
+        std::vector<grouped_pump> pumps;
+        for (std::size_t at = 0; at < count; ++at) pumps.push_back(group->add(sockets[at], on_datagram));
+        EXPECT_FALSE(group->run());
+      });
+    }
+  }
+  ~serving() {
+    for (const auto& each : groups_) each->request_stop();
+  }
+
+ private:
+  std::vector<std::unique_ptr<pump_group>> groups_;
+  std::vector<std::jthread> threads_;  // joined before the groups go
+};
 
 class lanes_under : public every_waiter {
  protected:
@@ -72,6 +96,7 @@ TEST(lanes, take_no_port_that_somebody_has_even_if_that_one_would_share_it) {
   EXPECT_THAT(refusal_of(three_lanes(), taken.local().to_string().c_str()), HasSubstr(taken.local().to_string()));
   const auto first = bind_lanes(address::parse("127.0.0.1:0"), three_lanes());
   EXPECT_NE(refusal_of(three_lanes(), first[0].local().to_string().c_str()), "");
+  EXPECT_NE(refusal_of(three_lanes(), first[0].local().to_string().c_str(), {.reuse_port = true}), "");
 }
 
 TEST(lanes, a_stranger_that_joins_the_group_gets_nothing) {
@@ -162,25 +187,14 @@ TEST_P(lanes_under, a_pump_may_end_with_its_socket_in_its_handler) {
 TEST_P(lanes_under, a_worker_without_pumps_on_later_lanes_is_free_for_the_first) {
   std::atomic<int> in_handler{0}, quick{0};
   std::atomic<bool> may_end{false};
-  std::vector<std::unique_ptr<pump_group>> groups;
-  std::vector<std::jthread> workers;
-  for (const std::size_t lanes_served : {1u, 3u, 3u}) {
-    groups.push_back(std::make_unique<pump_group>(pump_group_options{.waiter = GetParam()}));
-    workers.emplace_back([&, lanes_served, group = groups.back().get()] {
-      std::vector<grouped_pump> pumps;
-      for (std::size_t at = 0; at < lanes_served; ++at) {
-        pumps.push_back(group->add(sockets[at], [&](datagram& one) {
-          if (one.lane() == 0) {
-            ++quick;
-            return;
-          }
-          ++in_handler;
-          EXPECT_TRUE(eventually([&] { return may_end.load(); }));
-        }));
-      }
-      EXPECT_FALSE(group->run());
-    });
-  }
+  const serving workers{sockets, {1, 3, 3}, GetParam(), [&](datagram& one) {
+                          if (one.lane() == 0) {
+                            ++quick;
+                            return;
+                          }
+                          ++in_handler;
+                          EXPECT_TRUE(eventually([&] { return may_end.load(); }));
+                        }};
   for (int sent = 0; sent < 4; ++sent) send("x");
   ASSERT_TRUE(eventually([&] { return in_handler == 2; })) << "both others are busy, and two wait";
   for (int sent = 1; sent <= 20; ++sent) {
@@ -190,27 +204,17 @@ TEST_P(lanes_under, a_worker_without_pumps_on_later_lanes_is_free_for_the_first)
   EXPECT_EQ(in_handler, 2);
   may_end = true;
   EXPECT_TRUE(eventually([&] { return in_handler == 4; }));
-  for (const auto& each : groups) each->request_stop();
 }
 
 TEST_P(lanes_under, idle_workers_serve_whichever_lane_something_comes_to) {
   std::atomic<int> served{0};
-  std::vector<std::unique_ptr<pump_group>> groups;
-  std::vector<std::jthread> workers;
-  for (int at = 0; at < 3; ++at) {
-    groups.push_back(std::make_unique<pump_group>(pump_group_options{.waiter = GetParam()}));
-    workers.emplace_back([&, group = groups.back().get()] {
-      std::vector<grouped_pump> pumps;
-      for (auto& socket : sockets) pumps.push_back(group->add(socket, [&](datagram&) { ++served; }));
-      EXPECT_FALSE(group->run());
-    });
+  {
+    const serving workers{sockets, {3, 3, 3}, GetParam(), [&](datagram&) { ++served; }};
+    for (int sent = 0; sent < 300; ++sent) {
+      send(sent % 3 == 0 ? "q" : sent % 3 == 1 ? "m" : "x");
+      if (sent % 10 != 9) continue;
+      EXPECT_TRUE(eventually([&] { return served == sent + 1; })) << sent;
+    }
   }
-  for (int sent = 0; sent < 300; ++sent) {
-    send(sent % 3 == 0 ? "q" : sent % 3 == 1 ? "m" : "x");
-    if (sent % 10 != 9) continue;
-    EXPECT_TRUE(eventually([&] { return served == sent + 1; })) << sent;
-  }
-  for (const auto& each : groups) each->request_stop();
-  workers.clear();
   EXPECT_EQ(served, 300);
 }

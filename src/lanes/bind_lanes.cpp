@@ -1,17 +1,29 @@
-#include "lanes/lane_group.hpp"
-
+#include <linux/filter.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <stdexcept>
+#include <utility>
 
 #include "lanes/bpf_program.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys.hpp"
+#include "udppump/lanes.hpp"
 
-namespace udppump::detail {
+namespace udppump {
+
+struct detail::lane_mark {
+  static void set(datagram_socket& socket, std::size_t lane) noexcept {
+    socket.lane_ = static_cast<std::uint8_t>(lane);
+  }
+};
 
 namespace {
+
+using detail::bpf_program;
+using detail::fail;
+using detail::fail_with_cure;
 
 [[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument{"lanes: " + why}; }
 
@@ -22,8 +34,7 @@ bool is_name(const std::string& text) {
   });
 }
 
-}  // namespace
-
+/// Throws std::invalid_argument for lanes that make no sense by themselves.
 void check(std::span<const lane> lanes) {
   if (lanes.size() < 2 || lanes.size() > most_lanes) {
     refuse(std::to_string(lanes.size()) + " of them; give 2 to " + std::to_string(most_lanes));
@@ -46,6 +57,7 @@ void check(std::span<const lane> lanes) {
   }
 }
 
+/// Throws for what the kernel cannot sort; bind() says what is wrong with no address at all.
 void check_sortable(const address& local, const socket_options& options) {
   if (!local.is_none() && !local.is_ipv4() && !local.is_ipv6()) {
     refuse(local.to_string() + " is not of UDP, and the kernel sorts UDP alone; give an address with a port");
@@ -58,7 +70,8 @@ void check_sortable(const address& local, const socket_options& options) {
   }
 }
 
-std::vector<sock_filter> lane_group::sorter(std::span<const lane> lanes) {
+/// Returns whose datagram it is, by the number in the kernel's group.
+std::vector<sock_filter> sorter_of(std::span<const lane> lanes) {
   bpf_program program;
   for (std::size_t at = 0; at + 1 < lanes.size(); ++at) {
     const auto next = program.new_label();
@@ -74,52 +87,45 @@ std::vector<sock_filter> lane_group::sorter(std::span<const lane> lanes) {
   return program.finish();
 }
 
-void lane_group::sort(const datagram_socket& member, std::span<const lane> lanes) {
-  auto instructions = sorter(lanes);
+/// Has the kernel sort what comes to the group.
+void sort(const datagram_socket& member, std::vector<sock_filter> instructions) {
   const sock_fprog program{static_cast<unsigned short>(instructions.size()), instructions.data()};
   const int attached = sys::setsockopt(member.fd(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program);
   if (attached == -EINVAL) {
-    fail(attached, "lanes: the kernel refuses a match (see Documentation/networking/filter.rst), or the socket is of " +
-                       std::string{"no group"} + "; write another match");
+    fail(attached,
+         "lanes: the kernel refuses a match (Documentation/networking/filter.rst says what it takes); write another");
   }
   if (attached < 0) fail_with_cure(attached, "lanes: setsockopt SO_ATTACH_REUSEPORT_CBPF");
 }
 
-void lane_group::mark(datagram_socket& socket, std::size_t lane) noexcept {
-  socket.lane_ = static_cast<std::uint8_t>(lane);
-}
+}  // namespace
 
-std::vector<datagram_socket> lane_group::bind(const address& local, std::span<const lane> lanes,
-                                              const socket_options& options) {
+/// In the kernel's group the last lane is the first member: what no program can sort, such as a datagram that ends too
+/// early, is put there (net/core/sock_reuseport.c: run_bpf_filter). The others follow in their order.
+std::vector<datagram_socket> bind_lanes(const address& local, std::span<const lane> lanes,
+                                        const socket_options& options) {
   check(lanes);
   check_sortable(local, options);
-  const auto options_of = [&](std::size_t at, bool shares) {
+  auto sorter = sorter_of(lanes);
+  const std::size_t last = lanes.size() - 1;
+  // The last, which is first, has the port alone as it binds: so one that somebody has is refused, also if that is a
+  // group of the same user.
+  const auto options_of = [&](std::size_t at) {
     socket_options own = options;
-    own.reuse_port = shares;
+    own.reuse_port = at != last;
     if (lanes[at].receive_buffer != 0) own.receive_buffer = lanes[at].receive_buffer;
     return own;
   };
-  // The first alone, so that a port that somebody has is refused, also if that is a group of the same user.
-  const std::size_t last = lanes.size() - 1;
   std::vector<datagram_socket> made;
-  made.push_back(datagram_socket::bind(local, options_of(last, options.reuse_port)));
+  made.push_back(datagram_socket::bind(local, options_of(last)));
   const int shared = sys::setsockopt(made[0].fd(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (shared < 0) fail_with_cure(shared, "lanes: setsockopt SO_REUSEPORT");
   const address where = local.with_port(made[0].local().port());
-  for (std::size_t at = 0; at < last; ++at) made.push_back(datagram_socket::bind(where, options_of(at, true)));
-  sort(made[0], lanes);
+  for (std::size_t at = 0; at < last; ++at) made.push_back(datagram_socket::bind(where, options_of(at)));
+  sort(made[0], std::move(sorter));
   std::rotate(made.begin(), made.begin() + 1, made.end());
-  for (std::size_t at = 0; at < made.size(); ++at) mark(made[at], at);
+  for (std::size_t at = 0; at < made.size(); ++at) detail::lane_mark::set(made[at], at);
   return made;
-}
-
-}  // namespace udppump::detail
-
-namespace udppump {
-
-std::vector<datagram_socket> bind_lanes(const address& local, std::span<const lane> lanes,
-                                        const socket_options& options) {
-  return detail::lane_group::bind(local, lanes, options);
 }
 
 }  // namespace udppump
