@@ -38,6 +38,8 @@ struct client_rate {
 /// room. If more do, as where sources are forged, the clients that have used least of their limit are forgotten first,
 /// and begin with a whole burst again. So the table never makes a client lose for others' sake, but for one chance: of
 /// two clients, one in four thousand million pairs counts as one. The pairs cannot be predicted (a keyed hash).
+/// And times are kept modulo 2^50 ns: a client that comes back after thirteen days of silence may find its limit used,
+/// within the time that it takes to earn the whole burst.
 /// Several workers that meet a new client in the same moment may give it more than one burst.
 class UDPPUMP_EXPORT client_limit {
  public:

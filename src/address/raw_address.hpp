@@ -78,4 +78,12 @@ in_addr ipv4_host(const address& a) noexcept;
 /// The host of an IPv6 address, or ::ffff:a.b.c.d for IPv4; :: of every other.
 in6_addr ipv6_host(const address& a) noexcept;
 
+/// 64 bits of an IPv6 host as a number, the first or the last.
+inline std::uint64_t first_half_of(const in6_addr& host) noexcept {
+  return std::uint64_t{ntohl(host.s6_addr32[0])} << 32 | ntohl(host.s6_addr32[1]);
+}
+inline std::uint64_t last_half_of(const in6_addr& host) noexcept {
+  return std::uint64_t{ntohl(host.s6_addr32[2])} << 32 | ntohl(host.s6_addr32[3]);
+}
+
 }  // namespace udppump::detail

@@ -58,21 +58,14 @@ std::uint64_t keyed_hash(const std::uint64_t (&key)[2], std::uint64_t first, std
   return a ^ b ^ c ^ d;
 }
 
-std::uint64_t big_endian(const std::uint8_t* bytes) noexcept {
-  std::uint64_t value = 0;
-  for (int at = 0; at < 8; ++at) value = value << 8 | bytes[at];
-  return value;
-}
-
 /// The first `bits` of 64.
 std::uint64_t cut(std::uint64_t value, unsigned bits) noexcept {
   if (bits == 0) return 0;
   return bits >= 64 ? value : value & ~(~std::uint64_t{0} >> bits);
 }
 
-}  // namespace
-
-void check_rate(const client_rate& rule) {
+/// Throws std::invalid_argument with the cure. Returns the rule.
+const client_rate& checked(const client_rate& rule) {
   const auto refuse = [](const std::string& why) { throw std::invalid_argument{"client_limit: " + why}; };
   if (!(rule.rate >= slowest && rule.rate <= fastest)) {
     refuse("rate is " + std::to_string(rule.rate) + " datagrams a second; give 0.001 to 1,000,000");
@@ -90,10 +83,13 @@ void check_rate(const client_rate& rule) {
   if (rule.ipv6_prefix < 1 || rule.ipv6_prefix > 128) {
     refuse("ipv6_prefix is " + std::to_string(rule.ipv6_prefix) + " bits; give 1 to 128");
   }
+  return rule;
 }
 
+}  // namespace
+
 client_table::client_table(const client_rate& rule)
-    : interval_{static_cast<std::uint64_t>(std::llround(units_a_second / rule.rate))},
+    : interval_{static_cast<std::uint64_t>(std::llround(units_a_second / checked(rule).rate))},
       tolerance_{static_cast<std::uint64_t>(
           std::llround(static_cast<double>(burst_of(rule) - 1) * units_a_second / rule.rate))},
       ipv4_prefix_{rule.ipv4_prefix},
@@ -115,8 +111,8 @@ std::optional<std::uint64_t> client_table::hash_of(const address& from) const no
   if (!from.is_ipv6()) return {};
   const in6_addr host = ipv6_host(from);
   const unsigned bits = IN6_IS_ADDR_LINKLOCAL(&host) ? 128 : ipv6_prefix_;
-  const std::uint64_t high = cut(big_endian(host.s6_addr), bits);
-  const std::uint64_t low = cut(big_endian(host.s6_addr + 8), bits > 64 ? bits - 64 : 0);
+  const std::uint64_t high = cut(first_half_of(host), bits);
+  const std::uint64_t low = cut(last_half_of(host), bits > 64 ? bits - 64 : 0);
   return keyed_hash(key_, high, low, family_ipv6);
 }
 
@@ -153,10 +149,7 @@ bool client_table::admits(const address& from, time_point at, std::size_t count)
 
 }  // namespace detail
 
-client_limit::client_limit(const client_rate& rule) {
-  detail::check_rate(rule);
-  table_ = std::make_shared<detail::client_table>(rule);
-}
+client_limit::client_limit(const client_rate& rule) { table_ = std::make_shared<detail::client_table>(rule); }
 
 bool client_limit::admits(const address& from, std::chrono::steady_clock::time_point now,
                           std::size_t count) const noexcept {

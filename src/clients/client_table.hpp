@@ -20,7 +20,7 @@ class client_table {
   /// How many datagrams one read can hold.
   static constexpr std::uint64_t most_at_once = 64;
 
-  /// Of a rule that check_rate() accepts.
+  /// Throws as client_limit.
   explicit client_table(const client_rate& rule);
   ~client_table();
   client_table(const client_table&) = delete;
@@ -42,8 +42,5 @@ class client_table {
   std::uint64_t key_[2] = {};
   word* entries_ = nullptr;
 };
-
-/// Throws std::invalid_argument with the cure.
-void check_rate(const client_rate& rule);
 
 }  // namespace udppump::detail

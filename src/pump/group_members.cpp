@@ -20,10 +20,12 @@ std::shared_ptr<member> group_core::add(datagram_socket& socket, handler on_data
     }
     options.receive_limit = std::min(options.receive_limit, link->payload_limit());
   }
-  if (const auto& link = errands_.link(); link && options.max_age.count() == 0) options.max_age = link->max_age;
+  if (const auto& link = errands_.link()) {
+    if (options.max_age.count() == 0) options.max_age = link->max_age;
+    if (!options.client_limit) options.client_limit = link->client_limit;
+  }
   // The lanes before it are looked at after each datagram.
   if (!single_ && socket.lane() != 0) options.budget_datagrams = 1;
-  if (const auto& link = errands_.link(); link && !options.client_limit) options.client_limit = link->client_limit;
   if (guard_.is_elsewhere()) {
     throw std::system_error{make_error_code(errc::wrong_thread),
                             "pump: a group that is served takes no pump from elsewhere"};

@@ -13,12 +13,6 @@ namespace {
 constexpr std::uint64_t of_ipv4 = 0xffff'ffff'0000'0000, of_zeros = 0xfffe'0000'0000'0000;
 constexpr std::uint64_t odd = 0x9e37'79b9'7f4a'7c15;  // spreads keys over rows
 
-std::uint64_t big_endian(const std::uint8_t* bytes) noexcept {
-  std::uint64_t value = 0;
-  for (int at = 0; at < 8; ++at) value = value << 8 | bytes[at];
-  return value;
-}
-
 std::size_t row_of(std::uint64_t key) noexcept { return (key * odd) >> 58; }
 static_assert(quarantine_list::rows == 1 << (64 - 58));
 
@@ -28,7 +22,7 @@ std::uint64_t sender_key(const address& from) noexcept {
   if (from.is_ipv4() || from.is_v4_mapped()) return of_ipv4 | ntohl(ipv4_host(from).s_addr);
   if (from.is_ipv6()) {
     const in6_addr host = ipv6_host(from);
-    const std::uint64_t key = big_endian(IN6_IS_ADDR_LINKLOCAL(&host) ? host.s6_addr + 8 : host.s6_addr);
+    const std::uint64_t key = IN6_IS_ADDR_LINKLOCAL(&host) ? last_half_of(host) : first_half_of(host);
     return key == 0 ? of_zeros : key;
   }
   if (from.is_unix() && from.size() > sizeof(sa_family_t)) return from.hash() | 1;
