@@ -149,6 +149,26 @@ TEST(payload_match, of_a_sender_sees_ipv4_as_such_on_a_socket_of_ipv6) {
   EXPECT_EQ(six.lane_of("x", "[::1]:0"), 1);
 }
 
+TEST(payload_match, may_become_longer_than_a_comparison_can_jump) {
+  // A byte of the payload is its number. Each load grows by the look at the length, so that 200 instructions are 400.
+  constexpr std::uint8_t most = 100;
+  std::vector<sock_filter> any;
+  for (std::uint8_t number = 1; number <= most; ++number) {
+    const auto to_the_last = static_cast<std::uint8_t>(2 * (most - number) + 1);
+    const sock_filter load = BPF_STMT(BPF_LD | BPF_B | BPF_ABS, number % 2u);
+    any.insert(any.end(), {load, BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, to_the_last, 0)});
+  }
+  any.insert(any.end(), {BPF_STMT(BPF_RET | BPF_K, 0), BPF_STMT(BPF_RET | BPF_K, 1)});
+  const sorted by{{payload_match::bpf(any)}};
+  for (const int number : {1, 2, 3, 50, 99, 100}) {
+    std::string payload(2, '\0');
+    payload[static_cast<std::size_t>(number % 2)] = static_cast<char>(number);
+    EXPECT_EQ(by.lane_of(payload), 0) << number;
+  }
+  EXPECT_EQ(by.lane_of({0, 0}), 1);
+  EXPECT_EQ(by.lane_of({101, 102}), 1);
+}
+
 /// The same answer as libpcap's own interpreter gives, for payloads of every kind.
 TEST(payload_match, agrees_with_libpcap) {
   std::mt19937 random{42};
@@ -181,7 +201,6 @@ TEST(payload_match, agrees_with_libpcap) {
   for (int round = 0; round < 12; ++round) {
     std::vector<payload_match> matches;
     while (matches.size() < 3) {
-      // Long enough at first for jumps that no instruction reaches by itself.
       const std::string text = expression(random() % (round == 0 ? 60 : 4));
       const std::string refused = refusal_of(text);
       if (refused.empty()) {
