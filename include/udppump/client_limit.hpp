@@ -31,15 +31,13 @@ struct client_rate {
 /// pool_options::client_limit.
 ///
 /// Copies share what they know, and so do processes that are forked after it was made: make it before them, and all
-/// workers hold each client to one limit together. It takes 256 KiB, however many clients there are, and no lock: a
+/// workers hold each client to one limit together. It takes 260 KiB, however many clients there are, and no lock: a
 /// worker that is killed leaves nothing behind.
 ///
 /// Exact for 32,768 clients at most that have recently sent; one that has been silent for burst / rate seconds needs no
 /// room. If more do, as where sources are forged, the clients that have used least of their limit are forgotten first,
 /// and begin with a whole burst again. So the table never makes a client lose for others' sake, but for one chance: of
 /// two clients, one in four thousand million pairs counts as one. The pairs cannot be predicted (a keyed hash).
-/// And times are kept modulo 2^50 ns: a client that comes back after thirteen days of silence may find its limit used,
-/// within the time that it takes to earn the whole burst.
 /// Several workers that meet a new client in the same moment may give it more than one burst.
 class UDPPUMP_EXPORT client_limit {
  public:

@@ -24,11 +24,16 @@ constexpr double slowest = 0.001, fastest = 1e6;
 constexpr std::size_t largest_burst = 1'000'000;
 constexpr double longest_recovery = 24 * 3600;  // seconds
 
-// An entry: the client's tag, then a time in units of 64 ns, modulo 2^44, which is 13 days.
+// An entry: the client's tag, then a time in units of 64 ns, modulo 2^44, which is 13 days. After such a silence a
+// client would seem to owe again. So a sweep frees all entries whose time is over, which it is 42 hours after the
+// client's last datagram (the longest recovery, and 64 datagrams at the slowest rate).
 constexpr unsigned time_bits = 44, unit_bits = 6;
 constexpr std::uint64_t time_mask = (std::uint64_t{1} << time_bits) - 1;
 constexpr double units_a_second = 1e9 / (1 << unit_bits);
+constexpr std::int64_t sweep_interval = 2 * 24 * 3600 * static_cast<std::int64_t>(units_a_second);
 constexpr int tries = 16;
+constexpr std::size_t entry_count = client_table::rows * client_table::row_length;
+constexpr std::size_t mapped_size = (entry_count + 1) * sizeof(std::uint64_t);
 
 constexpr std::uint64_t family_ipv4 = 4, family_ipv6 = 6;
 
@@ -97,11 +102,12 @@ client_table::client_table(const client_rate& rule)
   if (const auto came = sys::random(key_, sizeof key_); came != static_cast<ssize_t>(sizeof key_)) {
     fail(came < 0 ? -came : EIO, "getrandom, for client_limit");
   }
-  entries_ = static_cast<word*>(sys::map_anonymous(rows * row_length * sizeof(word), MAP_SHARED));
-  if (entries_ == nullptr) fail(ENOMEM, "mmap of 256 KiB, for client_limit: raise the limit of memory (ulimit -v)");
+  entries_ = static_cast<word*>(sys::map_anonymous(mapped_size, MAP_SHARED));
+  if (entries_ == nullptr) fail(ENOMEM, "mmap of 260 KiB, for client_limit: raise the limit of memory (ulimit -v)");
+  swept_ = entries_ + entry_count;
 }
 
-client_table::~client_table() { sys::unmap(entries_, rows * row_length * sizeof(word)); }
+client_table::~client_table() { sys::unmap(entries_, mapped_size); }
 
 std::optional<std::uint64_t> client_table::hash_of(const address& from) const noexcept {
   if (from.is_ipv4() || from.is_v4_mapped()) {
@@ -122,10 +128,30 @@ std::uint64_t client_table::debt_of(std::uint64_t entry, std::uint64_t now) cons
   return entry == 0 || ahead > tolerance_ + most_at_once * interval_ ? 0 : ahead;
 }
 
+bool client_table::is_sweep_due(std::uint64_t now) const noexcept {
+  const std::uint64_t swept = swept_->load(std::memory_order_relaxed);
+  return swept == 0 || static_cast<std::int64_t>(now - swept) > sweep_interval;
+}
+
+/// Frees the entries whose time is over. What was written before half of the time that an entry can tell is over, as
+/// there was no datagram since. Several processes may do this at once; who is killed meanwhile leaves it to the next.
+void client_table::sweep(std::uint64_t now) noexcept {
+  const std::uint64_t swept = swept_->load(std::memory_order_relaxed);
+  const bool is_all_over = now - swept > time_mask / 2;
+  for (word* each = entries_; swept != 0 && each != swept_; ++each) {
+    std::uint64_t entry = each->load(std::memory_order_relaxed);
+    if (entry == 0 || (!is_all_over && debt_of(entry, now) != 0)) continue;
+    each->compare_exchange_strong(entry, 0, std::memory_order_relaxed);
+  }
+  swept_->store(std::max(now, std::uint64_t{1}), std::memory_order_relaxed);
+}
+
 bool client_table::admits(const address& from, time_point at, std::size_t count) noexcept {
   const auto hash = hash_of(from);
   if (!hash) return true;
   const std::uint64_t now = static_cast<std::uint64_t>(at.time_since_epoch().count()) >> unit_bits;
+  if (is_sweep_due(now)) [[unlikely]]
+    sweep(now);
   const std::uint64_t tag = std::max(*hash >> time_bits, std::uint64_t{1}) << time_bits;
   word* const row = entries_ + *hash % rows * row_length;
   for (int left = tries; left > 0; --left) {

@@ -35,12 +35,15 @@ class client_table {
   /// Of the client that an address belongs to; nothing if it is none of the Internet.
   std::optional<std::uint64_t> hash_of(const address& from) const noexcept;
   std::uint64_t debt_of(std::uint64_t entry, std::uint64_t now) const noexcept;
+  bool is_sweep_due(std::uint64_t now) const noexcept;
+  void sweep(std::uint64_t now) noexcept;
 
   const std::uint64_t interval_;   // between two datagrams at the rate, in the table's units of time
   const std::uint64_t tolerance_;  // how much of that may be owed when another datagram is served
   const unsigned ipv4_prefix_, ipv6_prefix_;
   std::uint64_t key_[2] = {};
   word* entries_ = nullptr;
+  word* swept_ = nullptr;  // behind the entries: when the last sweep was, in full; 0: there was no datagram yet
 };
 
 }  // namespace udppump::detail

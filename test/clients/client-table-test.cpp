@@ -103,6 +103,36 @@ TEST(client_table, years_of_silence_are_no_debt) {
   }
 }
 
+/// What a table knows of time comes round after this long.
+constexpr auto turn = std::chrono::nanoseconds{1LL << 50};
+
+TEST(client_table, when_its_times_come_round_nobody_who_was_silent_owes_anything) {
+  for (const int turns : {1, 2, 3, 28, 280, 2800}) {  // to a hundred years
+    const client_limit limit{{.rate = 10, .burst = 5}};
+    ASSERT_EQ(admitted(limit, client, start, 20), 5u);
+    EXPECT_EQ(admitted(limit, client, start + turns * turn, 20), 5u) << turns;
+  }
+}
+
+TEST(client_table, when_its_times_come_round_it_does_not_matter_when_others_sent) {
+  for (const auto pause : {1h, 24h, 24h * 5, 24h * 7}) {
+    const client_limit limit{{.rate = 10, .burst = 5}};
+    ASSERT_EQ(admitted(limit, client, start, 20), 5u);
+    for (auto now = start; now < start + turn; now += pause) ASSERT_TRUE(limit.admits(at("192.0.2.2:1"), now));
+    EXPECT_EQ(admitted(limit, client, start + turn, 20), 5u) << pause.count();
+  }
+}
+
+TEST(client_table, who_owes_for_a_day_owes_it_whenever_others_send) {
+  for (auto others = 1h; others < 72h; others += 1h) {
+    const client_limit limit{{.rate = 0.001, .burst = 80}};  // what is used comes back at 3.6 an hour
+    ASSERT_TRUE(limit.admits(at("192.0.2.2:1"), start));
+    ASSERT_EQ(admitted(limit, client, start + others - 1h, 100), 80u);
+    ASSERT_TRUE(limit.admits(at("192.0.2.2:1"), start + others));
+    EXPECT_EQ(admitted(limit, client, start + others, 100), 3u) << others.count();
+  }
+}
+
 TEST(client_table, ports_do_not_tell_clients_apart_and_hosts_do) {
   const client_limit limit{{.rate = 1, .burst = 2}};
   EXPECT_TRUE(limit.admits(at("192.0.2.1:1"), start));
