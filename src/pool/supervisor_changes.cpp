@@ -1,0 +1,176 @@
+// What concerns all workers at once: a reload, a stop, a take-over.
+#include "pool/supervisor.hpp"
+
+#include <utility>
+
+#include "pool/counted.hpp"
+#include "pool/duration_text.hpp"
+#include "pool/obituary.hpp"
+#include "pool/worker_process.hpp"
+
+namespace udppump::detail {
+
+void supervisor::begin_reload() {
+  if (is_stopping()) return;
+  if (reload_) return reload_->steps.ask_again();
+  reload_ = running_reload{.steps = reload{places_.size()}, .began = clock::now()};
+  parts_.service.reloading("reloading");
+  log_.notice("reload-begun", "reloading: each worker is replaced, new before old");
+}
+
+reload::seen supervisor::look_at(std::size_t number) const {
+  reload::seen now{.is_manned = crew_.serving_as(number) != nullptr,
+                   .new_one_serves = reload_->new_one != nullptr && reload_->new_one->serving};
+  for (const auto& one : crew_.members()) {
+    if (one->number != number || one.get() == reload_->new_one) continue;
+    now.old_one_serves |= !one->stopping;
+    now.old_one_stops |= one->stopping && !one->killed;
+  }
+  return now;
+}
+
+void supervisor::continue_reload() {
+  while (reload_ && !is_stopping()) {
+    const std::size_t number = reload_->steps.number();
+    switch (reload_->steps.next(look_at(number))) {
+      case reload::step::start_new:
+        try {
+          reload_->new_one = &start(number);
+        } catch (const std::system_error& refused) {
+          end_reload(refused.what());
+        }
+        break;
+      case reload::step::stop_old:
+        for (const auto& one : crew_.members()) {
+          if (one->number == number && one.get() != reload_->new_one && !one->stopping) crew_.ask_to_stop(*one);
+        }
+        break;
+      case reload::step::go_on:
+        reload_->new_one = nullptr;
+        break;
+      case reload::step::wait:
+        return;
+      case reload::step::end:
+        end_reload({});  // which begins the next one if that was asked for
+        break;
+    }
+  }
+}
+
+/// An empty failure is a success.
+void supervisor::end_reload(const std::string& failure) {
+  const running_reload done = *reload_;
+  reload_.reset();
+  if (phase_ == phase::serving) parts_.service.ready(status());
+  if (failure.empty()) {
+    board_.count(tally::reloads);
+    log_.notice("reloaded",
+                "reloaded " + counted(places_.size(), "worker") + " in " + duration_text(clock::now() - done.began));
+  } else {
+    log_.error("reload-failed", "the reload was given up at worker " + std::to_string(done.steps.number()) + ": " +
+                                    failure + "; the workers that are left serve on");
+  }
+  if (done.steps.asked_again()) begin_reload();
+}
+
+void supervisor::begin_stop(const std::string& why, bool handed_over) {
+  if (is_stopping()) {
+    if (std::exchange(is_next_stop_ignored_, false)) return;
+    if (orphans_) orphans_->end_patience();
+    parts_.takes_over.end_patience(clock::now());
+    return crew_.end_patience(clock::now());  // asked once more: at once
+  }
+  phase_ = phase::stopping;
+  if (orphans_) orphans_->forget_late_ones_before();
+  handed_over_ = is_next_stop_ignored_ = handed_over;
+  reload_.reset();
+  if (const auto heir = parts_.takes_over.close("the pool that has the sockets was told to stop");
+      heir && !handed_over) {
+    handed_over = handed_over_ = true;
+    log_.notice("handed-over", heir->called() + " has the sockets, and serves on");
+    tell_main_process(*heir, heir->called() + " serves on");
+  }
+  if (!handed_over) parts_.service.stopping("stopping");
+  log_.notice("stopping", why + ": stopping; workers " +
+                              (options_.stop_timeout.count() == 0 ? "are killed at once, as the stop timeout is 0"
+                                                                  : "finish what they hold"));
+  crew_.ask_all_to_stop();
+}
+
+void supervisor::heed_take_over() {
+  if (const std::string why = parts_.takes_over.hear_predecessor(); !why.empty() && !is_stopping()) {
+    log_.error("take-over-failed", "the pool that was to be taken over from says: " + why);
+    set_result(pool_result::crash_loop);
+    begin_stop("the take-over has failed", false);
+    is_next_stop_ignored_ = true;  // that pool may send SIGTERM as well
+    return;
+  }
+  // How a service manager's socket should be, this parent alone knows: the next one keeps it as it is handed on.
+  if (!is_stopping() && sockets_.may_look(clock::now()) && sockets_.look(clock::now(), sessions_to_trust()))
+    begin_reload();
+  handed_sockets offered{.sockets = {}, .listener = parts_.takes_over.listener()};
+  if (parts_.pid != nullptr) offered.pid_file = file_identity::of(parts_.pid->fd());
+  for (std::size_t at = 0; at < parts_.context.sockets.size(); ++at) {
+    offered.sockets.push_back({parts_.context.sockets.all()[at].fd(), parts_.context.sockets.called()[at]});
+  }
+  const auto heir = parts_.takes_over.look(offered);
+  if (!heir || is_stopping()) return;
+  const std::string told = heir->called() + " has taken over";
+  tell_main_process(*heir, told);
+  begin_stop(told, true);
+}
+
+void supervisor::tell_main_process(const peer& who, const std::string& told) {
+  if (who.pid > 0) parts_.service.main_process(who.pid, told);
+}
+
+std::string supervisor::how_it_was_late(const crew::member& one) const {
+  if (one.hurried) return " is killed at once, as a second order to stop came";
+  if (options_.stop_timeout.count() == 0) return " is killed at once, as the stop timeout is 0";
+  return " did not stop within " + duration_text(options_.stop_timeout) + " and is killed";
+}
+
+void supervisor::enforce_deadlines() {
+  while (crew::member* const late = crew_.late(clock::now())) {
+    const std::string who = name_of(*late);
+    if (late->stopping) {
+      log_.warning("worker-killed", who + how_it_was_late(*late) + "; what it held is lost" +
+                                        (parts_.redelivers != nullptr ? " unless another takes it" : ""));
+      if (is_stopping()) set_result(pool_result::killed);
+    } else {
+      log_.error("worker-killed",
+                 who + " did not begin to serve within " + duration_text(options_.start_timeout) + " and is killed");
+    }
+    late->killed = true;  // in a reload, threads too: it goes on without them
+    if (late->worker->kill()) {
+      late->ends_by = clock::now() + killing_time;
+      hunt_for(*late, clock::now());
+      continue;
+    }
+    const std::string why = who + ' ' + std::string{late->worker->cannot_be_killed_as()};
+    if (is_stopping()) {
+      log_.error("killed", why + ", and cannot be killed: the pool ends without it; end it yourself");
+      crew_.abandon(*late);
+    } else {
+      log_.warning("worker-left", why + ", and cannot be killed: it is left to finish");
+    }
+  }
+  leave_undead();
+}
+
+void supervisor::leave_undead() {
+  while (crew::member* const one = crew_.undead(clock::now())) {
+    const std::string why = name_of(*one) + " was killed, and has not ended: " + why_not_gone(one->worker->pid());
+    one->ends_by.reset();
+    if (is_stopping()) {
+      set_result(pool_result::killed);
+      log_.error("killed", why + ". The pool ends without it");
+      if (orphans_) orphans_->leave(one->worker->pid());
+      crew_.abandon(*one);
+    } else {
+      log_.warning("worker-left", why);
+    }
+  }
+}
+
+}  // namespace udppump::detail

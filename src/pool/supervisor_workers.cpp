@@ -1,0 +1,198 @@
+// Workers start, serve, end and are replaced.
+#include "pool/supervisor.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "pool/counted.hpp"
+#include "pool/duration_text.hpp"
+#include "pool/obituary.hpp"
+#include "sys/sys_process.hpp"
+
+namespace udppump::detail {
+
+using std::chrono::milliseconds;
+
+crew::member& supervisor::start(std::size_t number) {
+  if (limits_) limits_->look(clock::now());  // it inherits them
+  auto& own = parts_.context.parents_own = parts_.takes_over.own_descriptors();
+  own.push_back(signal_fd_.fd());
+  if (files_) own.push_back(files_->fd());
+  if (orphans_) {
+    for (const descriptor& list : orphans_->lists()) own.push_back(list.fd());
+  }
+  if (parts_.redelivers != nullptr && parts_.redelivers->file() >= 0) own.push_back(parts_.redelivers->file());
+  if (parts_.pid != nullptr) own.push_back(parts_.pid->fd());
+  if (log_.own_descriptor() >= 0) own.push_back(log_.own_descriptor());
+  for (const auto& one : crew_.members()) {
+    if (const int fd = one->worker->parents_own(); fd >= 0) own.push_back(fd);
+  }
+  crew::member& started = crew_.start(number);
+  places_[number].start_at.reset();
+  return started;
+}
+
+void supervisor::reap() {
+  for (const pid_t ended : parts_.takes_over.reap()) {
+    if (orphans_) orphans_->worker_ended(ended, clock::now());
+  }
+  while (const auto dead = crew_.take_ended()) bury(*dead);
+  if (!orphans_) return;
+  auto known = parts_.takes_over.executed();
+  auto living = parts_.takes_over.living();
+  for (const auto& one : crew_.members()) {
+    known.push_back(one->worker->pid());
+    if (!one->killed) living.push_back(one->worker->pid());
+  }
+  orphans_->look(std::move(known), std::move(living), clock::now());
+}
+
+/// For what a worker leaves that has ended, or was killed: one of its own processes may trace it, and then it does not
+/// end before that.
+void supervisor::hunt_for(const crew::member& who, clock::time_point now) {
+  if (!orphans_) return;
+  // Who is in a program's group was told with it.
+  const bool were_told = who.stopping && !parts_.start.keeps_pages();
+  if (parts_.start.keeps_pages()) static_cast<void>(sys::kill(-who.worker->pid(), SIGTERM));
+  orphans_->worker_ended(who.worker->pid(), were_told ? who.deadline : now + options_.stop_timeout);
+}
+
+/// Of all workers, as none is left.
+void supervisor::end_orphans() {
+  if (!orphans_) return;
+  orphans_->end_all(clock::now());
+  while (orphans_->any()) go_round();
+  if (orphans_->any_was_late()) set_result(pool_result::killed);
+}
+
+void supervisor::bury(const crew::dead_member& dead) {
+  const crew::member& who = *dead.who;
+  const auto now = clock::now();
+  sockets_.look_soon(now);
+  const std::uint64_t served = crew_.page_of(who).handled.load(std::memory_order_relaxed);
+  errors_.look_at_last(who, crew_.page_of(who), now);
+  auto [told, fields] = obituary_of(dead, served, now - who.started, parts_.start.keeps_pages());
+
+  hunt_for(who, now);
+  const bool waits_for_another = parts_.redelivers != nullptr && parts_.redelivers->rescue(who.page);
+  if (waits_for_another) crew_.notify_all();
+  if (reload_ && reload_->new_one == &who) end_reload("the new worker died before it served");
+
+  const bool expected = who.stopping && (who.killed || !dead.end.by_signal || dead.end.code == SIGTERM);
+  has_worker_died_ |= !expected;
+  if (expected) {
+    log_.info("worker-ended", told, std::move(fields));
+  } else if (is_stopping() || crew_.serving_as(who.number) != nullptr) {
+    log_.warning("worker-died", told, std::move(fields));
+  } else {
+    board_.count(tally::restarts);
+    const std::string then = plan_restart(dead, now, served, told);
+    log_.warning("worker-died", told + then, std::move(fields));
+    if (phase_ == phase::serving) parts_.service.status(status());
+  }
+  board_.release(who.page);
+  if (waits_for_another && is_stopping()) start_for_offers(who.number);
+}
+
+/// Of all worker processes: each leads one, which has its process id. None after a death, which a signal that another
+/// worker had set may have caused.
+std::vector<pid_t> supervisor::sessions_to_trust() {
+  std::vector<pid_t> all;
+  if (std::exchange(has_worker_died_, false)) return all;
+  for (const auto& one : crew_.members()) all.push_back(one->worker->pid());
+  return all;
+}
+
+/// The others may be gone already: one more worker takes what its predecessor held, and ends.
+void supervisor::start_for_offers(std::size_t number) {
+  try {
+    crew_.ask_to_stop(start(number));
+  } catch (const std::system_error& refused) {
+    log_.error("start-failed", std::string{"a worker for what another held could not be started: "} + refused.what());
+  }
+}
+
+std::string supervisor::plan_restart(const crew::dead_member& dead, clock::time_point now, std::uint64_t served,
+                                     const std::string& told) {
+  place& here = places_[dead.who->number];
+  here.start_at = here.plan.after({.started = dead.who->started,
+                                   .ended = now,
+                                   .served = served,
+                                   .began_to_serve = dead.who->serving,
+                                   .hopeless = dead.end.hopeless && phase_ == phase::starting});
+  // Who takes over leaves the sockets to a pool that is whole.
+  const bool goes_on = has_others(dead.who->number) && !parts_.takes_over.depends_on_predecessor();
+  if (!here.start_at || (here.plan.cannot_keep() && !goes_on)) {
+    here.start_at.reset();
+    give_up(dead, told);
+    return "; not started again";
+  }
+  if (here.plan.unserved_lives() == options_.restart.crash_limit) {
+    log_.error("worker-lost",
+               "worker " + std::to_string(dead.who->number) + " cannot be kept alive" + reason_for(dead) +
+                   "; the others serve on without it, and it is tried again, after longer and longer pauses");
+  }
+  const auto delay = *here.start_at - now;
+  return delay < milliseconds{1} ? "; another is started" : "; another is started in " + duration_text(delay);
+}
+
+bool supervisor::has_others(std::size_t number) const {
+  const auto is_well = [&](const crew::member& one) {
+    return one.serving && !one.stopping &&
+           (clock::now() - one.started >= options_.restart.healthy_after ||
+            crew_.page_of(one).handled.load(std::memory_order_relaxed) > 0);
+  };
+  for (std::size_t other = 0; other < places_.size(); ++other) {
+    if (other == number) continue;
+    const crew::member* const there = crew_.serving_as(other);
+    if (!places_[other].plan.cannot_keep() || (there != nullptr && is_well(*there))) return true;
+  }
+  return false;
+}
+
+std::size_t supervisor::lost_places() const {
+  std::size_t lost = 0;
+  for (std::size_t number = 0; number < places_.size(); ++number) {
+    lost += places_[number].plan.cannot_keep() && crew_.serving_as(number) == nullptr ? 1 : 0;
+  }
+  return lost;
+}
+
+/// How often it died, and what that says of a program.
+std::string supervisor::reason_for(const crew::dead_member& dead) const {
+  if (dead.end.hopeless) return {};
+  const std::string often = "; " + counted(places_[dead.who->number].plan.unserved_lives(), "time") + " in a row ";
+  if (parts_.start.keeps_pages()) return often + "without serving a datagram";
+  return often + "within " + duration_text(options_.restart.healthy_after) +
+         "; a program has the socket as its descriptor 0, and must receive from it until SIGTERM";
+}
+
+void supervisor::give_up(const crew::dead_member& dead, const std::string& told) {
+  log_.error("crash-loop", "workers cannot be kept alive: " + told + reason_for(dead));
+  const bool is_programs_own = dead.end.hopeless && !dead.end.by_signal && dead.end.code > status_no_setup;
+  set_result(is_programs_own ? static_cast<pool_result>(dead.end.code) : pool_result::crash_loop);
+  begin_stop("a crash loop", false);
+}
+
+void supervisor::start_those_due() {
+  const auto now = clock::now();
+  for (std::size_t number = 0; number < places_.size(); ++number) {
+    place& here = places_[number];
+    if (!here.start_at || *here.start_at > now) continue;
+    if (crew_.serving_as(number) != nullptr) {
+      here.start_at.reset();  // a reload was quicker
+      continue;
+    }
+    try {
+      if (crew_.empty() && phase_ == phase::serving) sockets_.be_as_at_first(now);
+      start(number);
+    } catch (const std::system_error& refused) {
+      const auto pause = std::max(options_.restart.longest_delay, milliseconds{100});
+      here.start_at = now + pause;
+      log_.error("start-failed", "worker " + std::to_string(number) + " could not be started: " + refused.what() +
+                                     "; trying again in " + duration_text(pause));
+    }
+  }
+}
+
+}  // namespace udppump::detail
