@@ -36,7 +36,7 @@ src/pool/file_watch.cpp exists,is_directory,watch_file - of files that only make
 src/pool/own_terminal.cpp open - what this process has open already, by its descriptor, and /dev/null
 src/pool/log_writer.cpp open - a terminal that this process has open already, by its descriptor
 src/pool/orphans.cpp open,directory_iterator - reads /proc
-src/pool/usable_cores.cpp ifstream - reads /proc and /sys
+src/pool/granted_cores.cpp ifstream - reads /proc, and control groups
 src/pool/pool_status.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
 src/pool/pool_status.cpp directory_iterator,read_symlink - reads /proc
 src/pool/predecessor.cpp open - looks what is there before it connects, and opens nothing (O_PATH)
