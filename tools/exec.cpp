@@ -226,6 +226,17 @@ void add_workers(CLI::App& app, wishes& wanted) {
         pool.reload_on_change.emplace_back(text);
       },
       {"FILE", "", "replace the workers when this file is written or replaced; may be given again", group});
+  add_parsed(app, "--reload-width", pool.reload_width, count_in(1, most_workers),
+             {"N", "",
+              "a reload replaces so many workers at a time, and so many more run meanwhile; default: an eighth of "
+              "them, but at least one",
+              group});
+  add_parsed(
+      app, "--prove-for", pool.prove_for, time_in(milliseconds{1}),
+      {"TIME", "",
+       "a reload stops an old worker when its new one has served this long, in ms, and is given up if the new one dies "
+       "before: the old ones serve on; default: as --healthy-after",
+       group});
   add_parsed(
       app, "--take-over", pool.take_over, not_empty,
       {"PATH", "", "a Unix socket: a second start with the same PATH takes the sockets over from the first", group});

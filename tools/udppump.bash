@@ -4,8 +4,8 @@
 _udppump_exec() {
   local word=$1 before=$2 valued flags at
   valued='--bind --receive-buffer --max-wait --send-buffer --join --device --path-mtu --workers --ready-after --stop-timeout
-    --crash-limit --healthy-after --restart-delay --reload-on-change --take-over --nice --limit --user --group --groups --log
-    --pid-file'
+    --crash-limit --healthy-after --restart-delay --reload-on-change --reload-width --prove-for --take-over --nice --limit
+    --user --group --groups --log --pid-file'
   flags='--v6only --broadcast --reuse-port --pin --no-new-privs --new-privs --quiet --help'
 
   for ((at = 2; at < COMP_CWORD; ++at)); do

@@ -141,6 +141,14 @@ struct pool_options {
   bool end_orphans = false;
   /// Files that start a reload when they are written or replaced.
   std::vector<std::string> reload_on_change = {};
+  /// A reload replaces so many workers at a time, so that up to so many more than `workers` run meanwhile; `workers` at
+  /// most. 0: an eighth of them, but at least one.
+  std::size_t reload_width = 0;
+  /// In a reload, a new worker proves itself when it has served this long, or has finished
+  /// restart.healthy_after_datagrams; only then the one that it replaces is told to stop. If it dies before, the reload
+  /// is given up, and the workers that served before serve on. Not set: restart.healthy_after if a reload may bring
+  /// other code (programs, reexecute), else 0: a worker that serves is enough.
+  std::optional<std::chrono::milliseconds> prove_for = {};
   /// A Unix socket's path: a second start with the same path takes the sockets over from the first, which then ends.
   /// Order and names are those in the `bind` of the second; sockets that it does not name are closed. It must be
   /// started by the same user or by root, and by root if root started the first. No other user may be allowed to write

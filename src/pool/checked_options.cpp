@@ -69,10 +69,13 @@ pool_options checked(pool_options options) {
     refuse("nice: " + std::to_string(*options.nice) + " is not between -20 and 19; give a level that is");
   }
   if (options.restart.crash_limit == 0) refuse("restart.crash_limit is 0; give 1 at least");
-  for (auto* const time : {&options.stop_timeout, &options.start_timeout, &options.restart.healthy_after,
-                           &options.restart.first_delay, &options.restart.longest_delay}) {
+  for (auto* const time :
+       {&options.stop_timeout, &options.start_timeout, &options.restart.healthy_after,
+        &options.restart.first_delay, &options.restart.longest_delay}) {
     *time = bounded(*time);
   }
+  if (options.prove_for) options.prove_for = bounded(*options.prove_for);
+  options.reload_width = std::min(options.reload_width, options.workers);
   return options;
 }
 

@@ -55,6 +55,7 @@ bool crew::note_serving(clock::time_point now) noexcept {
       auto starting = page_state::starting;
       state.compare_exchange_strong(starting, page_state::serving);
     }
+    if (one->serving) one->serving_since = now;
     more |= one->serving;
   }
   return more;

@@ -21,6 +21,11 @@ class crew {
     /// To serve, or to have stopped.
     clock::time_point deadline = {};
     bool serving = false;
+    clock::time_point serving_since = {};
+    /// Was started by the reload under way, beside the one with its number that it is to replace.
+    bool replaces = false;
+    /// Of such a one: the other was told to stop.
+    bool has_proven_itself = false;
     /// Was told to stop.
     bool stopping = false;
     /// Was told so twice: it is killed at once.

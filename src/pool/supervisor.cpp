@@ -9,6 +9,13 @@ namespace udppump::detail {
 
 using std::chrono::milliseconds;
 
+namespace {
+
+/// What a reload starts may be another program than what it replaces.
+bool brings_new_code(const supervised& parts) { return !parts.start.keeps_pages() || parts.context.options.reexecute; }
+
+}  // namespace
+
 supervisor::supervisor(const supervised& parts)
     : parts_{parts},
       options_{parts.context.options},
@@ -30,7 +37,9 @@ supervisor::supervisor(const supervised& parts)
                parts.log},
       places_(options_.workers, place{.plan = restart_plan{options_.restart}}),
       crew_{parts.context, parts.start, parts.ready_after},
-      errors_{board_.pages(), log_} {
+      errors_{board_.pages(), log_},
+      prove_for_{
+          options_.prove_for.value_or(brings_new_code(parts) ? options_.restart.healthy_after : milliseconds{0})} {
   if (!signal_fd_) fail_with_cure(signal_fd_.fd(), "signalfd");
   if (!options_.reload_on_change.empty()) files_.emplace(options_.reload_on_change);
   if (options_.end_orphans) orphans_.emplace(log_);
@@ -128,6 +137,7 @@ supervisor::clock::time_point supervisor::next_event() const {
   if (is_stopping()) return next;
   next = std::min({next, sockets_.next(), backlog_.next()});
   if (stranded_) next = std::min(next, stranded_->next());
+  if (reload_) next = std::min(next, next_proof());
   for (const place& one : places_) {
     if (one.start_at) next = std::min(next, *one.start_at);
   }

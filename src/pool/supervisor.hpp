@@ -65,7 +65,6 @@ class supervisor {
   struct running_reload {
     reload steps;
     clock::time_point began;
-    crew::member* new_one = nullptr;
   };
 
   void go_round();
@@ -100,8 +99,13 @@ class supervisor {
 
   void begin_reload();
   void continue_reload();
+  void take_step(std::size_t number, reload::step what);
+  bool is_of_before(const crew::member& one) const noexcept { return !one.replaces && one.started < reload_->began; }
+  bool is_proven(const crew::member& one, clock::time_point now) const noexcept;
+  clock::time_point next_proof() const;
   reload::seen look_at(std::size_t number) const;
-  void end_reload(const std::string& failure);
+  void end_reload();
+  void give_reload_up(std::size_t number, const std::string& failure);
 
   void begin_stop(const std::string& why, bool handed_over);
   void heed_take_over();
@@ -133,6 +137,7 @@ class supervisor {
   bool is_next_stop_ignored_ = false;  // it asks for what is under way
   clock::time_point watchdog_at_ = clock::time_point::max();
   int result_ = 0;
+  const std::chrono::milliseconds prove_for_;
 };
 
 }  // namespace udppump::detail

@@ -1,6 +1,7 @@
 // What concerns all workers at once: a reload, a stop, a take-over.
 #include "pool/supervisor.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "pool/counted.hpp"
@@ -10,68 +11,113 @@
 
 namespace udppump::detail {
 
+using std::chrono::milliseconds;
+
 void supervisor::begin_reload() {
   if (is_stopping()) return;
   if (reload_) return reload_->steps.ask_again();
-  reload_ = running_reload{.steps = reload{places_.size()}, .began = clock::now()};
+  const std::size_t width = options_.reload_width != 0 ? options_.reload_width : (places_.size() + 7) / 8;
+  reload_ = running_reload{.steps = reload{places_.size(), width}, .began = clock::now()};
+  for (const auto& one : crew_.members()) one->replaces = one->has_proven_itself = false;
   parts_.service.reloading("reloading");
   log_.notice("reload-begun", "reloading: each worker is replaced, new before old");
 }
 
-reload::seen supervisor::look_at(std::size_t number) const {
-  reload::seen now{.is_manned = crew_.serving_as(number) != nullptr,
-                   .new_one_serves = reload_->new_one != nullptr && reload_->new_one->serving};
+bool supervisor::is_proven(const crew::member& one, clock::time_point now) const noexcept {
+  return one.serving &&
+         (one.has_proven_itself || now - one.serving_since >= prove_for_ ||
+          crew_.page_of(one).handled.load(std::memory_order_relaxed) >= options_.restart.healthy_after_datagrams);
+}
+
+/// When it is to be looked again whether a new worker has proven itself. How many datagrams it has finished, it does
+/// not tell by itself.
+supervisor::clock::time_point supervisor::next_proof() const {
+  constexpr milliseconds pause{20};
+  auto next = clock::time_point::max();
   for (const auto& one : crew_.members()) {
-    if (one->number != number || one.get() == reload_->new_one) continue;
-    now.old_one_serves |= !one->stopping;
+    if (!one->replaces || one->has_proven_itself || !one->serving) continue;
+    next = std::min(next, one->serving_since + prove_for_);
+    if (parts_.start.keeps_pages()) next = std::min(next, clock::now() + pause);
+  }
+  return next;
+}
+
+reload::seen supervisor::look_at(std::size_t number) const {
+  reload::seen now{};
+  for (const auto& one : crew_.members()) {
+    if (one->number != number) continue;
+    now.old_one_serves |= !one->stopping && is_of_before(*one);
     now.old_one_stops |= one->stopping && !one->killed;
+    now.new_one_is_tried |= one->replaces && !is_proven(*one, clock::now());
   }
   return now;
 }
 
 void supervisor::continue_reload() {
-  while (reload_ && !is_stopping()) {
-    const std::size_t number = reload_->steps.number();
-    switch (reload_->steps.next(look_at(number))) {
-      case reload::step::start_new:
-        try {
-          reload_->new_one = &start(number);
-        } catch (const std::system_error& refused) {
-          end_reload(refused.what());
-        }
-        break;
-      case reload::step::stop_old:
-        for (const auto& one : crew_.members()) {
-          if (one->number == number && one.get() != reload_->new_one && !one->stopping) crew_.ask_to_stop(*one);
-        }
-        break;
-      case reload::step::go_on:
-        reload_->new_one = nullptr;
-        break;
-      case reload::step::wait:
-        return;
-      case reload::step::end:
-        end_reload({});  // which begins the next one if that was asked for
-        break;
+  bool goes_on = true;
+  while (reload_ && !is_stopping() && goes_on) {
+    goes_on = false;
+    const auto turns = reload_->steps.turns();
+    if (turns.empty()) {
+      end_reload();  // which begins the next one if that was asked for
+      goes_on = true;
+    }
+    for (const std::size_t number : turns) {
+      if (!reload_) break;
+      const reload::step what = reload_->steps.next(number, look_at(number));
+      goes_on |= what != reload::step::wait;
+      take_step(number, what);
     }
   }
 }
 
-/// An empty failure is a success.
-void supervisor::end_reload(const std::string& failure) {
+void supervisor::take_step(std::size_t number, reload::step what) {
+  if (what == reload::step::start_new) {
+    try {
+      start(number).replaces = true;
+    } catch (const std::system_error& refused) {
+      give_reload_up(number, refused.what());
+    }
+  }
+  if (what != reload::step::stop_old) return;
+  for (const auto& one : crew_.members()) {
+    if (one->number != number) continue;
+    if (one->replaces) {
+      one->has_proven_itself = true;
+    } else if (!one->stopping && is_of_before(*one)) {
+      crew_.ask_to_stop(*one);
+    }
+  }
+}
+
+void supervisor::end_reload() {
   const running_reload done = *reload_;
   reload_.reset();
   if (phase_ == phase::serving) parts_.service.ready(status());
-  if (failure.empty()) {
-    board_.count(tally::reloads);
-    log_.notice("reloaded",
-                "reloaded " + counted(places_.size(), "worker") + " in " + duration_text(clock::now() - done.began));
-  } else {
-    log_.error("reload-failed", "the reload was given up at worker " + std::to_string(done.steps.number()) + ": " +
-                                    failure + "; the workers that are left serve on");
-  }
+  board_.count(tally::reloads);
+  log_.notice("reloaded",
+              "reloaded " + counted(places_.size(), "worker") + " in " + duration_text(clock::now() - done.began));
   if (done.steps.asked_again()) begin_reload();
 }
+
+/// Goes back to those who served before, as far as they have not been replaced.
+void supervisor::give_reload_up(std::size_t number, const std::string& failure) {
+  const running_reload done = *reload_;
+  for (const auto& one : crew_.members()) {
+    if (!one->replaces || one->has_proven_itself || one->stopping) continue;
+    const bool is_needed = std::ranges::none_of(crew_.members(), [&](const auto& other) {
+      return other->number == one->number && other != one && !other->stopping;
+    });
+    if (!is_needed) crew_.ask_to_stop(*one);
+  }
+  reload_.reset();
+  if (phase_ == phase::serving) parts_.service.ready(status());
+  log_.error("reload-failed", "the reload was given up at worker " + std::to_string(number) + ": " + failure +
+                                  "; the workers that served before serve on");
+  if (done.steps.asked_again()) begin_reload();
+}
+
+// --- the end ---------------------------------------------------------------------------------------------------------
 
 void supervisor::begin_stop(const std::string& why, bool handed_over) {
   if (is_stopping()) {

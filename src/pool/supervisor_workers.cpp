@@ -76,7 +76,10 @@ void supervisor::bury(const crew::dead_member& dead) {
   hunt_for(who, now);
   const bool waits_for_another = parts_.redelivers != nullptr && parts_.redelivers->rescue(who.page);
   if (waits_for_another) crew_.notify_all();
-  if (reload_ && reload_->new_one == &who) end_reload("the new worker died before it served");
+  if (reload_ && who.replaces && !who.has_proven_itself) {
+    give_reload_up(who.number, who.serving ? "the new worker died before it had proven itself"
+                                           : "the new worker died before it served");
+  }
 
   const bool expected = who.stopping && (who.killed || !dead.end.by_signal || dead.end.code == SIGTERM);
   has_worker_died_ |= !expected;

@@ -39,6 +39,25 @@ pids_differ "$before" "$pid" 2 || fail "not 2 new workers"
 expect "${ports[0]}" hello "new: hello"
 finish "$pid"
 
+echo "# a reload onto a program that dies when it has counted as serving changes nothing"
+printf '%s\n' '#!/bin/sh' 'exec "$@"' >"$dir/wrapper"
+chmod +x "$dir/wrapper"
+start late --bind 127.0.0.1:0 --workers 2 -- "$dir/wrapper" "${echo_worker[@]}"
+before=$(children "$pid")
+printf '%s\n' '#!/bin/sh' 'sleep 0.295' 'exit 3' >"$dir/wrapper.new"
+chmod +x "$dir/wrapper.new"
+cp -p "$dir/wrapper" "$dir/wrapper.good"
+mv "$dir/wrapper.new" "$dir/wrapper"
+kill -HUP "$pid"
+await_line late 'the reload was given up at worker 0: the new worker died before it had proven itself; the workers that'
+[ "$(children "$pid")" = "$before" ] || fail "those that served before do not serve on"
+expect "${ports[0]}" hello hello
+mv "$dir/wrapper.good" "$dir/wrapper"
+kill -HUP "$pid"
+await_line late '^udppump: reloaded 2 workers'
+pids_differ "$before" "$pid" 2 || fail "not 2 new workers"
+finish "$pid"
+
 echo "# INT ends it as well, and the file with its id is there while it serves"
 start pid_file --bind 127.0.0.1:0 --workers 2 --pid-file "$dir/pid" -- "${echo_worker[@]}"
 has_pid() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }

@@ -132,6 +132,60 @@ TEST(supervision, a_pool_none_of_whose_workers_can_be_kept_ends_although_it_has_
   EXPECT_TRUE(pool.has_said("crash-loop: ")) << pool.log();
 }
 
+// Workers that die a while after they have begun to serve.
+TEST(supervision, a_reload_whose_new_workers_die_before_they_have_proven_themselves_changes_nothing) {
+  shared<std::atomic<bool>> is_broken;
+  auto pool = pool_process{{.workers = 4, .reload_width = 3, .prove_for = 1h}, [&is_broken](worker_pool& made) {
+                             return made.run([&is_broken](worker& self) {
+                               std::thread fault;
+                               if (is_broken->load() && self.number() == 1) {
+                                 fault = std::thread{[] {
+                                   std::this_thread::sleep_for(100ms);
+                                   ::_exit(7);
+                                 }};
+                               }
+                               static_cast<void>(self.serve(echo));
+                             });
+                           }};
+  const asking_client client{pool.address()};
+  const auto before = pool.workers();
+  *is_broken = true;
+  pool.signal(SIGHUP);
+  EXPECT_TRUE(pool.says("reload-failed: the reload was given up at worker 1: the new worker died before it had proven"))
+      << pool.log();
+  EXPECT_TRUE(eventually([&] { return pool.workers() == before; })) << "the new ones of 0 and 2 are told to stop";
+  EXPECT_EQ(client.ask("still"), "still");
+  EXPECT_EQ(pool.count("worker-ended: "), 2u) << pool.log();
+  EXPECT_EQ(pool.status().restarts, 0u);
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST(supervision, a_reload_replaces_as_many_as_it_may_and_each_old_one_goes_when_its_new_one_has_proven_itself) {
+  auto pool = pool_process::serving_with({.workers = 5, .reload_width = 2, .prove_for = 200ms}, echo);
+  static_cast<void>(pool.address());
+  const auto begin = std::chrono::steady_clock::now();
+  pool.signal(SIGHUP);
+  std::size_t most = 0;
+  EXPECT_TRUE(eventually([&] {
+    most = std::max(most, pool.workers().size());
+    return pool.has_said("reloaded: reloaded 5 workers");
+  })) << pool.log();
+  EXPECT_EQ(most, 7u);
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 3 * 200ms);
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(supervision, a_new_worker_has_proven_itself_when_it_has_served_enough) {
+  auto pool =
+      pool_process::serving_with({.workers = 1, .restart = {.healthy_after_datagrams = 3}, .prove_for = 1h}, echo);
+  const asking_client client{pool.address()};
+  pool.signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return pool.workers().size() == 2; })) << pool.log();
+  // The old worker may take any of them.
+  EXPECT_TRUE(eventually([&] { return client.ask("x") == "x" && pool.has_said("reloaded: "); })) << pool.log();
+  EXPECT_EQ(pool.stop(), 0);
+}
+
 TEST(supervision, a_reload_that_is_asked_for_during_another_follows_it) {
   shared<std::atomic<int>> started;
   shared<std::atomic<bool>> may_serve;
