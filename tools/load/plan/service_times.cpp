@@ -75,6 +75,11 @@ std::string service_times::to_string() const {
                      format_duration(long_time));
 }
 
+double service_times::long_share_of_work() const noexcept {
+  if (!has_classes() || mean.count() <= 0) return 0;
+  return long_share * static_cast<double>(long_time.count()) / static_cast<double>(mean.count());
+}
+
 nanoseconds service_times::draw(random_stream& random) const noexcept {
   switch (kind) {
     case service_kind::constant:

@@ -26,6 +26,12 @@ struct service_times {
   static service_times parse(std::string_view text);
   std::string to_string() const;
 
+  /// Whether there are short and long requests, to be told apart by what they ask for.
+  bool has_classes() const noexcept { return kind == service_kind::bimodal && short_time < long_time; }
+  bool is_long(nanoseconds asked) const noexcept { return has_classes() && asked > short_time; }
+  /// What share of all service time the long ones have; 0 if there are none.
+  double long_share_of_work() const noexcept;
+
   nanoseconds draw(random_stream& random) const noexcept;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "load/report/class_report.hpp"
+
 namespace udppump::load {
 namespace {
 
@@ -98,6 +100,7 @@ json to_json(const load_result& result) {
     whole["response_codes"] = counts.codes;  // by number
     whole["truncated"] = counts.truncated;
   }
+  if (result.classes) whole["classes"] = to_json(*result.classes);
   if (!result.records.empty()) whole["trace"] = to_json(result.records);
   return whole;
 }

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "load/plan/quantity.hpp"
+#include "load/report/class_report.hpp"
 #include "load/report/table.hpp"
 
 namespace udppump::load {
@@ -76,6 +77,10 @@ std::string to_text(const load_result& result) {
   if (result.used.count() > 0) {
     say("service time used: mean {}, p99 {}, max {}\n", format_duration(result.used.mean()),
         format_duration(result.used.percentile(99)), format_duration(result.used.max()));
+  }
+  if (result.classes) {
+    const class_row only{.name = "", .classes = &*result.classes};
+    text += "slowdown: latency over own service time\n" + to_text({&only, 1});
   }
   return text;
 }

@@ -6,7 +6,8 @@ answer_ledger::answer_ledger(const ledger_options& options)
     : options_{options},
       memory_{in_order() ? options.timeout : 2 * options.timeout},
       sequence_mask_{(std::uint64_t{1} << options.sequence_bits) - 1},
-      flows_(options.flows) {}
+      flows_(options.flows),
+      classes_{class_results::of(options.service)} {}
 
 void answer_ledger::sent(const sent_request& request) {
   const planned_request& plan = request.plan;
@@ -19,7 +20,7 @@ void answer_ledger::sent(const sent_request& request) {
     }
     drop_front(flow);
   }
-  flow.entries.push_back({.index = plan.index, .intended = plan.intended});
+  flow.entries.push_back({.index = plan.index, .intended = plan.intended, .asked = plan.asked});
   ++open_;
   if (counts_for(flow.entries.back())) ++counts_.sent;
   if (options_.keep_records) {
@@ -36,6 +37,7 @@ void answer_ledger::unsent(std::uint32_t flow) {
   if (!counts_for(newest)) return;
   --counts_.sent;
   ++counts_.unsent;
+  miss(newest);
 }
 
 std::optional<nanoseconds> answer_ledger::came(std::uint32_t flow, const std::optional<request_template::answer>& read,
@@ -59,6 +61,7 @@ std::optional<nanoseconds> answer_ledger::came(std::uint32_t flow, const std::op
     ++(latency > options_.timeout ? counts_.late : counts_.answered);
     latencies_.add(latency);
     if (read->work) used_.add(read->work->used);
+    if (classes_) classes_->add(request->asked, latency, read->work ? read->work->used : request->asked);
     if (read->dns) {
       ++counts_.codes.at(read->dns->code);
       if (read->dns->truncated) ++counts_.truncated;
@@ -100,7 +103,10 @@ void answer_ledger::drop_front(window& flow) {
   const entry& oldest = flow.entries.front();
   if (oldest.is == state::open) {
     --open_;
-    if (counts_for(oldest)) ++counts_.lost;
+    if (counts_for(oldest)) {
+      ++counts_.lost;
+      miss(oldest);
+    }
   }
   flow.entries.pop_front();
   ++flow.first;

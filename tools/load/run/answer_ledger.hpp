@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "load/plan/request_template.hpp"
+#include "load/run/class_results.hpp"
 #include "load/run/histogram.hpp"
 #include "load/run/request_record.hpp"
 
@@ -26,6 +27,8 @@ struct ledger_options {
   nanoseconds timeout = std::chrono::seconds{2};
   /// Requests that were due before are matched, but not counted.
   nanoseconds warmup{0};
+  /// What requests ask for. If some are short and some long, these are counted apart.
+  service_times service = {};
   /// Keep a record of each request; else memory does not grow with the length of the run.
   bool keep_records = false;
 };
@@ -55,6 +58,8 @@ class answer_ledger {
   const histogram& latencies() const noexcept { return latencies_; }
   /// Service times that servers told.
   const histogram& used() const noexcept { return used_; }
+  /// Latencies by class of work, and what was lost or not sent; nothing if there is one class only.
+  const std::optional<class_results>& classes() const noexcept { return classes_; }
   /// One for each request, by index; empty unless they are kept.
   const std::vector<request_record>& records() const noexcept { return records_; }
   std::vector<request_record> take_records() noexcept { return std::move(records_); }
@@ -64,6 +69,7 @@ class answer_ledger {
   struct entry {
     std::uint64_t index;
     nanoseconds intended;
+    nanoseconds asked;
     state is = state::open;
   };
   /// Those of a flow that are remembered; the first has sequence `first`.
@@ -74,6 +80,10 @@ class answer_ledger {
 
   bool counts_for(const entry& request) const noexcept { return request.intended >= options_.warmup; }
   bool in_order() const noexcept { return options_.sequence_bits == 0; }
+  /// A request that is counted, and will not be answered.
+  void miss(const entry& request) noexcept {
+    if (classes_) classes_->miss(request.asked);
+  }
   entry* find(window& flow, std::uint64_t sequence) noexcept;
   entry* oldest_open(window& flow) noexcept;
   void drop_front(window& flow);
@@ -87,6 +97,7 @@ class answer_ledger {
   request_counts counts_;
   histogram latencies_;
   histogram used_;
+  std::optional<class_results> classes_;
   std::vector<request_record> records_;
 };
 

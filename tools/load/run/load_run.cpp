@@ -109,6 +109,7 @@ load_result run_load(const load_options& options, const request_template& reques
                         .sequence_bits = requests.sequence_bits(),
                         .timeout = options.timeout,
                         .warmup = options.warmup,
+                        .service = options.plan.service,
                         .keep_records = options.keep_records}};
   paced_sender sender{flows,
                       requests,
@@ -168,6 +169,7 @@ load_result run_load(const load_options& options, const request_template& reques
   result.counts = ledger.counts();
   result.latency = ledger.latencies();
   result.used = ledger.used();
+  result.classes = ledger.classes();
   result.lag = sender.lag();
   result.receive_drops = flows.drops();
   result.receive_buffer_shortfall = flows.receive_buffer().shortfall();

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,8 @@ struct load_result {
   histogram lag;
   /// Service times that the server told.
   histogram used;
+  /// Latencies by class of work; nothing if there is one class only.
+  std::optional<class_results> classes;
   /// Answers that the kernel dropped at this program's own sockets; counted among the lost as well.
   std::uint64_t receive_drops = 0;
   /// Why the sockets' receive buffer is not larger; empty if it is what was asked for.
