@@ -10,6 +10,7 @@
 
 #include "command.hpp"
 #include "command_line.hpp"
+#include "compare_settings.hpp"
 #include "load/plan/quantity.hpp"
 #include "load/report/comparison_report.hpp"
 #include "load/report/json_report.hpp"
@@ -28,21 +29,6 @@ using namespace udppump::load;
 
 enum compare_exit_code : int { exit_invalid = 3 };
 
-struct compare_settings {
-  comparison_options compared{.server = {.bind = address::parse("127.0.0.1:0"), .workers = 8},
-                              .run = {.plan = {.flows = 64}, .warmup = 500ms, .priority = realtime::automatic}};
-  /// Empty: as short as this machine allows.
-  std::optional<service_times> work;
-  /// Empty: as long as usual.
-  std::optional<nanoseconds> duration;
-  std::vector<std::string> queues;
-  bool quiet = false;
-  std::string json, plot;
-
-  /// Where text goes: the report may have standard output for itself.
-  std::FILE* text() const { return !json.empty() && is_standard_output(json) ? stderr : stdout; }
-};
-
 /// Of at most `room` characters, if the words leave any for a bar.
 std::string progress_bar(double done, const std::string& step, std::size_t room) {
   std::string words = fmt::format("{:3.0f}%  {}", 100 * std::min(done, 1.0), step);
@@ -51,71 +37,6 @@ std::string progress_bar(double done, const std::string& step, std::size_t room)
   if (width < narrowest) return words;
   const int filled = std::clamp(static_cast<int>(done * width), 0, width);
   return fmt::format("[{:#<{}}{:.<{}}] {}", "", filled, "", width - filled, words);
-}
-
-queue_kind parse_named_queue(const std::string& name) try {
-  return parse_queue(name);
-} catch (const std::invalid_argument& wrong) {
-  throw std::invalid_argument{fmt::format("--queue: {}", wrong.what())};
-}
-
-void read_queues(compare_settings& settings) {
-  if (settings.queues.empty()) return;
-  auto& queues = settings.compared.queues;
-  queues.clear();
-  for (const auto& name : settings.queues) {
-    const queue_kind queue = parse_named_queue(name);
-    if (std::ranges::find(queues, queue) != queues.end()) {
-      throw std::invalid_argument{fmt::format("--queue: {} is named twice; name it once", name)};
-    }
-    queues.push_back(queue);
-  }
-  if (queues.size() < 2)
-    throw std::invalid_argument{"--queue: one cannot be compared; name two or three of shared, sharded and herd"};
-}
-
-double parse_load(const std::string& text) {
-  const double share = parse_share(text);
-  if (share < 1) return share;
-  throw std::invalid_argument{load::quoted(text) +
-                              " is as much as the workers can do or more, so that the queue only grows; "
-                              "give less than 100%"};
-}
-
-/// Throws if of a run too short nothing can be said; while the service time is not chosen yet, the shortest counts.
-void expect_requests(const compare_settings& settings) {
-  if (!settings.duration) return;
-  comparison_options options = settings.compared;
-  if (options.run.plan.service.mean <= 0ns) options.run.plan.service.mean = service_series[0];
-  constexpr double fewest = 5;
-  const double expected = rate_of(options) * std::chrono::duration<double>{*settings.duration}.count();
-  if (expected >= fewest) return;
-  throw std::invalid_argument{
-      fmt::format("--duration: {} at {:.0f} requests a second is {:.2g} of them, and {:.0f} are the fewest that are "
-                  "measured; give more",
-                  format_duration(*settings.duration), rate_of(options), expected, fewest)};
-}
-
-void check(const compare_settings& settings) {
-  const auto& options = settings.compared;
-  if (settings.work && settings.work->mean <= 0ns) {
-    throw std::invalid_argument{"--work: a mean of 0 is no work; give more"};
-  }
-  if (settings.duration && *settings.duration <= 0ns)
-    throw std::invalid_argument{"--duration: 0 measures nothing; give more"};
-  if (options.run.timeout <= 0ns) throw std::invalid_argument{"--timeout: 0 waits for no answer; give more"};
-  constexpr double highest_rate = 1e9;  // as of load --rate
-  if (settings.work && rate_of(options) > highest_rate) {
-    throw std::invalid_argument{fmt::format(
-        "--load {} with these service times is {:.0f} requests a second; give a lower load, or longer --work",
-        format_percent(options.load), rate_of(options))};
-  }
-  expect_requests(settings);
-  expect_writable(settings.json);
-  expect_plottable(settings.plot);
-  if (!settings.json.empty() && is_same_file(settings.json, settings.plot)) {
-    throw std::invalid_argument{"--json and --plot name the same file; name two"};
-  }
 }
 
 machine_look look(const compare_settings& settings) {
@@ -169,6 +90,7 @@ int conclude(const compare_settings& settings, const comparison& compared) {
     fmt::print(settings.text(), "\ninterrupted after {} of {} repetitions\n", made, compared.options.repetitions);
   }
   fmt::print(settings.text(), "\n{}", to_table(compared));
+  if (const auto classes = to_class_table(compared); !classes.empty()) fmt::print(settings.text(), "\n{}", classes);
   if (!settings.plot.empty()) {
     plot(settings.plot, compared);
     fmt::print(settings.text(), "drawn: {}\n", printable(settings.plot));
@@ -181,7 +103,7 @@ int conclude(const compare_settings& settings, const comparison& compared) {
   if (invalid > 0) {
     fmt::print(settings.text(), "left out: {} of {} repetitions: {}\n", invalid, made, left_out(compared));
   }
-  fmt::print(settings.text(), "\n{}\n", to_sentence(compared));
+  fmt::print(settings.text(), "\n{}\n{}", to_sentence(compared), to_class_sentence(compared));
   return exit_ok;
 }
 
@@ -191,9 +113,7 @@ int conclude(const compare_settings& settings, const comparison& compared) {
 
 int run(compare_settings& settings) {
   auto& options = settings.compared;
-  read_queues(settings);
-  if (settings.work) options.run.plan.service = *settings.work;
-  check(settings);
+  settle(settings);
   options.run.keep_records = !settings.json.empty();
   status_line status{!settings.quiet};
   status.show("looking at this machine", "looking at this machine");
@@ -232,22 +152,28 @@ void add_compare(CLI::App& app, action& chosen) {
   auto& plan = options.run.plan;
   const auto* const server = "Server";
   sub.add_option("--queue", settings->queues,
-                 "two or three of: shared (one socket for all workers), sharded (a socket for each, SO_REUSEPORT) and "
-                 "herd (one "
-                 "socket; each arrival wakes all)")
+                 "two or more of: shared (one socket for all workers), lanes (two: short requests before long ones), "
+                 "sharded (a socket for each, SO_REUSEPORT) and herd (one socket; each arrival wakes all)")
       ->type_name("NAME NAME...")
       ->default_str("shared sharded")
       ->group(server);
+  add_parsed(sub, "--reserve", settings->reserve, count_in(0, 1023),
+             {"N", "",
+              "of lanes: workers that serve short requests only; default: an eighth of them, at least one, but "
+              "fewer if the long ones would fill the others to more than 95%",
+              server});
   add_service_options(sub, options.server, server);
 
   const auto* const load = "Load";
   add_parsed(sub, "--load", options.load, parse_load,
              {"SHARE", "70%", "share of the workers' time that the requests take, below 100%", load});
-  add_parsed(sub, "--work", settings->work, service_times::parse,
-             {"TIMES", "",
-              "service times: constant:1ms, exponential:1ms, bimodal:1ms or bimodal:500us,100ms,0.5%; default: "
-              "exponential, around the shortest of 1, 2, 5, 10 and 20 ms at which this machine can offer the load",
-              load});
+  add_parsed(
+      sub, "--work", settings->work, service_times::parse,
+      {"TIMES", "",
+       "service times: constant:1ms, exponential:1ms, bimodal:1ms or bimodal:500us,100ms,0.5%; default: "
+       "exponential, around the shortest of 1, 2, 5, 10 and 20 ms at which this machine can offer the load; with "
+       "lanes: bimodal:500us,50ms,10%",
+       load});
   add_parsed(
       sub, "--arrivals", plan.arrivals, arrival_pattern::parse,
       {"PATTERN", "poisson",
@@ -257,7 +183,10 @@ void add_compare(CLI::App& app, action& chosen) {
              {"N", "64", "client sockets, up to 1000000; each request takes one at random", load});
   add_parsed(
       sub, "--duration", settings->duration, parse_duration,
-      {"TIME", "", "how long each run measures; default: 2.5s, and up to 10s if 1000 requests take longer", load});
+      {"TIME", "",
+       "how long each run measures; default: 2.5s, and up to 10s if 1000 requests take longer, or as many long ones in "
+       "all repetitions",
+       load});
   add_parsed(sub, "--warmup", options.run.warmup, parse_duration,
              {"TIME", "500ms", "send for so long before measuring", load});
   add_parsed(sub, "--repetitions", options.repetitions, count_in(1, 10'000),
@@ -294,8 +223,9 @@ void add_compare(CLI::App& app, action& chosen) {
       "If a run has fewer requests than 1000, its 99th percentile may be chance, and the last line says so.\n"
       "Ratios are to the ideal queue, in which any idle worker starts on the next request at once. It is simulated "
       "with\n"
-      "the same arrivals and the service times really used. With --service sleep, each request has one context switch "
-      "more.");
+      "the same arrivals and the service times really used, as are the ideal lanes. With bimodal --work, short and "
+      "long\n"
+      "requests are told apart. With --service sleep, each request has one context switch more.");
   sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });
 }
 

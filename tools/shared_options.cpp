@@ -14,8 +14,10 @@ using load::realtime;
 using load::service_mode;
 
 queue_kind parse_queue(const std::string& text) {
-  return one_of<queue_kind>(
-      {{"shared", queue_kind::shared}, {"sharded", queue_kind::sharded}, {"herd", queue_kind::herd}})(text);
+  return one_of<queue_kind>({{"shared", queue_kind::shared},
+                             {"lanes", queue_kind::lanes},
+                             {"sharded", queue_kind::sharded},
+                             {"herd", queue_kind::herd}})(text);
 }
 
 address parse_address(const char* option, const std::string& text) {

@@ -12,7 +12,7 @@ class App;
 
 namespace udppump::tools {
 
-/// "shared", "sharded" or "herd"; throws std::invalid_argument that says so.
+/// "shared", "lanes", "sharded" or "herd"; throws std::invalid_argument that says so.
 load::queue_kind parse_queue(const std::string& text);
 
 /// An address from the command line; throws std::invalid_argument with the option's name if it cannot be read, and

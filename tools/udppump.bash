@@ -52,7 +52,7 @@ _udppump_exec() {
 _udppump_value() {
   local word=$1 option=$2
   case $option in
-    --queue) mapfile -t COMPREPLY < <(compgen -W 'shared sharded herd' -- "$word") ;;
+    --queue) mapfile -t COMPREPLY < <(compgen -W 'shared lanes sharded herd' -- "$word") ;;
     --service) mapfile -t COMPREPLY < <(compgen -W 'sleep spin' -- "$word") ;;
     --waiter) mapfile -t COMPREPLY < <(compgen -W 'auto epoll uring thread poll' -- "$word") ;;
     --realtime) mapfile -t COMPREPLY < <(compgen -W 'on off auto' -- "$word") ;;
@@ -68,7 +68,7 @@ _udppump_measure() {
   local command=$1 word=$2 before=$3 valued flags
   case $command in
     compare)
-      valued='--queue --workers --service --waiter --load --work --arrivals --flows --duration --warmup --repetitions
+      valued='--queue --reserve --workers --service --waiter --load --work --arrivals --flows --duration --warmup --repetitions
         --seed --timeout --realtime --lag-limit --offered-limit --json --plot'
       flags='--quiet --help'
       ;;
@@ -78,7 +78,7 @@ _udppump_measure() {
       flags='--ramp --echo --quiet --help'
       ;;
     work)
-      valued='--bind --queue --workers --service --waiter --max-age'
+      valued='--bind --queue --short --reserve --workers --service --waiter --max-age'
       flags='--help'
       ;;
   esac

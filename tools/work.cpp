@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 
 #include "command.hpp"
@@ -21,7 +22,25 @@ using namespace udppump::load;
 struct work_settings {
   std::string bind = "127.0.0.1:5000";
   work_options server = {};
+  /// Of lanes; empty: the default.
+  std::optional<nanoseconds> short_limit;
+  std::optional<std::uint64_t> reserve;
 };
+
+void settle_lanes(work_settings& settings) {
+  auto& server = settings.server;
+  if (server.queue != queue_kind::lanes) {
+    if (settings.short_limit || settings.reserve) {
+      throw std::invalid_argument{"--short and --reserve are of lanes; omit them, or take --queue lanes"};
+    }
+    return;
+  }
+  if (settings.short_limit) server.short_limit = *settings.short_limit;
+  server.reserve = settings.reserve ? *settings.reserve : server.workers > 1 ? 1 : 0;
+  if (server.reserve < server.workers) return;
+  throw std::invalid_argument{fmt::format("--reserve {} of {} leaves none for long requests; give less", server.reserve,
+                                          counted(server.workers, "worker"))};
+}
 
 /// Blocks the signals that the parent waits for, before its workers are forked; they go on without them, see
 /// work_server.
@@ -41,10 +60,13 @@ int run(work_settings& settings) {
     throw std::invalid_argument{"--waiter is of pumps, and --queue herd has none; omit one of the two"};
   }
   settings.server.bind = parse_address("--bind", settings.bind);
-  if (settings.server.queue == queue_kind::sharded && settings.server.bind.is_unix()) {
-    throw std::invalid_argument{
-        "--queue: sharded needs an address of IP, as sockets of a path cannot share it; give "
-        "--bind one, or take shared or herd"};
+  settle_lanes(settings);
+  const auto queue = settings.server.queue;
+  if ((queue == queue_kind::sharded || queue == queue_kind::lanes) && settings.server.bind.is_unix()) {
+    throw std::invalid_argument{fmt::format(
+        "--queue: {} needs an address of IP, as sockets of a path cannot share it; give --bind one, or take shared or "
+        "herd",
+        to_string(queue))};
   }
   const sigset_t awaited = block_signals();
   work_server server{settings.server};
@@ -91,8 +113,14 @@ void add_work(CLI::App& app, action& chosen) {
   add_parsed(
       sub, "--queue", server.queue, parse_queue,
       {"NAME", "shared",
-       "shared: one socket for all workers; sharded: a socket for each (SO_REUSEPORT); herd: one socket that each "
-       "waits for by a plain epoll, so that an arrival wakes all"});
+       "shared: one socket for all workers; lanes: two, for short requests and for all others, of which workers serve "
+       "the first one first; sharded: a socket for each (SO_REUSEPORT); herd: one socket that each waits for by a "
+       "plain "
+       "epoll, so that an arrival wakes all"});
+  add_parsed(sub, "--short", settings->short_limit, parse_duration,
+             {"TIME", "1ms", "with lanes: a request that asks for this much at most is short"});
+  add_parsed(sub, "--reserve", settings->reserve, count_in(0, 1023),
+             {"N", "1", "with lanes: workers that serve short requests only; 0 if there is but one worker"});
   add_service_options(sub, server, "Options");
   add_parsed(sub, "--max-age", server.max_age, parse_duration,
              {"TIME", "0", "drop requests that have waited longer than this, such as 40ms; 0: drop none"});

@@ -40,7 +40,7 @@ TEST(comparison, runs_every_queue_under_the_same_trace_in_rotating_order) {
     EXPECT_EQ(queue, order[i]);
     EXPECT_EQ(repetition, i / 3);
     EXPECT_EQ(run.result.counts.answered, run.result.counts.sent);
-    EXPECT_EQ(run.ideal.count(), run.result.counts.sent);
+    EXPECT_EQ(run.ideal.latency.count(), run.result.counts.sent);
     EXPECT_GT(run.switches_per_datagram, 0);
     const auto& trace = run.result.records;
     const auto& first = compared.runs[i / 3 * 3].work.result.records;
@@ -115,10 +115,54 @@ TEST(comparison, the_ideal_is_simulated_on_the_trace_and_what_was_used) {
   put(1, 2ns, 5ns, -1ns);  // without an answer: waits until 10, then takes what it asked for
   put(2, 3ns, 5ns, 20ns);  // waits until 15
   put(3, 100ns, 1ns, 2ns);
-  const auto latency = simulate_ideal(records, 1, 3ns);
+  const auto latency = simulate_ideal({.records = records, .workers = 1, .warmup = 3ns}).latency;
   EXPECT_EQ(latency.count(), 2u);
   EXPECT_EQ(latency.min(), 2ns);
   EXPECT_EQ(latency.max(), 32ns);
+}
+
+TEST(comparison, the_ideal_lanes_are_simulated_with_short_requests_first) {
+  const auto service = service_times::parse("bimodal:2ns,10ns,50%");
+  std::vector<request_record> records(4);
+  const auto put = [&](std::size_t i, nanoseconds intended, nanoseconds asked, nanoseconds used) {
+    records[i].intended = intended;
+    records[i].asked = asked;
+    records[i].used = used;
+  };
+  put(0, 0ns, 10ns, 12ns);
+  put(1, 1ns, 10ns, 10ns);  // waits for the short one: until 14
+  put(2, 2ns, 2ns, 2ns);    // until 12
+  put(3, 2ns, 2ns, -1ns);   // without an answer: until 14, then takes what it asked for
+  const simulation served{.records = records, .service = service, .workers = 1, .warmup = 1ns};
+  const auto lanes = simulate_ideal_lanes(served, 0);
+  EXPECT_EQ(lanes.latency.count(), 3u);
+  ASSERT_TRUE(lanes.classes);
+  EXPECT_EQ(lanes.classes->short_ones().latency.min(), 12ns);
+  EXPECT_EQ(lanes.classes->short_ones().latency.max(), 14ns);
+  EXPECT_EQ(lanes.classes->long_ones().latency.max(), 25ns);
+  EXPECT_DOUBLE_EQ(lanes.classes->long_ones().slowdown_percentile(50), 2.5);
+  const auto in_order = simulate_ideal(served);
+  EXPECT_EQ(in_order.classes->long_ones().latency.max(), 21ns);
+  EXPECT_EQ(in_order.classes->short_ones().latency.max(), 24ns);
+}
+
+TEST(work_run, an_eighth_of_the_workers_is_reserved_but_none_that_long_requests_need) {
+  struct {
+    std::size_t workers;
+    double load;
+    const char* service;
+    std::size_t reserve;
+  } const cases[] = {
+      {8, 0.7, "bimodal:500us,50ms,10%", 1},  {8, 0.9, "bimodal:500us,50ms,10%", 1},
+      {8, 0.9, "bimodal:500us,50ms,50%", 0},  {32, 0.9, "bimodal:500us,50ms,10%", 4},
+      {32, 0.9, "bimodal:500us,50ms,50%", 1}, {32, 0.7, "bimodal:500us,50ms,0.5%", 4},
+      {1, 0.1, "bimodal:500us,50ms,10%", 0},  {2, 0.4, "bimodal:500us,50ms,10%", 1},
+  };
+  for (const auto& each : cases) {
+    work_run_options options{.workers = each.workers, .load = each.load};
+    options.run.plan.service = service_times::parse(each.service);
+    EXPECT_EQ(usual_reserve(options), each.reserve) << each.workers << " at " << each.load << ", " << each.service;
+  }
 }
 
 struct seconds_of_work {
@@ -142,7 +186,7 @@ comparison made_up(unsigned count, const std::function<nanoseconds(queue_kind, u
     for (const auto queue : made.options.queues) {
       work_run run;
       for (int i = 0; i < 1000; ++i) {
-        run.ideal.add(1ms);
+        run.ideal.latency.add(1ms);
         run.result.latency.add(latency(queue, repetition));
       }
       run.result.counts = {.sent = 1000, .answered = 1000};

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <numeric>
 #include <set>
@@ -12,7 +13,9 @@
 
 #include "load/plan/work_requests.hpp"
 #include "load/run/load_run.hpp"
+#include "load/run/work_match.hpp"
 #include "support/process.hpp"
+#include "udppump/lanes.hpp"
 
 namespace {
 
@@ -62,6 +65,53 @@ TEST(work_server, answers_under_the_waiter_asked_for) {
 
 TEST(work_server, answers_with_a_socket_for_each_worker) {
   expect_served({.bind = any_port, .queue = queue_kind::sharded}, "");
+}
+
+TEST(work_server, answers_from_lanes_and_keeps_reserved_workers_for_short_requests) {
+  const work_options options{
+      .bind = any_port, .queue = queue_kind::lanes, .workers = 4, .short_limit = 1ms, .reserve = 2};
+  expect_served(options, "");
+  const work_server server{options};
+  const auto result = run_load(to(server, "bimodal:1ms,3ms,50%"), work_requests{2});
+  EXPECT_EQ(result.counts.answered, result.counts.sent);
+  std::set<std::int32_t> of_short, of_long;
+  for (const auto& record : result.records) (record.asked > 1ms ? of_long : of_short).insert(record.worker);
+  EXPECT_THAT(of_short, ::testing::IsSupersetOf({0}));
+  EXPECT_THAT(of_long, ::testing::Each(::testing::Ge(2)));
+  EXPECT_FALSE(of_long.empty());
+}
+
+TEST(work_match, takes_what_asks_for_its_limit_at_most) {
+  using udppump::datagram_socket;
+  for (const nanoseconds limit : {nanoseconds{0}, nanoseconds{1ms}, nanoseconds{5s}}) {  // 5 s takes more than 32 bits
+    const udppump::lane lanes[] = {{.name = "short", .match = asks_at_most(limit)}, {.name = "long"}};
+    const auto sockets = bind_lanes(any_port, lanes);
+    const auto client = datagram_socket::connect(sockets[0].local());
+    const auto lane_of = [&](std::span<const std::byte> message) -> std::size_t {
+      EXPECT_FALSE(client.send(message));
+      std::vector<std::byte> space(64);
+      for (std::size_t lane = 0; lane < 2; ++lane) {  // loopback delivers before send() returns
+        if (sockets[lane].receive(space)) return lane;
+      }
+      ADD_FAILURE() << "it has not come";
+      return 2;
+    };
+    const auto lane_of_asked = [&](nanoseconds asked) {
+      std::array<std::byte, work_message_size> message;
+      write(work_request{.id = ~std::uint64_t{0}, .asked = asked}, message);
+      return lane_of(message);
+    };
+    EXPECT_EQ(lane_of_asked(0ns), 0u) << limit.count();
+    EXPECT_EQ(lane_of_asked(limit), 0u) << limit.count();
+    EXPECT_EQ(lane_of_asked(limit + 1ns), 1u) << limit.count();
+    EXPECT_EQ(lane_of_asked(nanoseconds{std::int64_t{1} << 32} + limit), 1u) << limit.count();
+    EXPECT_EQ(lane_of({}), 1u) << limit.count();
+  }
+}
+
+TEST(work_server, lanes_need_a_worker_for_long_requests) {
+  EXPECT_THROW((work_server{{.bind = any_port, .queue = queue_kind::lanes, .workers = 2, .reserve = 2}}),
+               std::invalid_argument);
 }
 
 TEST(work_server, answers_as_a_herd) { expect_served({.bind = any_port, .queue = queue_kind::herd}, "epoll"); }

@@ -74,8 +74,43 @@ END
   fi
 }
 
+tells_short_and_long_requests_apart() {
+  echo "# lanes, beside the ideal ones; short and long requests apart"
+  compare 0 --workers 2 --load 50% --work bimodal:100us,2ms,30% --flows 16 --duration 2s --warmup 50ms --repetitions 1 \
+    --timeout 10s "${any_machine[@]}" --queue shared lanes --json "$dir/report.json"
+  grep -qxF 'lanes: requests of 100 us before those of 2.00 ms; 1 of 2 workers kept for the former' "$dir/out" ||
+    fail "it does not say what lanes are"
+  for row in ideal 'ideal lanes' shared lanes; do
+    grep -qE "^$row +[0-9.]+ [mu]?s " "$dir/out" || fail "no row $row"
+    for class in short long all; do
+      grep -qE "^$class, $row +[0-9.]+ [mu]?s +[0-9.]+ [mu]?s +[0-9.]+ [mu]?s +[0-9.]+ *" "$dir/out" ||
+        fail "no row $class, $row"
+    done
+  done
+  grep -qE '^Of the short requests, 99 of 100 were answered within [0-9.]+ [mu]?s by shared \([0-9.]+ times the ideal queue.s\) and [0-9.]+ [mu]?s by lanes' "$dir/out" ||
+    fail "no sentence about the short requests"
+  if command -v python3 >/dev/null; then
+    python3 - "$dir/report.json" <<'END' || fail "the report is not as it should be"
+import json, sys
+report = json.load(open(sys.argv[1]))
+assert report["reserve"] == 1
+for run in report["runs"]:
+    trace, classes = run["result"]["trace"], run["result"]["classes"]
+    asked = [asked for asked, due in zip(trace["asked_ns"], trace["intended_ns"]) if due >= report["warmup_ns"]]
+    assert set(asked) == {100000, 2000000}
+    for name, time in ("short", 100000), ("long", 2000000):
+        for each in (classes, run["ideal_classes"], run["ideal_lanes_classes"]):
+            latency = each[name]["latency"]
+            assert latency["count"] + latency["missing"] == asked.count(time), (name, latency["count"])
+    if run["queue"] == "lanes":
+        by = {worker for worker, time in zip(trace["worker"], trace["asked_ns"]) if time == 2000000}
+        assert by <= {1, None}, by  # worker 0 is kept for the short ones
+END
+  fi
+}
+
 compares_three_queues() {
-  echo "# all three queues; and in brief runs nothing is said of 99 in 100"
+  echo "# three queues; and in brief runs nothing is said of 99 in 100"
   compare 0 "${short[@]}" "${any_machine[@]}" --queue shared sharded herd
   grep -q '^herd ' "$dir/out" || fail "no row herd"
   last=$(tail -n 1 "$dir/out")
@@ -186,7 +221,7 @@ END
 
 # Most wait nearly all of their time, and do that all at once. What a quiet machine shows more of is by itself.
 chooses_a_service_time
-waiting=(makes_a_table compares_three_queues says_nothing_of_late_requests says_nothing_of_another_load
+waiting=(makes_a_table tells_short_and_long_requests_apart compares_three_queues says_nothing_of_late_requests says_nothing_of_another_load
   measures_nothing_if_none_will_do draws_progress_on_a_terminal)
 for each in "${waiting[@]}"; do beside "$each"; done
 await_beside "${waiting[@]}"
@@ -200,9 +235,12 @@ refuse() {
   grep -q -- "^udppump: .*$expected" "$dir/err" || fail "${*:3}: no '$expected'"
 }
 refuse 2 '--load: "heavy" is no share' --load heavy
-refuse 2 '"heap" is none of: shared, sharded, herd' --queue heap
+refuse 2 '"heap" is none of: shared, lanes, sharded, herd' --queue heap
 refuse 2 '--queue: one cannot be compared; name two' --queue shared
 refuse 2 '--queue: shared is named twice' --queue shared shared
+refuse 2 '--reserve is of lanes: name these in --queue, or omit it' --reserve 1
+refuse 2 '--reserve 2 of 2 workers leaves none for long requests' --queue shared lanes --workers 2 --reserve 2
+refuse 2 '--queue: lanes tell short requests from long ones' --queue shared lanes --work exponential:1ms
 refuse 2 '--work: a mean of 0 is no work; give more' --work constant:0
 refuse 2 '--duration' --duration 0
 refuse 2 'are no service times' --work 1ms

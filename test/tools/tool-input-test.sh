@@ -83,7 +83,7 @@ refuse --spin 1001ms "${load[@]}"
 refuse --spin 1h "${load[@]}"
 
 echo "# compare"
-check counts compare -- --workers --flows --repetitions --seed
+check counts compare -- --workers --flows --repetitions --seed --reserve
 check times compare -- --duration --warmup --timeout
 check shares compare -- --load --lag-limit --offered-limit
 check patterns compare -- --arrivals
@@ -103,10 +103,15 @@ refuse --duration 1ms compare --workers 4 --load 70%
 refuse --duration 29ms compare --workers 1 --load 50% --work constant:3ms
 
 echo "# work"
-check counts work -- --workers
+check counts work -- --workers --reserve
 addresses=('' 127.0.0.1 127.0.0.1: 127.0.0.1:-1 127.0.0.1:65536 127.0.0.1:1e3 127.0.0.1:0x35 '[::1' '127.0.0.1:53 ' unix:)
 check addresses work -- --bind
+check times work -- --short --max-age
 check nothing work -- --queue --service --waiter
+refuse --short 1ms work
+refuse --reserve 1 work
+refuse --reserve 4 work --queue lanes --workers 4
+refuse --queue lanes work --bind unix:/nowhere/socket
 
 echo "# exec"
 exec=(exec --bind 127.0.0.1:0)
@@ -210,7 +215,7 @@ says '--no-new-privs and --new-privs do not go together; omit one of the two; se
 # ValidationError, and a value that CLI11 would take from the next word.
 says "--plot: is empty; omit the option, or give it a value; $see" load "${load[1]}" --plot= x.svg
 says '--workers: "" is no whole number from 1 to 1024; see udppump work --help' work --workers= 3
-says '--queue: "heap" is none of: shared, sharded, herd' compare --queue shared heap
+says '--queue: "heap" is none of: shared, lanes, sharded, herd' compare --queue shared heap
 ((complaints >= 50)) || fail "only $complaints complaints were looked at"
 
 echo "# whatever is wrong with what was given, it commands no terminal when it is told"

@@ -162,14 +162,22 @@ beside finds_no_good_rate
 beside asks_the_dns_server
 beside survives_the_server
 
-echo "# a server under test, shared, sharded and as a herd"
-for queue in shared sharded herd; do
+echo "# a server under test, shared, with lanes, sharded and as a herd"
+for queue in shared lanes sharded herd; do
   serve work "$tool" work --bind 127.0.0.1:0 --workers 4 --queue "$queue"
-  load 0 "$address" --work exponential:1ms --rate 2000 --flows 16 "${short[@]}" "${any_lag[@]}"
+  work=exponential:1ms
+  [ "$queue" != lanes ] || work=bimodal:500us,1500us,50%
+  load 0 "$address" --work "$work" --rate 2000 --flows 16 "${short[@]}" "${any_lag[@]}"
   grep -qE '^note: [0-9]+ requests: fewer than ten of them exceed p99, p99.9, ' "$dir/load.out" ||
     fail "it does not say which percentiles are chance"
   [ "$(number sent)" -gt 300 ] || fail "it sent $(number sent) requests of 500"
   [ "$(number sent)" = "$(number answered)" ] || fail "$queue: not all were answered"
+  for class in short long all; do
+    apart=no
+    if grep -qE "^$class +[0-9.]+ [mu]s +[0-9.]+ [mu]s +[0-9.]+ [mu]s +[0-9.]+$" "$dir/load.out"; then apart=yes; fi
+    [ "$queue $apart" = 'lanes yes' ] || [[ $queue != lanes && $apart == no ]] ||
+      fail "$queue: short and long requests told apart: $apart"
+  done
   grep -q '^service time used: mean ' "$dir/load.out" || fail "the service time used is missing"
   [ ! -s "$dir/load.err" ] || fail "there is a progress line without a terminal"
   end work
@@ -402,7 +410,7 @@ refuse 2 '--slo has an effect only with --ramp; add that, or omit --slo' load "$
 refuse 2 '--encoding has an effect only with --payloads' load "$target" --encoding hex
 refuse 2 '--work and --echo do not go together' load "$target" --echo --work constant:1ms
 refuse 2 'do not go together; omit one' load "$target" --size 9 --dns "$dir/both.dns"
-refuse 2 '--queue: "heap" is none of: shared, sharded, herd' work --queue heap
+refuse 2 '--queue: "heap" is none of: shared, lanes, sharded, herd' work --queue heap
 refuse 2 '--workers' work --workers 0
 refuse 2 '--waiter: "magic" is none of' work --waiter magic
 refuse 2 '--waiter is of pumps, and --queue herd has none; omit' work --queue herd --waiter poll

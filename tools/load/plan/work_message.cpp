@@ -34,12 +34,12 @@ void put_head(work_space to, kind which, std::uint16_t worker, std::uint64_t id,
   put<1>(to, 4, which);
   put<2>(to, 6, worker);
   put<8>(to, 8, id);
-  put_time(to, 16, asked);
+  put_time(to, work_message_asked, asked);
 }
 
 bool has_head(std::span<const std::byte> from, kind which) noexcept {
   return from.size() >= work_message_size && std::ranges::equal(from.first(magic.size()), magic) &&
-         take<1>(from, 4) == which && take_time(from, 16).count() >= 0;
+         take<1>(from, 4) == which && take_time(from, work_message_asked).count() >= 0;
 }
 
 }  // namespace
@@ -55,14 +55,14 @@ void write(const work_answer& answer, work_space to) noexcept {
 
 std::optional<work_request> read_work_request(std::span<const std::byte> from) noexcept {
   if (!has_head(from, asks)) return {};
-  return work_request{.id = take<8>(from, 8), .asked = take_time(from, 16)};
+  return work_request{.id = take<8>(from, 8), .asked = take_time(from, work_message_asked)};
 }
 
 std::optional<work_answer> read_work_answer(std::span<const std::byte> from) noexcept {
   if (!has_head(from, answers) || take_time(from, 24).count() < 0) return {};
   const nanoseconds waited = take_time(from, 32);
   return work_answer{.id = take<8>(from, 8),
-                     .asked = take_time(from, 16),
+                     .asked = take_time(from, work_message_asked),
                      .used = take_time(from, 24),
                      .waited = waited.count() < 0 ? std::nullopt : std::optional{waited},
                      .began = take_time(from, 40),

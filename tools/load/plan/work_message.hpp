@@ -27,6 +27,8 @@
 namespace udppump::load {
 
 inline constexpr std::size_t work_message_size = 48;
+/// Where the service time asked for is.
+inline constexpr std::size_t work_message_asked = 16;
 /// A server refuses to work longer for one request; its answer says what it used.
 inline constexpr nanoseconds longest_work = std::chrono::seconds{60};
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "load/plan/quantity.hpp"
+#include "load/report/class_report.hpp"
 #include "load/report/json_report.hpp"
 #include "load/report/plot.hpp"
 #include "load/report/table.hpp"
@@ -27,14 +28,16 @@ struct column {
   std::string head;
   std::function<double(const work_run&)> figure;
   std::function<std::string(double)> written;
-  /// The same of the ideal queue; empty if it has none.
+  /// The same of the ideal queue, and of the ideal lanes; empty if they have none.
   std::function<double(const work_run&)> ideal = {};
+  std::function<double(const work_run&)> ideal_lanes = {};
 };
 
 std::vector<column> columns() {
   const auto percentile = [](const char* head, double percent) {
     return column{head, [=](const work_run& run) { return run.latency(percent); }, time,
-                  [=](const work_run& run) { return run.ideal_latency(percent); }};
+                  [=](const work_run& run) { return run.ideal_latency(percent); },
+                  [=](const work_run& run) { return run.ideal_lanes_latency(percent); }};
   };
   const auto to_ideal = [](const char* head, double percent) {
     return column{head, [=](const work_run& run) { return run.ratio_to_ideal(percent); }, ratio};
@@ -57,6 +60,8 @@ std::string colour_of(queue_kind queue) {
       return "#2a9d8f";
     case queue_kind::sharded:
       return "#e76f51";
+    case queue_kind::lanes:
+      return "#d4a017";
     case queue_kind::herd:
       break;
   }
@@ -69,17 +74,35 @@ std::string queue_names(const std::vector<queue_kind>& queues) {
   return names;
 }
 
+std::string method_of_lanes(const comparison_options& options) {
+  if (!has_queue(options, queue_kind::lanes)) return {};
+  return fmt::format("lanes: requests of {} before those of {}; {} of {} kept for the former\n",
+                     format_duration(options.run.plan.service.short_time),
+                     format_duration(options.run.plan.service.long_time), options.server.reserve,
+                     counted(options.server.workers, "worker"));
+}
+
+/// Of the run of one queue, as that of the others has it too.
+nlohmann::json ideals_of(const work_run& run) {
+  nlohmann::json ideals{{"ideal", to_json(run.ideal.latency)}};
+  if (run.ideal.classes) ideals["ideal_classes"] = to_json(*run.ideal.classes);
+  if (!run.ideal_lanes) return ideals;
+  ideals["ideal_lanes"] = to_json(run.ideal_lanes->latency);
+  if (run.ideal_lanes->classes) ideals["ideal_lanes_classes"] = to_json(*run.ideal_lanes->classes);
+  return ideals;
+}
+
 }  // namespace
 
 std::string method_of(const comparison_options& options) {
   const auto& plan = options.run.plan;
   return fmt::format(
       "{} that {}{}, {}; {} load: {:.0f} requests a second from {}, {} arrivals\n"
-      "{} in turn on the same requests, {} for {} each; the ideal queue is simulated on these\n",
+      "{} in turn on the same requests, {} for {} each; the ideal queue is simulated on these\n{}",
       counted(options.server.workers, "worker"), options.server.service == service_mode::sleep ? "sleep" : "spin",
       options.server.workers == 1 ? "s" : "", plan.service.to_string(), format_percent(options.load), rate_of(options),
       counted(plan.flows, "flow"), plan.arrivals.to_string(), queue_names(options.queues),
-      counted(options.repetitions, "time"), format_duration(plan.length));
+      counted(options.repetitions, "time"), format_duration(plan.length), method_of_lanes(options));
 }
 
 std::string to_table(const comparison& compared) {
@@ -93,6 +116,14 @@ std::string to_table(const comparison& compared) {
     ideal.push_back(each.ideal ? each.written(compared.figure(first, each.ideal).median) : "");
   }
   side_by_side.add(std::move(ideal));
+  if (has_queue(compared.options, queue_kind::lanes)) {
+    table::row lanes{"ideal lanes"};
+    for (const auto& each : all) {
+      lanes.push_back(each.ideal_lanes ? each.written(compared.figure(queue_kind::lanes, each.ideal_lanes).median)
+                                       : "");
+    }
+    side_by_side.add(std::move(lanes));
+  }
   for (const auto queue : compared.options.queues) {
     table::row median{std::string{to_string(queue)}};
     table::row lowest{"  lowest"};
@@ -236,12 +267,14 @@ nlohmann::json to_json(const comparison& compared) {
                     {"asked_load", run.asked_load},
                     {"real_load", run.real_load},
                     {"goodput", run.goodput()},
-                    {"ideal", to_json(run.ideal)},
                     {"result", to_json(run.result)}});
+    runs.back().update(ideals_of(run));
   }
   auto plan = to_json(compared.options.run.plan);
   plan["rate"] = rate_of(compared.options);
   return {{"workers", compared.options.server.workers},
+          {"reserve", has_queue(compared.options, queue_kind::lanes) ? nlohmann::json(compared.options.server.reserve)
+                                                                     : nlohmann::json{}},
           {"load", compared.options.load},
           {"repetitions", compared.options.repetitions},
           {"valid_repetitions", compared.valid_repetitions()},
@@ -260,6 +293,14 @@ void plot(const std::string& path, const comparison& compared) {
   for (const auto queue : options.queues) latencies.push_back(compared.latencies(queue));
   std::vector<plot_curve> curves{
       {.name = "ideal queue", .latency = &latencies.front(), .colour = "#808080", .dashed = true}};
+  class_result ideal_lanes;
+  if (const auto classes = compared.ideal_lanes_classes(queue_kind::lanes)) {
+    ideal_lanes = classes->all();
+    curves.push_back({.name = "ideal lanes",
+                      .latency = &ideal_lanes.latency,
+                      .colour = colour_of(queue_kind::lanes),
+                      .dashed = true});
+  }
   for (std::size_t i = 0; i < options.queues.size(); ++i) {
     curves.push_back({.name = std::string{to_string(options.queues[i])},
                       .latency = &latencies[i + 1],

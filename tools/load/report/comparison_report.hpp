@@ -14,6 +14,11 @@ namespace udppump::load {
 std::string method_of(const comparison_options& options);
 /// Side by side: medians, and below them the lowest and the highest of the repetitions.
 std::string to_table(const comparison& compared);
+/// Short and long requests apart, all compared repetitions together, beside the ideal queue and if lanes were measured
+/// the ideal lanes; empty if there is one class only.
+std::string to_class_table(const comparison& compared);
+/// What the 99th percentiles of short and of long requests were, in a sentence; empty if there is one class only.
+std::string to_class_sentence(const comparison& compared);
 /// One sentence that says what was seen, in numbers.
 std::string to_sentence(const comparison& compared);
 /// Why repetitions were left out: "in 2 requests left late, in 1 ..."; empty if none was.

@@ -13,6 +13,7 @@ compared_run run_one(const comparison_options& options, queue_kind queue, unsign
                      const load_watch& watch) {
   work_options server_options = options.server;
   server_options.queue = queue;
+  server_options.short_limit = options.run.plan.service.short_time;
   const work_server server{server_options};
   work_run_options work = work_of(options);
   work.run.target = server.local();
@@ -26,14 +27,23 @@ compared_run run_one(const comparison_options& options, queue_kind queue, unsign
 }  // namespace
 
 work_run_options work_of(const comparison_options& options) {
-  return {.run = options.run, .workers = options.server.workers, .load = options.load, .limits = options.limits};
+  work_run_options work{
+      .run = options.run, .workers = options.server.workers, .load = options.load, .limits = options.limits};
+  if (has_queue(options, queue_kind::lanes)) work.reserve = options.server.reserve;
+  return work;
+}
+
+bool has_queue(const comparison_options& options, queue_kind queue) noexcept {
+  return std::ranges::find(options.queues, queue) != options.queues.end();
 }
 
 double rate_of(const comparison_options& options) noexcept { return rate_of(work_of(options)); }
 
 nanoseconds usual_length(const comparison_options& options) noexcept {
   constexpr double requests = 1.1 * requests_for_p99;  // arrivals are random
-  const seconds needed{std::clamp(requests / rate_of(options), 2.5, 10.0)};
+  const auto& service = options.run.plan.service;
+  const double rarest = service.has_classes() ? std::min(1.0, service.long_share * options.repetitions) : 1;
+  const seconds needed{std::clamp(requests / rate_of(options) / rarest, 2.5, 10.0)};
   return std::chrono::ceil<milliseconds>(needed);
 }
 
@@ -90,8 +100,33 @@ histogram comparison::latencies(queue_kind queue) const {
 
 histogram comparison::ideal_latencies(queue_kind queue) const {
   histogram all;
-  for (const auto* run : compared_runs(queue)) all.merge(run->ideal);
+  for (const auto* run : compared_runs(queue)) all.merge(run->ideal.latency);
   return all;
+}
+
+std::optional<class_results> comparison::merged(
+    queue_kind queue, const std::function<const std::optional<class_results>&(const work_run&)>& of) const {
+  auto all = class_results::of(options.run.plan.service);
+  for (const auto* run : compared_runs(queue)) {
+    if (const auto& one = of(*run); all && one) all->merge(*one);
+  }
+  return all;
+}
+
+std::optional<class_results> comparison::classes(queue_kind queue) const {
+  return merged(
+      queue, [](const work_run& run) -> const auto& { return run.result.classes; });
+}
+
+std::optional<class_results> comparison::ideal_classes(queue_kind queue) const {
+  return merged(
+      queue, [](const work_run& run) -> const auto& { return run.ideal.classes; });
+}
+
+std::optional<class_results> comparison::ideal_lanes_classes(queue_kind queue) const {
+  if (!has_queue(options, queue_kind::lanes)) return {};
+  return merged(
+      queue, [](const work_run& run) -> const auto& { return run.ideal_lanes->classes; });
 }
 
 std::uint64_t comparison::missing(queue_kind queue) const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "load/run/histogram.hpp"
@@ -28,7 +29,11 @@ struct comparison_options {
 /// Requests a second that make up the load asked for.
 double rate_of(const comparison_options& options) noexcept;
 
-/// How long a run measures if nobody says: long enough for its 99th percentile, but ten seconds at most.
+/// Whether one of the queues is `queue`.
+bool has_queue(const comparison_options& options, queue_kind queue) noexcept;
+
+/// How long a run measures if nobody says: long enough for its 99th percentile, and if some requests are long, for
+/// theirs in all repetitions together; but ten seconds at most.
 nanoseconds usual_length(const comparison_options& options) noexcept;
 
 /// What is measured, as one of its runs needs it.
@@ -63,12 +68,20 @@ struct comparison {
   /// All compared runs of a queue together.
   histogram latencies(queue_kind queue) const;
   histogram ideal_latencies(queue_kind queue) const;
+  /// The same by class of work, and what the ideal queue, and if lanes were measured the ideal lanes, would have done
+  /// with these requests; nothing if there is one class only.
+  std::optional<class_results> classes(queue_kind queue) const;
+  std::optional<class_results> ideal_classes(queue_kind queue) const;
+  std::optional<class_results> ideal_lanes_classes(queue_kind queue) const;
   /// Requests without an answer in all compared runs of a queue.
   std::uint64_t missing(queue_kind queue) const;
   /// In the compared run that has the fewest.
   std::uint64_t fewest_requests() const;
 
  private:
+  /// What a run has by class of work, of all compared runs of a queue.
+  std::optional<class_results> merged(
+      queue_kind queue, const std::function<const std::optional<class_results>&(const work_run&)>& of) const;
   bool is_valid(unsigned repetition) const { return flaw_in(repetition) == flaw::none; }
   std::vector<const work_run*> compared_runs(queue_kind queue) const;
 };

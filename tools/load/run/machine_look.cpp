@@ -102,11 +102,13 @@ seconds own_time() {
 }
 
 trial try_service(const look_options& options, nanoseconds service) {
-  const work_server server{options.server};
   work_run_options work = options.work;
   if (work.run.plan.service.mean != service) {
     work.run.plan.service = {.kind = service_kind::exponential, .mean = service};
   }
+  work_options served = options.server;
+  served.short_limit = work.run.plan.service.short_time;
+  const work_server server{served};
   work.run.target = server.local();
   // At least some thirty requests, if that is not too long.
   const seconds thirty{30 / rate_of(work)};

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 
+#include "load/run/class_results.hpp"
 #include "load/run/histogram.hpp"
 #include "load/run/load_run.hpp"
 #include "load/run/validity.hpp"
@@ -16,6 +18,8 @@ struct work_run_options {
   std::size_t workers = 1;
   /// How much of the workers' time the requests ask for, as a share of 1.
   double load = 0.7;
+  /// Simulate lanes as well if some requests are short and some long: so many workers serve short ones only.
+  std::optional<std::size_t> reserve = {};
   /// Of a valid run.
   validity_limits limits = {};
 };
@@ -23,12 +27,25 @@ struct work_run_options {
 /// Requests a second that make up the load asked for.
 double rate_of(const work_run_options& options) noexcept;
 
+/// How many workers are kept for short requests if nobody says: an eighth, at least one, but not so many that the long
+/// ones ask for more than 95% of the time of the others, and would wait for ever.
+std::size_t usual_reserve(const work_run_options& options) noexcept;
+
+/// What requests would have waited.
+struct simulated {
+  histogram latency = {};
+  /// Nothing if there is one class of work only.
+  std::optional<class_results> classes = {};
+};
+
 /// What came of it, beside the ideal queue.
 struct work_run {
   load_result result = {};
   /// What the same requests would have waited in the ideal queue: the same times of arrival, the service times that
   /// were really used (of those without an answer, what they asked for), the same number of workers.
-  histogram ideal = {};
+  simulated ideal = {};
+  /// The same in the ideal lanes, if they were to be simulated: short requests before long ones (ideal_lanes.hpp).
+  std::optional<simulated> ideal_lanes = {};
   /// Of all threads of all workers; a service that sleeps is one of them.
   double switches_per_datagram = 0;
   /// Shares of the workers' time: what the requests of this trace asked for, by the times at which they were due; and
@@ -44,14 +61,28 @@ struct work_run {
   /// In seconds; infinity if so many requests have no answer that there is none.
   double latency(double percent) const noexcept;
   double ideal_latency(double percent) const noexcept;
+  /// NaN if the ideal lanes were not simulated.
+  double ideal_lanes_latency(double percent) const noexcept;
   double ratio_to_ideal(double percent) const noexcept { return latency(percent) / ideal_latency(percent); }
 };
 
 /// The worst flaw of a run, the load really offered included.
 flaw flaw_of(const work_run& run, const validity_limits& limits) noexcept;
 
-/// What `records` would have waited in the ideal queue, those due before the end of the warm-up served but not counted.
-histogram simulate_ideal(std::span<const request_record> records, std::size_t workers, nanoseconds warmup);
+/// A simulation of what was served.
+struct simulation {
+  /// In the order in which they were due.
+  std::span<const request_record> records;
+  /// What they asked for.
+  service_times service = {};
+  std::size_t workers = 1;
+  /// Those due before its end are served but not counted.
+  nanoseconds warmup{0};
+};
+/// What the requests would have waited in the ideal queue.
+simulated simulate_ideal(const simulation& served);
+/// The same in the ideal lanes: the short requests in the first lane, which has `reserve` workers of its own.
+simulated simulate_ideal_lanes(const simulation& served, std::size_t reserve);
 
 /// `switches`: how often the workers' threads went off their processor until now. Throws as run_load().
 work_run run_work(const work_run_options& options, const std::function<std::uint64_t()>& switches,

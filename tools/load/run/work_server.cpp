@@ -17,7 +17,9 @@
 #include <stdexcept>
 
 #include "load/run/system.hpp"
+#include "load/run/work_match.hpp"
 #include "load/run/worker_loop.hpp"
+#include "udppump/lanes.hpp"
 
 namespace udppump::load {
 
@@ -42,7 +44,8 @@ void tell(int pipe, bool serves, std::string_view text) {
   static_cast<void>(repeat([&] { return ::write(pipe, &told, sizeof told); }));
 }
 
-[[noreturn]] void run_worker(pid_t parent, int pipe, const work_options& options, datagram_socket& socket,
+/// `sockets`: those that the worker serves, the first ones first.
+[[noreturn]] void run_worker(pid_t parent, int pipe, const work_options& options, std::span<datagram_socket> sockets,
                              std::uint16_t number, work_counts& counts) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
@@ -55,9 +58,9 @@ void tell(int pipe, bool serves, std::string_view text) {
     };
     work_service service{options.service, number};
     if (options.queue == queue_kind::herd) {
-      serve_by_epoll(socket, service, counts, ready);
+      serve_by_epoll(sockets.front(), service, counts, ready);
     } else {
-      serve_by_pump(socket, options.waiter, options.max_age, service, counts, ready);
+      serve_by_pumps(sockets, options.waiter, options.max_age, service, counts, ready);
     }
   } catch (const std::exception& error) {
     tell(pipe, false, error.what());
@@ -65,7 +68,14 @@ void tell(int pipe, bool serves, std::string_view text) {
   ::_exit(1);
 }
 
+std::vector<datagram_socket> bind_short_and_long(const work_options& options) {
+  const lane lanes[] = {{.name = "short", .match = asks_at_most(options.short_limit)}, {.name = "long"}};
+  return bind_lanes(options.bind, lanes,
+                    {.receive_buffer = options.receive_buffer / std::size(lanes), .receive_time = true});
+}
+
 std::vector<datagram_socket> bind_sockets(const work_options& options) {
+  if (options.queue == queue_kind::lanes) return bind_short_and_long(options);
   const bool sharded = options.queue == queue_kind::sharded;
   const std::size_t count = sharded ? options.workers : 1;
   const socket_options wanted{
@@ -75,6 +85,13 @@ std::vector<datagram_socket> bind_sockets(const work_options& options) {
   const address same_port = options.bind.with_port(sockets.front().local().port());
   while (sockets.size() < count) sockets.push_back(datagram_socket::bind(same_port, wanted));
   return sockets;
+}
+
+/// Which of the sockets a worker serves; those in front first.
+std::span<datagram_socket> served_by(std::uint16_t number, const work_options& options,
+                                     std::span<datagram_socket> sockets) {
+  if (options.queue != queue_kind::lanes) return sockets.subspan(number % sockets.size(), 1);
+  return number < options.reserve ? sockets.first(1) : sockets;
 }
 
 /// Of all threads of a process.
@@ -104,6 +121,8 @@ std::string_view to_string(queue_kind kind) noexcept {
       return "shared";
     case queue_kind::sharded:
       return "sharded";
+    case queue_kind::lanes:
+      return "lanes";
     case queue_kind::herd:
       break;
   }
@@ -112,6 +131,10 @@ std::string_view to_string(queue_kind kind) noexcept {
 
 work_server::work_server(const work_options& options) {
   if (options.workers == 0) throw std::invalid_argument{"a server needs at least one worker; give 1 or more"};
+  if (options.queue == queue_kind::lanes && options.reserve >= options.workers) {
+    throw std::invalid_argument{
+        "lanes need at least one worker that is not reserved for short requests; reserve fewer"};
+  }
   const std::size_t size = options.workers * sizeof(worker_counts);
   void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) check_call(-1, "mmap");
@@ -138,9 +161,12 @@ void work_server::start(const work_options& options, std::vector<datagram_socket
     const pid_t process = ::fork();
     if (process == 0) {
       ::close(pipe[0]);
-      datagram_socket own{std::move(sockets[number % sockets.size()])};
-      sockets.clear();  // a worker that has ended leaves its socket to nobody
-      run_worker(parent, pipe[1], options, own, number, counts_[number]);
+      if (options.queue == queue_kind::sharded) {  // a worker that has ended leaves its socket to nobody
+        datagram_socket own{std::move(sockets[number])};
+        sockets.clear();
+        sockets.push_back(std::move(own));
+      }
+      run_worker(parent, pipe[1], options, served_by(number, options, sockets), number, counts_[number]);
     }
     if (process < 0) {
       const int error = errno;

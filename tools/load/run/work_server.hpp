@@ -27,9 +27,12 @@ enum class queue_kind {
   /// One socket for all workers, each with an epoll of its own on it, not exclusive: every arrival wakes every idle
   /// one.
   herd,
+  /// Two sockets for all workers (udppump/lanes.hpp): one for short requests, which each worker serves first, one for
+  /// all others.
+  lanes,
 };
 
-/// "shared", "sharded" or "herd".
+/// "shared", "sharded", "herd" or "lanes".
 std::string_view to_string(queue_kind kind) noexcept;
 
 struct work_options {
@@ -41,14 +44,19 @@ struct work_options {
   /// Of the pumps: what has waited longer is dropped; 0: nothing is.
   nanoseconds max_age{0};
   std::uint16_t workers = 4;
-  /// Bytes asked for each socket; sharded workers divide it, so that both ways can hold the same.
+  /// Of lanes: requests that ask for this much at most are short.
+  nanoseconds short_limit = std::chrono::milliseconds{1};
+  /// Of lanes: how many workers serve short requests only; fewer than `workers`.
+  std::size_t reserve = 0;
+  /// Bytes asked for each socket; sharded workers and lanes divide it, so that all ways can hold the same.
   std::size_t receive_buffer = 4 << 20;
 };
 
 /// Forked processes that answer work requests on one port. They end with their parent, and with this object.
 class work_server {
  public:
-  /// Returns when all workers serve. Throws std::system_error or std::runtime_error if one cannot. The process must
+  /// Returns when all workers serve. Throws std::invalid_argument if none would, or none the long requests, and
+  /// std::system_error or std::runtime_error if one cannot. The process must
   /// have one thread only: what others hold would be held for ever in the children.
   explicit work_server(const work_options& options);
   ~work_server();

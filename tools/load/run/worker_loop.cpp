@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <system_error>
 #include <udppump/pump.hpp>
+#include <udppump/pump_group.hpp>
 #include <vector>
 
 #include "load/run/system.hpp"
@@ -20,17 +21,27 @@ void count(work_counts& counts, bool served, const work_service& service) noexce
 
 }  // namespace
 
-void serve_by_pump(datagram_socket& socket, waiter_kind waiter, nanoseconds max_age, work_service& service,
-                   work_counts& counts, const ready_function& ready) {
+void serve_by_pumps(std::span<datagram_socket> sockets, waiter_kind waiter, nanoseconds max_age, work_service& service,
+                    work_counts& counts, const ready_function& ready) {
   const auto work = [&](datagram& received) {
     const auto answer = service.serve(received.payload, received.age());
     if (answer) received.reply(*answer);  // a client that is gone is its own affair
     count(counts, answer.has_value(), service);
   };
   const auto expired = [&counts](datagram&, nanoseconds) { counts.expired.fetch_add(1, std::memory_order_relaxed); };
-  pump pump{socket, work, {.max_age = max_age, .on_expired = expired}, waiter};
-  ready(to_string(pump.waiter().kind));
-  if (const auto error = pump.run()) throw failed_call("serving", error);
+  const pump_options options{.max_age = max_age, .on_expired = expired};
+  const auto serve = [&](auto& pumps) {
+    ready(to_string(pumps.waiter().kind));
+    if (const auto error = pumps.run()) throw failed_call("serving", error);
+  };
+  if (sockets.size() == 1) {
+    pump alone{sockets.front(), work, options, waiter};
+    return serve(alone);
+  }
+  pump_group group{{.waiter = waiter}};
+  std::vector<grouped_pump> members;
+  for (auto& socket : sockets) members.push_back(group.add(socket, work, options));
+  serve(group);
 }
 
 void serve_by_epoll(datagram_socket& socket, work_service& service, work_counts& counts, const ready_function& ready) {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string_view>
 
 #include "load/run/work_service.hpp"
@@ -27,9 +28,10 @@ struct alignas(64) work_counts {
 /// Called once, when the worker serves, with the name of what it waits with.
 using ready_function = std::function<void(std::string_view waiter)>;
 
-/// Serve a socket for ever; they return only if they cannot, by std::system_error. `max_age` as pump_options has it.
-void serve_by_pump(datagram_socket& socket, waiter_kind waiter, nanoseconds max_age, work_service& service,
-                   work_counts& counts, const ready_function& ready);
+/// Serve for ever; they return only if they cannot, by std::system_error. `sockets`: one, or lanes, of which the first
+/// ones are served first. `max_age` as pump_options has it.
+void serve_by_pumps(std::span<datagram_socket> sockets, waiter_kind waiter, nanoseconds max_age, work_service& service,
+                    work_counts& counts, const ready_function& ready);
 /// As programs do it that have never heard of thundering herds: the socket in an epoll of the worker's own, not
 /// exclusive; awake, it receives until the socket is empty.
 void serve_by_epoll(datagram_socket& socket, work_service& service, work_counts& counts, const ready_function& ready);
