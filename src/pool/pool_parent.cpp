@@ -4,6 +4,7 @@
 
 #include "pool/checked_options.hpp"
 #include "pool/fork_launcher.hpp"
+#include "pool/main_process.hpp"
 #include "pool/own_terminal.hpp"
 #include "pool/program_launcher.hpp"
 #include "pool/self_launcher.hpp"
@@ -95,7 +96,8 @@ void pool_parent::open() {
   if (path && !listener) listener = listen_for_successors(*path);
   // From here on the path is removed if the rest fails.
   takes_over_.emplace(own_, std::move(listener), std::move(path), std::move(before),
-                      options_.start_timeout + take_over_margin, options_.stop_timeout + ending_margin, log_);
+                      options_.start_timeout + take_over_margin, options_.stop_timeout + ending_margin,
+                      why_it_may_not_be_replaced(), log_);
 }
 
 int pool_parent::run(worker_body body) {

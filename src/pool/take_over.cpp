@@ -39,7 +39,8 @@ constexpr seconds forgotten_after{300};
 }  // namespace
 
 take_over::take_over(own_command own, descriptor listener, std::optional<service_path> path,
-                     std::optional<predecessor> before, milliseconds patience, milliseconds grace, const pool_log& log)
+                     std::optional<predecessor> before, milliseconds patience, milliseconds grace,
+                     std::string must_stay, const pool_log& log)
     : own_{std::move(own)},
       listener_{std::move(listener)},
       path_{std::move(path)},
@@ -48,6 +49,7 @@ take_over::take_over(own_command own, descriptor listener, std::optional<service
       lines_{log},
       patience_{patience},
       grace_{grace},
+      must_stay_{std::move(must_stay)},
       owns_path_{!before_ && path_} {}
 
 take_over::~take_over() { remove_path(); }
@@ -144,6 +146,7 @@ take_over::clock::time_point take_over::wakes_at() const noexcept {
 
 void take_over::begin(const sigset_t& mask) {
   const auto now = clock::now();
+  if (!must_stay_.empty()) return lines_.warning("take-over-refused", "SIGUSR2 is not obeyed: " + must_stay_);
   if (!has_one_before_execution() && now >= executes_from_) return execute(mask);
   // Once is enough to be told of it.
   if (!std::exchange(wanted_, mask)) {
@@ -282,6 +285,10 @@ void take_over::accept_one(descriptor connection) {
     lines_.warning("take-over-refused",
                    "a process of another user wanted the sockets, and was refused: " + came->description());
     return came->give_up("it belongs to another user; start as root, or as the user whose pool it is");
+  }
+  if (!must_stay_.empty()) {
+    lines_.warning("take-over-refused", "a take-over was refused, by " + came->description() + ": " + must_stay_);
+    return came->give_up("it cannot be taken over from: " + must_stay_);
   }
   // One for each process.
   for (const auto& one : successors_) {

@@ -31,9 +31,10 @@ class take_over {
 
   /// `own` is executed by begin(). `listener` may be empty.
   /// A successor that has not said that it serves after `patience` is given up. What was executed has `grace` from then
-  /// on to end by itself.
+  /// on to end by itself. Nobody gets the sockets if there is a reason why this process `must_stay`.
   take_over(own_command own, descriptor listener, std::optional<service_path> path, std::optional<predecessor> before,
-            std::chrono::milliseconds patience, std::chrono::milliseconds grace, const pool_log& log);
+            std::chrono::milliseconds patience, std::chrono::milliseconds grace, std::string must_stay,
+            const pool_log& log);
   /// Removes the socket's path if it is this pool's: neither handed on nor not yet taken over.
   ~take_over();
   take_over(const take_over&) = delete;
@@ -124,6 +125,7 @@ class take_over {
   clock::time_point accepts_from_ = clock::time_point::min();
   const std::chrono::milliseconds patience_;
   const std::chrono::milliseconds grace_;
+  const std::string must_stay_;  // why; empty if it need not
   bool owns_path_;
 };
 
