@@ -36,6 +36,7 @@ src/sys/sys.hpp - the calls themselves
 src/socket/receive.cpp - datagram_socket, and what a pump receives by
 src/socket/port_table.cpp - a netlink socket, on which the kernel lists sockets: no datagram socket
 src/socket/socket_state.cpp - empties the queue of errors, and takes no datagram
+src/pool/notify_socket.cpp - what programs say of themselves (sd_notify): a Unix socket that the parent made
 src/pool/take_over_messages.cpp - a connection (SOCK_SEQPACKET) that passes descriptors: no datagram socket
 test/address/address-test.cpp - what the kernel writes into an address, below datagram_socket
 test/support/fault.cpp - puts faults into the calls, and makes them

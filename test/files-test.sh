@@ -26,6 +26,7 @@ src/socket/port_table.cpp ifstream - reads /proc
 src/socket/address_owner.cpp ifstream,directory_iterator,read_symlink - reads /proc
 src/socket/socket_error.cpp symlink_status,exists,is_socket - for the words of an error; nothing is decided by it
 src/pool/socket_check.cpp status_at - looks by the folder of service_path whether a socket still has its name; removing and binding are left to that
+src/pool/notify_socket.cpp bind - an abstract name, which the kernel chooses
 src/pool/service_manager.cpp status_of - whether there is a socket at NOTIFY_SOCKET, for the words of the log; sd_notify(3) decides anew
 src/pool/pool_sockets.cpp set_owner - of a socket itself, by its descriptor: what a path names stays as it is
 src/pool/own_command.cpp ifstream,read_link - reads /proc

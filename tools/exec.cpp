@@ -170,6 +170,15 @@ void add_workers(CLI::App& app, wishes& wanted) {
              {"N", "", "how many, up to 4096; default: one for each core this process may use", group});
   add_parsed(app, "--ready-after", wanted.run.ready_after, time_in(milliseconds{1}),
              {"TIME", "", "a worker that has lived this long counts as serving, in ms; default 200", group});
+  add_parsed(app, "--ready", wanted.run.ready,
+             one_of<readiness>({{"time", readiness::time}, {"notify", readiness::notification}}),
+             {"time|notify", "",
+              "a worker counts as serving after --ready-after (the default), or when it says READY=1 to NOTIFY_SOCKET "
+              "(sd_notify)",
+              group});
+  add_parsed(
+      app, "--start-timeout", pool.start_timeout, time_in(seconds{1}),
+      {"TIME", "", "with --ready notify: one that has not said so after this time is killed, in s; default 30", group});
   add_parsed(app, "--stop-timeout", pool.stop_timeout, time_in(seconds{1}),
              {"TIME", "", "a worker that still runs this long after SIGTERM is killed, in s; default 10", group});
   add_parsed(

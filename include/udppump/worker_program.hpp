@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -23,10 +24,20 @@ class UDPPUMP_EXPORT worker_program {
   std::vector<std::string> arguments_;
 };
 
+/// By what a program's copy counts as serving.
+enum class readiness : std::uint8_t {
+  /// It has lived for program_options::ready_after.
+  time,
+  /// It says so: "READY=1" to the datagram socket in its variable NOTIFY_SOCKET (sd_notify(3)), by itself or by a
+  /// process in its session. One that has not said it after pool_options::start_timeout is killed.
+  notification,
+};
+
 /// How a pool runs programs.
 struct program_options {
   /// A copy that has lived this long counts as serving. A reload waits for that before it stops the old copy.
   std::chrono::milliseconds ready_after = std::chrono::milliseconds{200};
+  readiness ready = readiness::time;
   /// If more comes than the programs can serve, no datagram should wait in the sockets' queues much longer than this.
   /// Give half of the time that clients wait, as in a full queue all datagrams wait this long. The parent makes each
   /// receive buffer (SO_RCVBUF) as large as what is served in that time, but never larger than it was, or than the

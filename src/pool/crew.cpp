@@ -13,7 +13,7 @@ crew::member& crew::start(std::size_t number) {
     shared.release(made->page);
     throw;
   }
-  made->deadline = made->started + (start_.keeps_pages() ? context_.options.start_timeout : ready_after_);
+  made->deadline = made->started + ready_after_.value_or(context_.options.start_timeout);
   members_.push_back(std::move(made));
   return *members_.back();
 }
@@ -50,7 +50,7 @@ bool crew::note_serving(clock::time_point now) noexcept {
     if (start_.keeps_pages()) {
       const page_state told = state.load(std::memory_order_acquire);
       one->serving = told == page_state::serving || told == page_state::stopping;
-    } else if (now >= one->deadline) {
+    } else if (ready_after_ ? now >= one->deadline : one->said_ready) {
       one->serving = true;
       auto starting = page_state::starting;
       state.compare_exchange_strong(starting, page_state::serving);
@@ -74,7 +74,7 @@ std::optional<crew::dead_member> crew::take_ended() {
 
 /// Whether it has a deadline: to stop, or to say that it serves.
 bool crew::is_bound(const member& one) const noexcept {
-  return !one.killed && (one.stopping || (!one.serving && start_.keeps_pages()));
+  return !one.killed && (one.stopping || (!one.serving && !ready_after_));
 }
 
 crew::member* crew::late(clock::time_point now) const noexcept {

@@ -21,6 +21,8 @@ class crew {
     /// To serve, or to have stopped.
     clock::time_point deadline = {};
     bool serving = false;
+    /// Of one that keeps no page: has told by other means that it serves.
+    bool said_ready = false;
     clock::time_point serving_since = {};
     /// Was started by the reload under way, beside the one with its number that it is to replace.
     bool replaces = false;
@@ -36,8 +38,8 @@ class crew {
     std::unique_ptr<running_worker> worker = {};
   };
 
-  /// All outlive it. `ready_after` is of workers that do not say themselves when they serve.
-  crew(const launch_context& context, launcher& start, std::chrono::milliseconds ready_after)
+  /// All outlive it. `ready_after` is of workers that do not say themselves when they serve; not set if they do.
+  crew(const launch_context& context, launcher& start, std::optional<std::chrono::milliseconds> ready_after)
       : context_{context}, start_{start}, ready_after_{ready_after} {}
 
   /// Throws std::system_error. What is returned stays where it is until it has ended.
@@ -78,7 +80,7 @@ class crew {
 
   const launch_context& context_;
   launcher& start_;
-  const std::chrono::milliseconds ready_after_;
+  const std::optional<std::chrono::milliseconds> ready_after_;
   std::vector<std::unique_ptr<member>> members_;
 };
 

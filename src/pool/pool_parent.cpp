@@ -102,7 +102,7 @@ void pool_parent::open() {
 
 int pool_parent::run(worker_body body) {
   const auto start = make_launcher(*context_, own_, std::move(body), shared_from_this());
-  return supervise(*start);
+  return supervise(*start, {});
 }
 
 int pool_parent::run(const worker_program& program, const program_options& options) {
@@ -120,11 +120,16 @@ int pool_parent::run(const worker_program& program, const program_options& optio
   if (options_.client_limit) {
     throw std::invalid_argument{"client_limit requires handlers, as a program receives by itself; omit client_limit"};
   }
-  program_launcher start{*context_, program};
-  return supervise(start, checked(options));
+  std::optional<notify_socket> notifies;
+  if (options.ready == readiness::notification) notifies.emplace();
+  program_launcher start{*context_, program, notifies ? notifies->name() : std::string{}};
+  const program_options checked_ones = checked(options);
+  return supervise(start, {.ready_after = notifies ? std::nullopt : std::optional{checked_ones.ready_after},
+                           .notifies = notifies ? &*notifies : nullptr,
+                           .max_wait = checked_ones.max_wait});
 }
 
-int pool_parent::supervise(launcher& start, const program_options& programs) {
+int pool_parent::supervise(launcher& start, const of_programs& programs) {
   become_.bind_thread();
   if (!service_.complaint().empty()) log_.warning("service-manager", service_.complaint());
   supervisor parent{{.context = *context_,
@@ -135,6 +140,7 @@ int pool_parent::supervise(launcher& start, const program_options& programs) {
                      .redelivers = redelivers_ ? &*redelivers_ : nullptr,
                      .pid = pid_ ? &*pid_ : nullptr,
                      .ready_after = programs.ready_after,
+                     .notifies = programs.notifies,
                      .max_wait = programs.max_wait}};
   return parent.run();
 }

@@ -16,6 +16,8 @@
 
 namespace udppump::detail {
 
+class notify_socket;
+
 /// What the parent of workers has from its making on: sockets, the shared board, the way to a successor. Made as a
 /// shared_ptr, since threads that cannot be ended keep it.
 class pool_parent : public pool_core, public std::enable_shared_from_this<pool_parent> {
@@ -30,7 +32,13 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
 
  private:
   void open();
-  int supervise(launcher& start, const program_options& programs = {});
+  /// What the supervisor knows of programs, and of no other workers.
+  struct of_programs {
+    std::optional<std::chrono::milliseconds> ready_after = {};
+    notify_socket* notifies = nullptr;
+    std::chrono::milliseconds max_wait{0};
+  };
+  int supervise(launcher& start, const of_programs& programs);
 
   const pool_options options_;
   const pool_log log_;

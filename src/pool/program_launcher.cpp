@@ -80,6 +80,7 @@ std::vector<std::string> program_launcher::environment(std::size_t number) const
   std::string names;
   for (const listening& one : context_.sockets.called()) names += (names.empty() ? "" : ":") + one.name;
   environment.push_back("LISTEN_FDNAMES=" + names);
+  if (!notify_.empty()) environment.push_back("NOTIFY_SOCKET=" + notify_);
   return environment;
 }
 

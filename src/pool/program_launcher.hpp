@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <utility>
+
 #include "pool/launcher.hpp"
 
 namespace udppump::detail {
@@ -7,8 +10,9 @@ namespace udppump::detail {
 /// Workers are executions of a program that knows nothing of this library.
 class program_launcher : public launcher {
  public:
-  program_launcher(const launch_context& context, worker_program program)
-      : context_{context}, program_{std::move(program)} {}
+  /// `notify`: what programs find in NOTIFY_SOCKET; empty: nothing.
+  program_launcher(const launch_context& context, worker_program program, std::string notify)
+      : context_{context}, program_{std::move(program)}, notify_{std::move(notify)} {}
 
   std::unique_ptr<running_worker> start(const assignment& what) override;
   bool keeps_pages() const noexcept override { return false; }
@@ -19,6 +23,7 @@ class program_launcher : public launcher {
 
   const launch_context& context_;
   const worker_program program_;
+  const std::string notify_;
 };
 
 }  // namespace udppump::detail

@@ -91,6 +91,7 @@ void supervisor::go_round() {
   }
   take_requests(woken.news);
   if (woken.signal) take_signals();
+  if (woken.ready && parts_.notifies != nullptr) hear_ready();
   note_serving();
   errors_.look(crew_, clock::now());
   if (woken.signal || woken.news || (orphans_ && clock::now() >= orphans_->next())) reap();
@@ -120,6 +121,9 @@ wake_reasons supervisor::wait() {
   list.watch(signal_fd_.fd(), &wake_reasons::signal);
   list.watch(board_.parent_signal(), &wake_reasons::news);
   if (files_) list.watch(files_->fd(), &wake_reasons::file);
+  if (parts_.notifies != nullptr && clock::now() >= parts_.notifies->polled_from()) {
+    list.watch(parts_.notifies->fd(), &wake_reasons::ready);
+  }
   for (const int fd : parts_.takes_over.descriptors()) list.watch(fd, &wake_reasons::take_over);
   if (!is_stopping()) {
     auto asked = backlog_.wants_to_know();
@@ -134,6 +138,9 @@ supervisor::clock::time_point supervisor::next_event() const {
   auto next =
       std::min({watchdog_at_, orphans_ ? orphans_->next() : never, parts_.takes_over.wakes_at(), crew_.next_deadline(),
                 errors_.wakes_at(), parts_.service.says_again_at(), limits_ ? limits_->next() : never});
+  if (parts_.notifies != nullptr && parts_.notifies->polled_from() > clock::now()) {
+    next = std::min(next, parts_.notifies->polled_from());
+  }
   if (is_stopping()) return next;
   next = std::min({next, sockets_.next(), backlog_.next()});
   if (stranded_) next = std::min(next, stranded_->next());

@@ -11,6 +11,7 @@
 #include "pool/error_log.hpp"
 #include "pool/file_watch.hpp"
 #include "pool/launcher.hpp"
+#include "pool/notify_socket.hpp"
 #include "pool/orphans.hpp"
 #include "pool/own_limits.hpp"
 #include "pool/pid_file.hpp"
@@ -36,8 +37,10 @@ struct supervised {
   take_over& takes_over;
   redeliverer* redelivers;  // null without redeliver
   const pid_file* pid;      // null without pid_file
-  /// Of workers that do not say themselves when they serve.
-  std::chrono::milliseconds ready_after;
+  /// Of workers that do not say themselves when they serve; not set if they do.
+  std::optional<std::chrono::milliseconds> ready_after = {};
+  /// Where programs say it; null if there is no such place.
+  notify_socket* notifies = nullptr;
   /// Of programs; 0: none.
   std::chrono::milliseconds max_wait{0};
 };
@@ -74,6 +77,7 @@ class supervisor {
   void take_requests(bool notified);
 
   crew::member& start(std::size_t number);
+  void hear_ready();
   void note_serving();
   void write_pid() const;
   void reap();

@@ -184,8 +184,9 @@ void supervisor::enforce_deadlines() {
                                         (parts_.redelivers != nullptr ? " unless another takes it" : ""));
       if (is_stopping()) set_result(pool_result::killed);
     } else {
-      log_.error("worker-killed",
-                 who + " did not begin to serve within " + duration_text(options_.start_timeout) + " and is killed");
+      log_.error("worker-killed", who + " did not begin to serve within " + duration_text(options_.start_timeout) +
+                                      " and is killed" +
+                                      (parts_.notifies != nullptr ? "; a program is to say READY=1 (sd_notify)" : ""));
     }
     late->killed = true;  // in a reload, threads too: it goes on without them
     if (late->worker->kill()) {

@@ -22,6 +22,7 @@ crew::member& supervisor::start(std::size_t number) {
     for (const descriptor& list : orphans_->lists()) own.push_back(list.fd());
   }
   if (parts_.redelivers != nullptr && parts_.redelivers->file() >= 0) own.push_back(parts_.redelivers->file());
+  if (parts_.notifies != nullptr) own.push_back(parts_.notifies->fd());
   if (parts_.pid != nullptr) own.push_back(parts_.pid->fd());
   if (log_.own_descriptor() >= 0) own.push_back(log_.own_descriptor());
   for (const auto& one : crew_.members()) {
@@ -30,6 +31,16 @@ crew::member& supervisor::start(std::size_t number) {
   crew::member& started = crew_.start(number);
   places_[number].start_at.reset();
   return started;
+}
+
+/// From a worker's process, or another in its session. One that has ended by now cannot be told from a stranger.
+void supervisor::hear_ready() {
+  for (const pid_t sender : parts_.notifies->take(clock::now())) {
+    const pid_t session = sys::session_of(sender);
+    for (const auto& one : crew_.members()) {
+      one->said_ready |= one->worker->pid() == sender || one->worker->pid() == session;
+    }
+  }
 }
 
 void supervisor::reap() {

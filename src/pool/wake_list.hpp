@@ -13,6 +13,7 @@ struct wake_reasons {
   bool news = false;       // a worker, or who asks for a stop or a reload, notified the parent
   bool file = false;       // one of pool_options::reload_on_change
   bool take_over = false;  // a predecessor or a successor says something
+  bool ready = false;      // a program says that it serves
   bool arrival = false;    // a datagram
   int error = 0;           // -errno: it could not be waited for, so each of them may be
 };
