@@ -181,6 +181,18 @@ void add_workers(CLI::App& app, wishes& wanted) {
       {"TIME", "", "with --ready notify: one that has not said so after this time is killed, in s; default 30", group});
   add_parsed(app, "--stop-timeout", pool.stop_timeout, time_in(seconds{1}),
              {"TIME", "", "a worker that still runs this long after SIGTERM is killed, in s; default 10", group});
+  add_parsed(app, "--kill-mode", wanted.run.kill,
+             one_of<kill_mode>({{"group", kill_mode::group}, {"process", kill_mode::process}}),
+             {"group|process", "",
+              "whom SIGTERM is for: the worker and what it has started (the default), or the worker alone, for servers "
+              "that fork for each request. Either way it has ended when nothing of it is left",
+              group});
+  add_parsed(
+      app, "--drain", pool.drain, time_in(seconds{1}),
+      {"TIME", "",
+       "when told to stop, first serve what waits in the queues, for this time at most, in s; default 0: stop at "
+       "once, and say what was left",
+       group});
   add_parsed(
       app, "--crash-limit", pool.restart.crash_limit, count_in(1, 1'000'000),
       {"N", "",

@@ -4,7 +4,7 @@
 _udppump_exec() {
   local word=$1 before=$2 valued flags at
   valued='--bind --receive-buffer --max-wait --send-buffer --join --device --path-mtu --workers --ready --ready-after
-    --start-timeout --stop-timeout --crash-limit --healthy-after --restart-delay
+    --start-timeout --stop-timeout --kill-mode --drain --crash-limit --healthy-after --restart-delay
     --reload-on-change --reload-width --prove-for --take-over --nice --limit --user --group --groups --log
     --pid-file'
   flags='--v6only --broadcast --reuse-port --pin --no-new-privs --new-privs --quiet --help'
@@ -31,6 +31,7 @@ _udppump_exec() {
     --path-mtu) mapfile -t COMPREPLY < <(compgen -W 'default omit interface dont want always probe' -- "$word") ;;
     --user) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
     --group | --groups) mapfile -t COMPREPLY < <(compgen -g -- "$word") ;;
+    --kill-mode) mapfile -t COMPREPLY < <(compgen -W 'group process' -- "$word") ;;
     --ready) mapfile -t COMPREPLY < <(compgen -W 'time notify' -- "$word") ;;
     --log) mapfile -t COMPREPLY < <(compgen -W 'text json journal' -- "$word") ;;
     --limit)

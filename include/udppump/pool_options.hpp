@@ -126,6 +126,11 @@ struct pool_options {
   /// Workers that are told to stop finish what they hold; after this time they are killed. A thread cannot be killed:
   /// run() then returns pool_result::killed while it still runs, and the process should end without waiting for it.
   std::chrono::milliseconds stop_timeout = std::chrono::seconds{10};
+  /// A pool that is told to stop first serves what waits in its sockets' queues: its workers go on until all queues
+  /// have been seen empty at once, or for this time; then they are told to stop. Being told to stop once more ends it.
+  /// Not if another process serves on (take_over), or a service manager keeps the sockets. 0: it stops at once. Whether
+  /// or not it is set, the log says what was left in the queues.
+  std::chrono::milliseconds drain{0};
   /// A new worker that has not begun to serve so long after its start is killed.
   std::chrono::milliseconds start_timeout = std::chrono::seconds{30};
   /// Workers are new executions of this program's file rather than forks, so that a reload has new code: each comes by

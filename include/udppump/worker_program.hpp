@@ -24,6 +24,14 @@ class UDPPUMP_EXPORT worker_program {
   std::vector<std::string> arguments_;
 };
 
+/// Whom a stop tells to end, of a program and the processes that it has started.
+enum class kill_mode : std::uint8_t {
+  /// All in its process group, so that a shell that wraps a server does not leave it behind.
+  group,
+  /// The program alone: for servers that fork for each request, whose children finish what they are at.
+  process,
+};
+
 /// By what a program's copy counts as serving.
 enum class readiness : std::uint8_t {
   /// It has lived for program_options::ready_after.
@@ -38,6 +46,9 @@ struct program_options {
   /// A copy that has lived this long counts as serving. A reload waits for that before it stops the old copy.
   std::chrono::milliseconds ready_after = std::chrono::milliseconds{200};
   readiness ready = readiness::time;
+  /// Either way, a worker has ended when no process of its group is left. What is left after pool_options::stop_timeout
+  /// is killed.
+  kill_mode kill = kill_mode::group;
   /// If more comes than the programs can serve, no datagram should wait in the sockets' queues much longer than this.
   /// Give half of the time that clients wait, as in a full queue all datagrams wait this long. The parent makes each
   /// receive buffer (SO_RCVBUF) as large as what is served in that time, but never larger than it was, or than the

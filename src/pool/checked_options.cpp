@@ -70,7 +70,7 @@ pool_options checked(pool_options options) {
   }
   if (options.restart.crash_limit == 0) refuse("restart.crash_limit is 0; give 1 at least");
   for (auto* const time :
-       {&options.stop_timeout, &options.start_timeout, &options.restart.healthy_after,
+       {&options.stop_timeout, &options.drain, &options.start_timeout, &options.restart.healthy_after,
         &options.restart.first_delay, &options.restart.longest_delay}) {
     *time = bounded(*time);
   }

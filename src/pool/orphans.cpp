@@ -99,9 +99,9 @@ orphans::fate orphans::decide(pid_t one, pid_t session, const std::vector<pid_t>
     refused_.erase(one);
     return fate::reaped;
   }
-  if (!hunts_ || only_reaps_ || refused_.contains(one)) return fate::spared;
-  if (is_in(living, session)) return fate::spared;
+  if (!hunts_ || refused_.contains(one) || is_in(living, session)) return fate::spared;
   if (ended_.contains(session)) return fate::awaited;
+  if (only_reaps_ && !late_.contains(session)) return fate::spared;
   if (sys::kill(one, SIGKILL) != -EPERM) return fate::killed;
   refused_.insert(one);
   log_.warning("orphans", "process " + std::to_string(one) +

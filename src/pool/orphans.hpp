@@ -44,6 +44,8 @@ class orphans {
   void look(std::vector<pid_t> known, std::vector<pid_t> living, clock::time_point now);
   clock::time_point next() const noexcept { return next_; }
   bool any() const noexcept { return hunts_; }
+  /// Somebody may still be in the session of a worker that has ended, and is given time or about to be killed.
+  bool awaits(pid_t session) const noexcept { return ended_.contains(session) || late_.contains(session); }
   /// Some did not end in the time that they were given.
   bool any_was_late() const noexcept { return was_late_; }
   /// What was late at a reload, say, has nothing to do with a stop.
@@ -61,7 +63,8 @@ class orphans {
   const pool_log& log_;
   /// Of children, open for when no more can be opened, since a process of this user has lowered the limit (prlimit(2)).
   std::vector<descriptor> lists_;
-  /// Process 1 adopts what others leave as well; and with its end the kernel kills all.
+  /// Process 1 adopts what others leave as well, and ends only what is in a worker's session; with its end the kernel
+  /// kills all.
   const bool only_reaps_;
   std::set<pid_t> not_ours_;                  // never touched
   std::set<pid_t> refused_;                   // cannot be killed

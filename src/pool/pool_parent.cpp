@@ -122,7 +122,7 @@ int pool_parent::run(const worker_program& program, const program_options& optio
   }
   std::optional<notify_socket> notifies;
   if (options.ready == readiness::notification) notifies.emplace();
-  program_launcher start{*context_, program, notifies ? notifies->name() : std::string{}};
+  program_launcher start{*context_, program, options.kill, notifies ? notifies->name() : std::string{}};
   const program_options checked_ones = checked(options);
   return supervise(start, {.ready_after = notifies ? std::nullopt : std::optional{checked_ones.ready_after},
                            .notifies = notifies ? &*notifies : nullptr,

@@ -40,22 +40,25 @@ std::vector<int> place(const std::vector<datagram_socket>& sockets) {
 }
 
 /// Leads a session, and so a process group, with whatever it starts: signals go to all of it, so that a shell that
-/// wraps the program does not leave it behind.
+/// wraps the program does not leave it behind. With kill_mode::process the order to stop is for the program alone, and
+/// what it has started has as long to end as it has.
 class program_process : public worker_process {
  public:
-  program_process(forked_worker forked, board& shared, std::size_t page)
-      : worker_process{std::move(forked), shared, page}, group_{id_} {}
+  program_process(forked_worker forked, board& shared, std::size_t page, kill_mode kill)
+      : worker_process{std::move(forked), shared, page}, group_{id_}, kill_{kill} {}
   ~program_process() override {
     if (pid_ > 0) signal_group(SIGKILL);
   }
 
   std::optional<worker_end> ended() override {
     auto end = worker_process::ended();
-    if (end) signal_group(SIGTERM);  // those it left
+    if (end && kill_ == kill_mode::group) signal_group(SIGTERM);  // those it left
     return end;
   }
   void ask_to_stop() noexcept override {
-    if (pid_ > 0) signal_group(SIGTERM);
+    if (pid_ <= 0) return;
+    if (kill_ == kill_mode::group) return signal_group(SIGTERM);
+    static_cast<void>(sys::kill(pid_, SIGTERM));
   }
   bool kill() noexcept override {
     if (pid_ > 0) signal_group(SIGKILL);
@@ -69,6 +72,7 @@ class program_process : public worker_process {
   }
 
   const pid_t group_;
+  const kill_mode kill_;
 };
 
 }  // namespace
@@ -99,7 +103,7 @@ std::unique_ptr<running_worker> program_launcher::start(const assignment& what) 
     static_cast<void>(sys::signal_mask(SIG_SETMASK, context_.signal_mask));
     return execute(program_.path(), program_.arguments(), variables, context_.shared.page(what.page));
   });
-  return std::make_unique<program_process>(std::move(forked), context_.shared, what.page);
+  return std::make_unique<program_process>(std::move(forked), context_.shared, what.page, kill_);
 }
 
 }  // namespace udppump::detail

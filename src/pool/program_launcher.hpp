@@ -11,8 +11,8 @@ namespace udppump::detail {
 class program_launcher : public launcher {
  public:
   /// `notify`: what programs find in NOTIFY_SOCKET; empty: nothing.
-  program_launcher(const launch_context& context, worker_program program, std::string notify)
-      : context_{context}, program_{std::move(program)}, notify_{std::move(notify)} {}
+  program_launcher(const launch_context& context, worker_program program, kill_mode kill, std::string notify)
+      : context_{context}, program_{std::move(program)}, kill_{kill}, notify_{std::move(notify)} {}
 
   std::unique_ptr<running_worker> start(const assignment& what) override;
   bool keeps_pages() const noexcept override { return false; }
@@ -23,6 +23,7 @@ class program_launcher : public launcher {
 
   const launch_context& context_;
   const worker_program program_;
+  const kill_mode kill_;
   const std::string notify_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pool/leftovers.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
 
@@ -66,6 +67,7 @@ int supervisor::run() {
   while (!is_stopping() || !crew_.empty() || parts_.takes_over.is_ending()) go_round();
   end_orphans();
   give_up_offers();
+  if (!handed_over_) log_leftovers(parts_.context.sockets, !options_.adopt.empty(), log_);
   errors_.say_the_rest(clock::now());
   parts_.service.say_the_rest();
   log_.notice("stopped", handed_over_ ? "ended; another process serves on" : "stopped");
@@ -103,6 +105,7 @@ void supervisor::go_round() {
   // Before any worker is started that might inherit what is wrong.
   if (!is_stopping() && clock::now() >= sockets_.next() && sockets_.look(clock::now(), sessions_to_trust()))
     begin_reload();
+  look_at_drain();
   if (!is_stopping()) start_those_due();
   enforce_deadlines();
   continue_reload();  // last: it goes on without whoever is late
@@ -145,6 +148,7 @@ supervisor::clock::time_point supervisor::next_event() const {
   next = std::min({next, sockets_.next(), backlog_.next()});
   if (stranded_) next = std::min(next, stranded_->next());
   if (reload_) next = std::min(next, next_proof());
+  if (drain_) next = std::min(next, drain_->looks_at);
   for (const place& one : places_) {
     if (one.start_at) next = std::min(next, *one.start_at);
   }

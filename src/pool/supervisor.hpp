@@ -65,9 +65,22 @@ class supervisor {
     restart_plan plan;
     std::optional<clock::time_point> start_at = {};
   };
+  /// What a worker that has ended may have left in its group.
+  struct remains {
+    std::size_t number;
+    pid_t group;
+    clock::time_point until;
+  };
   struct running_reload {
     reload steps;
     clock::time_point began;
+    std::vector<remains> left = {};
+  };
+  /// The queues are emptied before the stop.
+  struct drain {
+    std::string why;
+    clock::time_point until;
+    clock::time_point looks_at;
   };
 
   void go_round();
@@ -112,6 +125,8 @@ class supervisor {
   void give_reload_up(std::size_t number, const std::string& failure);
 
   void begin_stop(const std::string& why, bool handed_over);
+  bool begin_drain(const std::string& why, bool handed_over);
+  void look_at_drain();
   void heed_take_over();
   void tell_main_process(const peer& who, const std::string& told);
   void set_result(pool_result result) noexcept { result_ = result_ == 0 ? static_cast<int>(result) : result_; }
@@ -135,6 +150,7 @@ class supervisor {
   std::optional<orphans> orphans_;
   std::optional<own_limits> limits_;  // of workers that are processes
   std::optional<running_reload> reload_;
+  std::optional<drain> drain_;
   phase phase_ = phase::starting;
   bool has_worker_died_ = false;       // since the sockets were looked at
   bool handed_over_ = false;           // another process serves on

@@ -6,6 +6,7 @@
 
 #include "pool/counted.hpp"
 #include "pool/duration_text.hpp"
+#include "pool/leftovers.hpp"
 #include "pool/obituary.hpp"
 #include "pool/worker_process.hpp"
 
@@ -14,7 +15,7 @@ namespace udppump::detail {
 using std::chrono::milliseconds;
 
 void supervisor::begin_reload() {
-  if (is_stopping()) return;
+  if (is_stopping() || drain_) return;
   if (reload_) return reload_->steps.ask_again();
   const std::size_t width = options_.reload_width != 0 ? options_.reload_width : (places_.size() + 7) / 8;
   reload_ = running_reload{.steps = reload{places_.size(), width}, .began = clock::now()};
@@ -49,6 +50,9 @@ reload::seen supervisor::look_at(std::size_t number) const {
     now.old_one_serves |= !one->stopping && is_of_before(*one);
     now.old_one_stops |= one->stopping && !one->killed;
     now.new_one_is_tried |= one->replaces && !is_proven(*one, clock::now());
+  }
+  for (const remains& left : reload_->left) {
+    now.old_one_stops |= left.number == number && orphans_->awaits(left.group) && clock::now() < left.until;
   }
   return now;
 }
@@ -126,7 +130,9 @@ void supervisor::begin_stop(const std::string& why, bool handed_over) {
     parts_.takes_over.end_patience(clock::now());
     return crew_.end_patience(clock::now());  // asked once more: at once
   }
+  if (begin_drain(why, handed_over)) return;
   phase_ = phase::stopping;
+  drain_.reset();
   if (orphans_) orphans_->forget_late_ones_before();
   handed_over_ = is_next_stop_ignored_ = handed_over;
   reload_.reset();
@@ -141,6 +147,31 @@ void supervisor::begin_stop(const std::string& why, bool handed_over) {
                               (options_.stop_timeout.count() == 0 ? "are killed at once, as the stop timeout is 0"
                                                                   : "finish what they hold"));
   crew_.ask_all_to_stop();
+}
+
+/// Whether the stop waits for that.
+bool supervisor::begin_drain(const std::string& why, bool handed_over) {
+  if (drain_ || handed_over || options_.drain.count() == 0 || phase_ != phase::serving || result_ != 0) return false;
+  const auto& called = parts_.context.sockets.called();
+  // What waits in a service manager's sockets is served when it starts the service again.
+  if (std::ranges::all_of(called, [](const listening& one) { return one.from_service_manager; })) return false;
+  const auto now = clock::now();
+  reload_.reset();
+  drain_ = drain{.why = why, .until = now + options_.drain, .looks_at = now};
+  parts_.service.stopping("serving what waits, then stopping");
+  log_.notice("draining", why + ": serving what waits in the queues, for " + duration_text(options_.drain) +
+                              " at most, and then stopping");
+  return true;
+}
+
+void supervisor::look_at_drain() {
+  constexpr milliseconds pause{2};
+  const auto now = clock::now();
+  if (!drain_ || now < drain_->looks_at) return;
+  drain_->looks_at = std::min(drain_->until, now + pause);
+  if (now < drain_->until && anything_waits(parts_.context.sockets.all())) return;
+  const std::string why = drain_->why;
+  begin_stop(why, false);
 }
 
 void supervisor::heed_take_over() {

@@ -7,6 +7,7 @@
 #include "pool/counted.hpp"
 #include "pool/duration_text.hpp"
 #include "pool/obituary.hpp"
+#include "pool/worker_process.hpp"
 #include "sys/sys_process.hpp"
 
 namespace udppump::detail {
@@ -85,6 +86,9 @@ void supervisor::bury(const crew::dead_member& dead) {
   auto [told, fields] = obituary_of(dead, served, now - who.started, parts_.start.keeps_pages());
 
   hunt_for(who, now);
+  if (reload_ && orphans_ && who.stopping) {
+    reload_->left.push_back({who.number, who.worker->pid(), who.deadline + killing_time});
+  }
   const bool waits_for_another = parts_.redelivers != nullptr && parts_.redelivers->rescue(who.page);
   if (waits_for_another) crew_.notify_all();
   if (reload_ && who.replaces && !who.has_proven_itself) {
