@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using namespace udppump::load;
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -217,6 +218,59 @@ TEST(comparison, figures_are_medians_of_the_repetitions) {
                                         HasSubstr("52%"), HasSubstr("load asked for: 50%")));
 }
 
+/// One repetition of shared and lanes. Each has `count` short requests, and as many long ones; in the ideal queue short
+/// ones take 40 ms and in the ideal lanes 2, and long ones take 100 and 120.
+comparison made_up_of_classes(int count) {
+  comparison made{.options = small(), .runs = {}};
+  made.options.repetitions = 1;
+  made.options.queues = {queue_kind::shared, queue_kind::lanes};
+  made.options.run.plan.service = service_times::parse("bimodal:1ms,100ms,50%");
+  made.options.server.reserve = 1;
+  const auto seen = [&](nanoseconds short_ones, nanoseconds long_ones) {
+    auto classes = *class_results::of(made.options.run.plan.service);
+    for (int i = 0; i < count; ++i) {
+      classes.add(1ms, short_ones, 1ms);
+      classes.add(100ms, long_ones, 100ms);
+    }
+    return classes;
+  };
+  for (const auto queue : made.options.queues) {
+    work_run run;
+    run.result.classes = queue == queue_kind::lanes ? seen(4ms, 150ms) : seen(50ms, 125ms);
+    run.ideal.classes = seen(40ms, 100ms);
+    run.ideal_lanes = simulated{.classes = seen(2ms, 120ms)};
+    run.asked_load = run.real_load = 0.5;
+    made.runs.push_back({queue, 0, std::move(run)});
+  }
+  return made;
+}
+
+TEST(comparison, tells_what_short_and_long_requests_waited_beside_both_ideals) {
+  const auto compared = made_up_of_classes(1000);
+  EXPECT_THAT(to_class_table(compared),
+              AllOf(StartsWith("short requests (1.00 ms) and long ones (100 ms), all repetitions together"),
+                    ContainsRegex("\nshort, ideal +40.0 ms +40.0 ms +40.0 ms +40.0 *\n"),
+                    ContainsRegex("\nshort, ideal lanes +2.00 ms +2.00 ms +2.00 ms +2.00 +0.05 +0.05\n"),
+                    ContainsRegex("\nshort, lanes +4.00 ms +4.00 ms +4.00 ms +4.00 +0.10 +0.10\n"),
+                    ContainsRegex("\nlong, shared +125 ms +125 ms +125 ms +1.25 +1.25 +1.25\n"),
+                    ContainsRegex("\nall, lanes ")));
+  EXPECT_EQ(
+      to_class_sentence(compared),
+      "Of the short requests, 99 of 100 were answered within 50.0 ms by shared (1.25 times the ideal queue's) and "
+      "4.00 ms by lanes (0.10 times the ideal queue's).\n"
+      "Of the long requests, 99 of 100 were answered within 125 ms by shared (1.25 times the ideal queue's) and "
+      "150 ms by lanes (1.50 times the ideal queue's).\n");
+  EXPECT_THAT(to_table(compared), HasSubstr("\nideal lanes "));
+  EXPECT_THAT(method_of(compared.options),
+              HasSubstr("lanes: requests of 1.00 ms before those of 100 ms; 1 of 2 workers"));
+  const auto json = to_json(compared);
+  EXPECT_EQ(json["reserve"], 1);
+  EXPECT_EQ(json["runs"][1]["ideal_lanes_classes"]["short"]["slowdown"]["p99"], 2);
+  EXPECT_EQ(json["runs"][1]["result"]["classes"]["short"]["slowdown"]["p99"], 4);
+  EXPECT_EQ(to_class_sentence(made_up_of_classes(999)), "") << "999 are too few";
+  EXPECT_EQ(to_class_table(made_up(1, [](queue_kind, unsigned) { return 1ms; })), "") << "there is one class";
+}
+
 TEST(comparison, runs_of_fewer_than_a_thousand_requests_make_no_sentence_about_99_of_100) {
   auto compared = made_up(3, [](queue_kind, unsigned) { return 1ms; });
   EXPECT_EQ(compared.fewest_requests(), 1000u);
@@ -245,6 +299,7 @@ TEST(comparison, a_run_is_long_enough_for_its_percentile_if_nobody_says_how_long
   EXPECT_EQ(length_at("exponential:1ms"), 2500ms);
   EXPECT_EQ(length_at("exponential:20ms"), 3929ms);  // 280 a second
   EXPECT_EQ(length_at("exponential:1s"), 10s);
+  EXPECT_EQ(length_at("bimodal:500us,50ms,10%"), 5353ms);  // in both repetitions together, a thousand long ones
 }
 
 TEST(comparison, repetitions_that_are_not_valid_are_left_out_whole) {
@@ -338,6 +393,24 @@ TEST(work_run, the_load_really_offered_counts_the_time_that_services_really_took
   EXPECT_GE(run.real_load, run.asked_load * 0.99);
 }
 
+TEST(work_run, tells_how_much_longer_short_services_took_than_asked_for) {
+  auto options = small();
+  options.run.plan.service = service_times::parse("bimodal:1ms,4ms,50%");
+  work_server server{options.server};
+  auto wanted = work_of(options);
+  wanted.run.target = server.local();
+  const auto run = run_work(wanted, [] { return std::uint64_t{0}; });
+  double asked = 0, used = 0;
+  for (const auto& each : run.result.records) {
+    if (each.asked > 1ms) continue;
+    asked += std::chrono::duration<double>{each.asked}.count();
+    used += std::chrono::duration<double>{each.used}.count();
+  }
+  ASSERT_GT(asked, 0);
+  EXPECT_NEAR(run.short_stretch, used / asked, 1e-9);
+  EXPECT_GE(run.short_stretch, 1);
+}
+
 TEST(work_run, is_not_valid_if_services_took_longer_than_asked_for_by_more_than_a_tenth) {
   auto run = made_up(1, [](queue_kind, unsigned) { return 1ms; }).runs.front().work;
   run.asked_load = 0.7;
@@ -348,6 +421,11 @@ TEST(work_run, is_not_valid_if_services_took_longer_than_asked_for_by_more_than_
   EXPECT_EQ(flaw_of(run, {.offered = 0.2}), flaw::none);
   run.real_load = 0.629;
   EXPECT_EQ(flaw_of(run, {}), flaw::other_load);
+  run.real_load = 0.7;
+  run.short_stretch = 1.09;
+  EXPECT_EQ(flaw_of(run, {}), flaw::none);
+  run.short_stretch = 1.11;
+  EXPECT_EQ(flaw_of(run, {}), flaw::slow_short_services);
   run.result.gave_up = true;
   EXPECT_EQ(flaw_of(run, {}), flaw::gave_up);
 }

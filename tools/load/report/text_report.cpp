@@ -134,6 +134,7 @@ std::string invalidity(const load_result& result, const validity_limits& limits)
   switch (flaw_of(result, limits)) {
     case flaw::none:
     case flaw::other_load:  // of a work server, which is not the result of one run
+    case flaw::slow_short_services:
       return {};
     case flaw::nothing_sent:
       return "no request was due in the time measured; raise --rate or --duration";

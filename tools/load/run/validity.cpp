@@ -20,6 +20,8 @@ std::string_view to_string(flaw which) noexcept {
       return "ids of unanswered requests were used again";
     case flaw::other_rate:
       return "requests left at another rate than asked for";
+    case flaw::slow_short_services:
+      return "services of short requests took longer than asked for";
     case flaw::other_load:
       break;
   }

@@ -31,6 +31,8 @@ enum class flaw {
   other_rate,
   /// The services of a work server took another time than asked for.
   other_load,
+  /// Those of the short requests did, which the load as a whole hardly shows.
+  slow_short_services,
 };
 
 /// In few words, for a list: "requests left late".

@@ -38,6 +38,18 @@ void set_loads(work_run& run, std::size_t workers) {
   run.real_load = share(asked * stretched, std::max<nanoseconds>(1ns, last.intended + last.lag));
 }
 
+/// Sets how much longer the short requests' services took than they should have.
+void set_short_stretch(work_run& run, const service_times& service) {
+  if (!service.has_classes()) return;
+  seconds asked{0}, used{0};
+  for (const auto& each : run.result.records) {
+    if (each.used < 0ns || service.is_long(each.asked)) continue;
+    asked += each.asked;
+    used += each.used;
+  }
+  if (asked > 0s) run.short_stretch = used / asked;
+}
+
 /// As long as it really took; what has no answer, as long as it asked for.
 nanoseconds service_of(const request_record& each) noexcept { return each.used < 0ns ? each.asked : each.used; }
 
@@ -76,8 +88,9 @@ double work_run::ideal_lanes_latency(double percent) const noexcept {
 
 flaw flaw_of(const work_run& run, const validity_limits& limits) noexcept {
   const flaw found = flaw_of(run.result, limits);
-  if (found != flaw::none || is_as_asked(run.asked_load, run.real_load, limits.offered)) return found;
-  return flaw::other_load;
+  if (found != flaw::none) return found;
+  if (!is_as_asked(run.asked_load, run.real_load, limits.offered)) return flaw::other_load;
+  return is_as_asked(1, run.short_stretch, limits.offered) ? flaw::none : flaw::slow_short_services;
 }
 
 simulated simulate_ideal(const simulation& served) {
@@ -121,6 +134,7 @@ work_run run_work(const work_run_options& options, const std::function<std::uint
     done.ideal_lanes = simulate_ideal_lanes(served, *options.reserve);
   }
   set_loads(done, options.workers);
+  set_short_stretch(done, run.plan.service);
   done.found = flaw_of(done, options.limits);
   if (!options.run.keep_records) done.result.records = {};
   return done;

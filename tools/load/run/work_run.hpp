@@ -51,6 +51,8 @@ struct work_run {
   /// Shares of the workers' time: what the requests of this trace asked for, by the times at which they were due; and
   /// what was really offered, by the rate at which they left and the service times that answers told.
   double asked_load = 0, real_load = 0;
+  /// How much longer than asked for the services of short requests took, as a multiple; 1 if there is one class only.
+  double short_stretch = 1;
   /// Why the run says nothing about the server.
   flaw found = flaw::none;
 
@@ -66,7 +68,7 @@ struct work_run {
   double ratio_to_ideal(double percent) const noexcept { return latency(percent) / ideal_latency(percent); }
 };
 
-/// The worst flaw of a run, the load really offered included.
+/// The worst flaw of a run, the load really offered and the short requests' services included.
 flaw flaw_of(const work_run& run, const validity_limits& limits) noexcept;
 
 /// A simulation of what was served.
