@@ -84,7 +84,8 @@ class UDPPUMP_EXPORT pump_group {
   /// Serves until every pump has stopped; returns at once if there is none. Returns empty, or why a pump failed, the
   /// last one if several did.
   [[nodiscard]] std::error_code run();
-  /// As pump::request_stop(), for all pumps of the group. Any thread, and signal handlers.
+  /// As pump::request_stop(), for all pumps of the group; those that bring answers (pump_role) stop last. Any thread,
+  /// and signal handlers.
   void request_stop() noexcept;
   /// As pump::after_fork(), for all pumps of the group.
   void after_fork();

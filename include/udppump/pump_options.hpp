@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <string_view>
@@ -41,7 +42,19 @@ struct receive_error {
   std::string_view detail = {};
 };
 
+/// What a pump's datagrams are to its group. It decides which pumps stop first when the group as a whole is asked to
+/// stop: by pump_group::request_stop(), or because the worker whose group it is was told to.
+enum class pump_role : std::uint8_t {
+  /// Work: each of these pumps has its last turn at once, and stops.
+  work,
+  /// Answers to what handlers of the others have asked somewhere else, a database say. These pumps go on until those of
+  /// work have stopped and all tickets (datagram::hold()) of theirs are given back. In a worker that ends with
+  /// pool_options::stop_timeout at the latest; so give a ticket back as well when the answer is too late.
+  answers,
+};
+
 struct pump_options {
+  pump_role role = pump_role::work;
   /// Largest payload delivered whole, in bytes; longer ones are cut and say so. 65,535 is more than UDP can carry.
   std::size_t receive_limit = 65'535;
   /// dispatch() returns to the loop after this many datagrams, at least 1...

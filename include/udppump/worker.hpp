@@ -33,8 +33,9 @@ class UDPPUMP_EXPORT worker {
   std::span<datagram_socket> sockets() const noexcept { return sockets_; }
 
   /// For a body with an event loop of its own: put pumps into this group, and watch the group. The pool counts on the
-  /// worker from the group's first turn on. When the worker is told to stop, each pump has a last turn and stops; then
-  /// on_stop is called. Pumps outside of the group serve as well, but the pool cannot see what they do, stop them, wake
+  /// worker from the group's first turn on. When the worker is told to stop, each pump has a last turn and stops; those
+  /// that bring answers (pump_role) do so when the tickets of the others are given back. Then on_stop is called. Pumps
+  /// outside of the group serve as well, but the pool cannot see what they do, stop them, wake
   /// them, or keep their datagrams; such a body says ready() by itself.
   pump_group& pumps() noexcept { return pumps_; }
   /// `call` is called once, by pumps().dispatch(), when all pumps of the group have stopped because the worker was told

@@ -17,14 +17,19 @@ class flight {
 
   void depart() noexcept { out_.fetch_add(1, std::memory_order_relaxed); }
   void arrive() noexcept {
-    if (out_.fetch_sub(1, std::memory_order_acq_rel) == limit_) signal_->notify();
+    // In one order with await() and out(): whoever waits sees that the last one is back, or is told so.
+    const std::size_t before = out_.fetch_sub(1);
+    if (before == limit_ || (before == 1 && is_awaited_.load())) signal_->notify();
   }
-  std::size_t out() const noexcept { return out_.load(std::memory_order_acquire); }
+  /// From now on the pump is also woken when the last ticket comes back.
+  void await() noexcept { is_awaited_.store(true); }
+  std::size_t out() const noexcept { return out_.load(); }
   bool full() const noexcept { return limit_ != 0 && out() >= limit_; }
 
  private:
   const std::size_t limit_;
   std::atomic<std::size_t> out_{0};
+  std::atomic<bool> is_awaited_{false};
   std::shared_ptr<wake_signal> signal_;
 };
 

@@ -134,6 +134,8 @@ std::error_code group_core::run_until_stopped() {
 
 std::error_code group_core::gather(gathering how) {
   auto& waiter = *chosen_.waiter;
+  finish_if_may();
+  if (how == gathering::what_comes && pumps_.has_ready()) how = gathering::what_is_there;
   if (how == gathering::what_comes) {
     take_fired(waiter.wait(fired_));
   } else if (how == gathering::what_is_there) {
@@ -149,12 +151,12 @@ std::error_code group_core::gather(gathering how) {
                    stop_all_requested_.exchange(false, std::memory_order_acquire);
   const bool some = stop_one_requested_.load(std::memory_order_relaxed) &&
                     stop_one_requested_.exchange(false, std::memory_order_acquire);
-  if (all || some) {
-    pumps_.for_each([this, all](member& one) {
-      if (all || one.stop_requested.load(std::memory_order_relaxed)) let_go(one);
+  if (some) {
+    pumps_.for_each([this](member& one) {
+      if (one.stop_requested.load(std::memory_order_relaxed)) let_go(one);
     });
   }
-  if (errands_.stop_ordered()) pumps_.for_each([this](member& one) { let_go(one); });
+  if (const bool ordered = errands_.stop_ordered(); all || ordered) begin_stop();
   if (errands_.look_ordered()) pumps_.for_each([this](member& one) { pumps_.make_ready(one); });
   if (pumps_.recall_full()) errands_.full(false);
   if (pumps_.has_paused()) wake_for_first_pause();
@@ -191,6 +193,30 @@ void group_core::let_go(member& one) {
   pumps_.make_ready(one);
 }
 
+void group_core::begin_stop() {
+  is_ending_ = true;
+  pumps_.for_each([this](member& one) {
+    if (one.pump.options().role == pump_role::answers) return;
+    if (!one.watch) awaited_.push_back(one.pump.tickets());
+    let_go(one);
+  });
+  for (const auto& tickets : awaited_) tickets->await();
+  finish_if_may();
+}
+
+bool group_core::may_finish() const noexcept {
+  return is_ending_ &&
+         !pumps_.find([](const member& one) { return !one.watch && one.pump.options().role == pump_role::work; }) &&
+         std::ranges::all_of(awaited_, [](const auto& tickets) { return tickets->out() == 0; });
+}
+
+void group_core::finish_if_may() {
+  if (!may_finish()) return;
+  is_ending_ = false;
+  awaited_.clear();
+  pumps_.for_each([this](member& one) { let_go(one); });
+}
+
 void group_core::wake_for_first_pause() {
   const auto now = clock::now();
   pumps_.recall_paused(now);
@@ -201,7 +227,8 @@ void group_core::wake_for_first_pause() {
 
 bool group_core::has_news() const noexcept {
   return chosen_.waiter->pending() || stop_all_requested_.load(std::memory_order_acquire) ||
-         stop_one_requested_.load(std::memory_order_acquire) || errands_.has_news() || pumps_.has_full_with_room();
+         stop_one_requested_.load(std::memory_order_acquire) || may_finish() || errands_.has_news() ||
+         pumps_.has_full_with_room();
 }
 
 /// The kernel gave a ring or an epoll but refuses to work with it: a sandbox that was closed later, for example. If
@@ -275,6 +302,8 @@ void group_core::after_fork() {
   guard_.after_fork();
   sleeper_ = sleeper::nobody_yet;
   if (error_ == errc::made_before_fork) error_.clear();
+  is_ending_ = false;
+  awaited_.clear();
   pumps_.for_each([this](member& one) { one.pump.after_fork(signal_); });
   pumps_.start_again();
   signal_->notify();

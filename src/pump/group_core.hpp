@@ -82,6 +82,10 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
   void take_fired(std::error_code failed);
   void note(const firing& what);
   void let_go(member& one);
+  void begin_stop();
+  /// Only pumps that bring answers are left, and none is awaited any more.
+  bool may_finish() const noexcept;
+  void finish_if_may();
   void wake_for_first_pause();
   /// Whether gather() would find something.
   bool has_news() const noexcept;
@@ -125,8 +129,10 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
   scratch scratch_;
   bool hushed_ = false;  // a dispatch() inside a handler cleared the wake_signal
   bool edge_triggered_ = false;
-  std::error_code error_;         // why the group as a whole is out of service
-  std::error_code last_failure_;  // of a pump
+  std::error_code error_;                         // why the group as a whole is out of service
+  std::error_code last_failure_;                  // of a pump
+  bool is_ending_ = false;                        // those that bring answers are left to stop
+  std::vector<std::shared_ptr<flight>> awaited_;  // tickets of those that have stopped
   std::atomic<bool> stop_all_requested_{false}, stop_one_requested_{false};
 };
 

@@ -91,6 +91,8 @@ class pump_core {
   datagram_socket& socket() const noexcept { return socket_; }
   const pump_options& options() const noexcept { return options_; }
   std::size_t in_flight() const noexcept { return flight_->out(); }
+  /// Counts the tickets also when the pump is gone.
+  const std::shared_ptr<flight>& tickets() const noexcept { return flight_; }
   pump_stats stats();
 
   void note_wakeup() noexcept {

@@ -198,6 +198,60 @@ TEST_P(group_under, request_stop_ends_all_pumps_and_a_pumps_own_only_that_one) {
   EXPECT_TRUE(second.stopped());
 }
 
+TEST_P(group_under, pumps_that_bring_answers_stop_when_the_tickets_of_the_others_are_back) {
+  pump_group group{{.waiter = GetParam()}};
+  datagram_socket work_socket = bound(), answers_socket = bound();
+  ticket held;
+  int answers = 0;
+  grouped_pump work = group.add(work_socket, [&](datagram& one) { held = one.hold(); });
+  grouped_pump brings = group.add(answers_socket, [&](datagram&) { ++answers; }, {.role = pump_role::answers});
+  ASSERT_FALSE(work_socket.send_to("x", work_socket.local()));
+  ASSERT_TRUE(serve_until(group, [&] { return static_cast<bool>(held); }));
+  group.request_stop();
+  ASSERT_TRUE(serve_until(group, [&] { return work.stopped(); }));
+  settle(group);
+  EXPECT_FALSE(brings.stopped());
+  ASSERT_FALSE(work_socket.send_to("x", answers_socket.local()));
+  ASSERT_TRUE(serve_until(group, [&] { return answers == 1; }));
+  EXPECT_FALSE(brings.stopped());
+  std::thread elsewhere{[&] { held.release(); }};
+  EXPECT_TRUE(serve_until(group, [&] { return brings.stopped(); }));
+  elsewhere.join();
+  EXPECT_EQ(group.size(), 0u);
+}
+
+TEST_P(group_under, run_goes_on_with_answers_until_the_last_of_several_tickets_is_back) {
+  pump_group group{{.waiter = GetParam()}};
+  datagram_socket work_socket = bound(), answers_socket = bound();
+  std::vector<ticket> held;
+  grouped_pump work = group.add(work_socket, [&](datagram& one) {
+    held.push_back(one.hold());
+    if (held.size() < 3) return;
+    group.request_stop();
+    for (int answer = 0; answer < 3; ++answer) ASSERT_FALSE(work_socket.send_to("x", answers_socket.local()));
+  });
+  grouped_pump brings = group.add(answers_socket, [&](datagram&) { held.pop_back(); }, {.role = pump_role::answers});
+  for (int sent = 0; sent < 3; ++sent) ASSERT_FALSE(work_socket.send_to("x", work_socket.local()));
+  EXPECT_FALSE(group.run());
+  EXPECT_TRUE(held.empty());
+  EXPECT_TRUE(work.stopped() && brings.stopped());
+}
+
+TEST_P(group_under, without_tickets_pumps_that_bring_answers_stop_with_the_others) {
+  pump_group group{{.waiter = GetParam()}};
+  datagram_socket work_socket = bound(), answers_socket = bound();
+  const grouped_pump work = group.add(work_socket, [](datagram&) {});
+  const grouped_pump brings = group.add(answers_socket, [](datagram&) {}, {.role = pump_role::answers});
+  settle(group);
+  group.request_stop();
+  EXPECT_FALSE(group.run());
+  EXPECT_TRUE(work.stopped() && brings.stopped());
+  datagram_socket alone_socket = bound();
+  const grouped_pump alone = group.add(alone_socket, [](datagram&) {}, {.role = pump_role::answers});
+  group.request_stop();
+  EXPECT_TRUE(serve_until(group, [&] { return alone.stopped(); }));
+}
+
 TEST_P(group_under, a_second_pump_on_the_same_socket_is_refused) {
   pump_group group{{.waiter = GetParam()}};
   datagram_socket socket = bound();
