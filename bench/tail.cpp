@@ -17,6 +17,7 @@
 #include "support/summary.hpp"
 #include "support/system.hpp"
 #include "support/table.hpp"
+#include "tail_mixes.hpp"
 
 namespace {
 
@@ -39,7 +40,13 @@ constexpr const char* method =
     "requests\n"
     "left and the service times really used) differs from the one asked for by more than a tenth. If so many answers "
     "are missing that a percentile has\n"
-    "none, twice the timeout stands for it: it is at least that. Median [quartiles] over the repetitions.";
+    "none, twice the timeout stands for it: it is at least that. Median [quartiles] over the repetitions.\n"
+    "Mixes (90/10: so many of 0.5 ms and of 50 ms): requests are told apart by what they ask for; lanes have a queue "
+    "for\n"
+    "each kind and workers for the short ones alone (an eighth of all, or as many as leave the long ones 95% load), "
+    "and\n"
+    "are simulated at no cost as well (ideal lanes). All repetitions together. Slowdown: latency over own service "
+    "time.";
 
 constexpr auto timeout = 1s;
 constexpr const char* reference = "recvfrom-blocked";
@@ -219,12 +226,44 @@ void tell_left_out(const std::vector<contender>& contenders) {
   all.tell();
 }
 
+/// The contenders of mixes that --only names: if it names none of one kind, that kind is not measured at all.
+std::vector<std::string> select_with_mixes(std::vector<contender>& contenders, options& chosen) {
+  std::vector<std::string> of_mixes;
+  for (const auto& name : mixes_contenders()) {
+    if (chosen.list) fmt::print("{}\n", name);
+    if (chosen.wants(name)) of_mixes.push_back(name);
+  }
+  options others = chosen;
+  std::erase_if(others.only, [&](const std::string& name) { return std::ranges::count(of_mixes, name) > 0; });
+  if (others.only.empty() && !chosen.only.empty()) contenders.clear();
+  select(contenders, others);
+  return of_mixes;
+}
+
+mixes_options mixes_of(const options& chosen, const run& sizes, const std::vector<std::string>& contenders,
+                       const std::vector<std::string>& times, const std::vector<unsigned>& wanted_loads) {
+  mixes_options wanted{
+      .repetitions = chosen.repetitions, .length = 2 * sizes.length, .sender = sizes.sender, .only = contenders};
+  for (const auto& name : all_mixes()) {
+    if (std::ranges::find(times, name) != times.end()) wanted.mixes.push_back(name);
+  }
+  for (const unsigned load : {70u, 90u}) {
+    if (std::ranges::find(wanted_loads, load) != wanted_loads.end()) wanted.loads.push_back(load);
+  }
+  if (!chosen.quick) return wanted;
+  wanted.workers = {8};
+  if (wanted.mixes.size() > 1) wanted.mixes.resize(1);
+  if (wanted.loads.size() > 1) wanted.loads.resize(1);
+  return wanted;
+}
+
 int tail(int argc, char** argv) {
   CLI::App app{"Latency of many workers beside the ideal queue's, by load, workers, flows and service times"};
   options chosen;
   run sizes;
   unsigned milliseconds = 1000;
   std::vector<std::string> times = distributions;
+  times.insert(times.end(), all_mixes().begin(), all_mixes().end());
   std::vector<unsigned> wanted_loads = loads;
   bool base = false, ordinary = false;
   add_options(app, chosen);
@@ -232,13 +271,13 @@ int tail(int argc, char** argv) {
   app.add_flag("--full", sizes.full, "The whole grid with every contender: hours");
   app.add_flag("--base", base, "Only 70 and 90%, exponential and bimodal, 8 workers, 64 flows");
   app.add_flag("--ordinary", ordinary, "Compete with the machine's other programs; else SCHED_FIFO, if allowed");
-  app.add_option("--times", times, "Only these distributions of service times")
-      ->check(CLI::IsMember(distributions))
+  app.add_option("--times", times, "Only these distributions of service times, and mixes of short and long ones")
+      ->check(CLI::IsMember(times))
       ->capture_default_str();
   app.add_option("--loads", wanted_loads, "Only these loads, in percent")
       ->check(CLI::IsMember(loads))
       ->capture_default_str();
-  app.add_option("--ms", milliseconds, "How long each run is measured, after a fifth of that")
+  app.add_option("--ms", milliseconds, "How long each run is measured, after a fifth of that; of a mix twice as long")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
@@ -248,19 +287,24 @@ int tail(int argc, char** argv) {
 
   print_heading("tail: waiting at many workers, beside the ideal queue", method);
   auto contenders = all_contenders(sizes);
-  select(contenders, chosen);
-  if (contenders.empty()) return EXIT_SUCCESS;
+  const auto of_mixes = select_with_mixes(contenders, chosen);
+  if (chosen.list) return EXIT_SUCCESS;
   auto cells = whole_grid();
   std::erase_if(cells, [&](const cell& each) {
-    return (!sizes.full && !in_cross_section(each)) || (base && !each.is_base()) ||
+    return (!sizes.full && !in_cross_section(each)) || (base && !each.is_base()) || contenders.empty() ||
            (chosen.quick && !(each.is_base() && each.load == 70)) ||
            std::ranges::find(times, each.where.times) == times.end() ||
            std::ranges::find(wanted_loads, each.load) == wanted_loads.end();
   });
   if (ordinary) sizes.sender = udppump::load::realtime::off;
+  const mixes_options mixes =
+      base || of_mixes.empty() ? mixes_options{} : mixes_of(chosen, sizes, of_mixes, times, wanted_loads);
   const bool realtime = !ordinary && take_realtime();
-  print_run(fmt::format("{} repetitions of {} ms in {} cells; client and workers are {} processes", chosen.repetitions,
-                        milliseconds, cells.size(), realtime ? "SCHED_FIFO" : "ordinary"));
+  print_run(fmt::format(
+      "{} repetitions of {} ms in {} cells, and of {} ms in {} cells of mixes; client and workers are "
+      "{} processes",
+      chosen.repetitions, milliseconds, cells.size(), mixes.length.count(),
+      mixes.mixes.size() * mixes.workers.size() * mixes.loads.size(), realtime ? "SCHED_FIFO" : "ordinary"));
   std::fflush(stdout);
 
   for (std::size_t repetition = 0; repetition < chosen.repetitions; ++repetition) {
@@ -272,6 +316,7 @@ int tail(int argc, char** argv) {
     }
   }
   tell_left_out(contenders);
+  const auto tables_of_mixes = measure_mixes(mixes);
 
   std::vector<table> tables;
   std::vector<setting> settings;
@@ -282,6 +327,7 @@ int tail(int argc, char** argv) {
   for (const auto& each : cells) {
     if (each.is_base()) tables.push_back(details_of(contenders, each));
   }
+  tables.insert(tables.end(), tables_of_mixes.begin(), tables_of_mixes.end());
   for (const auto& each : tables) each.print();
   write_json(chosen.json, tables);
   return EXIT_SUCCESS;

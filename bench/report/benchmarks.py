@@ -168,6 +168,19 @@ BENCHMARKS = {
             Asked("tail, ((?:exponential|bimodal), k=8, 64 flows): p99 / ideal p99", f"{load}%", f"99th percentile of the latency at {load}% load, "
                   "times the ideal queue's ({0})", beside=("recvfrom-blocked", "reuseport.*"), goal=at_most(limit))
             for load, limit in ((70, 1.05), (90, 1.15))
+        ) + tuple(
+            Asked(r"tail, 90/10 of 0\.5 and 50 ms, k=8, 70% load", column,
+                  f"with lanes, 90% of 0.5 ms and 10% of 50 ms, k=8, 70% load: {what}", row="udppump-lanes",
+                  rows=f"(.*), ({of})", beside=beside, goal=at_most(limit))
+            for of, column, what, beside, limit in (
+                ("short", "p99 / ideal queue's", "99th percentile of the short requests, times the ideal queue's",
+                 ("ideal lanes", "udppump-shared", "reuseport"), 0.15),
+                ("all", "slowdown / ideal queue's", "99th percentile of the slowdown, times the ideal queue's",
+                 ("ideal lanes", "udppump-shared", "reuseport"), 0.15),
+                ("long", "p99 / ideal queue's", "99th percentile of the long requests, times the ideal queue's",
+                 ("ideal lanes", "udppump-shared", "reuseport"), 1.4),
+                ("short", "p99 / ideal lanes'", "99th percentile of the short requests, times the ideal lanes'", (), 1.1),
+            )
         ),
         # Runs in which the machine held up the client are left out; how many, the table says.
         may_be_empty=(("tail.*", ".*", "(?!runs|left out).*"),),
