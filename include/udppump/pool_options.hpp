@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "udppump/client_limit.hpp"
+#include "udppump/client_share.hpp"
 #include "udppump/datagram_socket.hpp"
 #include "udppump/resource_limit.hpp"
 #include "udppump/waiter.hpp"
@@ -122,6 +123,9 @@ struct pool_options {
   /// client to it together. A take-over begins anew. Not for programs that a pool runs, which receive by themselves,
   /// and not with reexecute, whose workers share no memory that this program made.
   udppump::client_limit client_limit = {};
+  /// pump_options::client_share for all pumps in the workers' groups that do not set their own: of each socket, and
+  /// each lane, the workers share what they serve between its clients. Where client_limit cannot be, it cannot either.
+  udppump::client_share client_share = {};
 
   /// Workers that are told to stop finish what they hold; after this time they are killed. A thread cannot be killed:
   /// run() then returns pool_result::killed while it still runs, and the process should end without waiting for it.
@@ -180,8 +184,9 @@ struct pool_options {
   /// (an interface that goes and comes is told at once, four times in a row at most).
   /// ICMP errors are told if socket_options::icmp_errors asks for them. Programs that a pool runs receive by
   /// themselves: what they meet is theirs to tell, but for an "interface", which the parent follows for them. Once a
-  /// minute at most for each socket, "behind" tells that what is taken from it has waited for half a second and more,
-  /// and "expired" how many datagrams max_age has dropped.
+  /// minute at most for each socket, "behind" tells that what is taken from it has waited for half a second and more;
+  /// and for the pool, "expired" how many datagrams max_age has dropped, "limited" how many client_limit and
+  /// client_share have.
   std::function<void(const pool_event&)> log = {};
 };
 

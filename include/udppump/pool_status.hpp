@@ -49,7 +49,8 @@ struct worker_status {
   std::uint64_t ignored = 0, quarantined = 0;
   /// Datagrams dropped before the handler because they had waited too long (pump_options::max_age).
   std::uint64_t expired = 0;
-  /// Datagrams dropped before the handler because their client had sent too many (pump_options::client_limit).
+  /// Datagrams dropped before the handler because their client had sent too many (pump_options::client_limit,
+  /// client_share).
   std::uint64_t limited = 0;
   std::chrono::nanoseconds handler_time{0};
   handler_times times;

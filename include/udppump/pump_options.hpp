@@ -10,6 +10,7 @@
 
 #include "udppump/address.hpp"
 #include "udppump/client_limit.hpp"
+#include "udppump/client_share.hpp"
 #include "udppump/source_filter.hpp"
 
 namespace udppump {
@@ -98,14 +99,19 @@ struct pump_options {
   /// over the limit gets no "busy" either, and what a pool redelivers is not counted again. A source address can be
   /// forged: who does so can use up the limit of another. Unix sockets have no such clients, and no limit.
   udppump::client_limit client_limit = {};
+  /// Shares for all clients of the socket while its queue is behind: client_share::equal(). Then what is over a
+  /// client's share is dropped as what is over its limit, and counted with it. For several workers make one before they
+  /// start. It is asked after client_limit and max_age, which may be set as well.
+  udppump::client_share client_share = {};
   /// Called on the pump's thread. Without it, errors are only counted in stats(), and a worker_pool logs those of its
   /// workers (pool_options::log).
   std::function<void(const receive_error&)> on_error = {};
   /// Called on the pump's thread with each datagram that max_age drops, and with how long it has waited: to answer
   /// "busy", for example, where that costs less than to serve it. What it throws goes to on_exception.
   std::function<void(datagram&, std::chrono::nanoseconds age)> on_expired = {};
-  /// Called on the pump's thread with each datagram that client_limit drops: to answer every second one with "ask by
-  /// TCP", for example, as DNS servers do. What it throws goes to on_exception.
+  /// Called on the pump's thread with each datagram that client_limit or client_share drops: to answer every second one
+  /// with "ask by TCP", for example, as DNS servers do. What it throws goes to on_exception. While the queue is behind,
+  /// this takes time from what is served.
   std::function<void(datagram&)> on_limited = {};
   /// Called with what a handler (or on_error) throws; the next datagram is then served. Without it, the exception
   /// leaves dispatch() or run(), which may be called again and go on with the next datagram.

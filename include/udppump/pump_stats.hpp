@@ -22,7 +22,8 @@ struct pump_stats {
   std::uint64_t ignored = 0, quarantined = 0;
   /// Datagrams dropped before the handler because they had waited longer than pump_options::max_age.
   std::uint64_t expired = 0;
-  /// Datagrams dropped before the handler because their client had sent too many (pump_options::client_limit).
+  /// Datagrams dropped before the handler because their client had sent too many (pump_options::client_limit,
+  /// client_share).
   std::uint64_t limited = 0;
   struct error_count {
     std::error_code code;

@@ -59,10 +59,10 @@ pool_options checked(pool_options options) {
     refuse("quarantine: deaths or time is not above 0; give 1 at least");
   }
   if (options.quarantine) options.quarantine->time = bounded(options.quarantine->time);
-  if (options.client_limit && options.reexecute) {
-    refuse(
-        "client_limit and reexecute exclude each other: workers that are new executions share no memory that counts "
-        "clients; omit one of the two");
+  if ((options.client_limit || options.client_share) && options.reexecute) {
+    refuse(std::string{options.client_limit ? "client_limit" : "client_share"} +
+           " and reexecute exclude each other: workers that are new executions share no memory that counts "
+           "clients; omit one of the two");
   }
   if (options.max_age.count() < 0) refuse("max_age is negative; give 0 for no limit");
   if (options.nice && (*options.nice < -20 || *options.nice > 19)) {

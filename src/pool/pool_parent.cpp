@@ -120,6 +120,9 @@ int pool_parent::run(const worker_program& program, const program_options& optio
   if (options_.client_limit) {
     throw std::invalid_argument{"client_limit requires handlers, as a program receives by itself; omit client_limit"};
   }
+  if (options_.client_share) {
+    throw std::invalid_argument{"client_share requires handlers, as a program receives by itself; omit client_share"};
+  }
   std::optional<notify_socket> notifies;
   if (options.ready == readiness::notification) notifies.emplace();
   program_launcher start{*context_, program, options.kill, notifies ? notifies->name() : std::string{}};

@@ -21,6 +21,7 @@ worker_end run_body(const launch_context& context, const assignment& what, const
     const auto link = std::make_shared<worker_link>(context.shared.share_of(what.page), std::move(descriptors));
     link->max_age = context.options.max_age;
     link->client_limit = context.options.client_limit;
+    link->client_share = context.options.client_share;
     const int own_signal = sys::duplicate(context.shared.page_signal(what.page), 3);
     if (own_signal < 0) {
       return end(status_no_setup,

@@ -23,6 +23,7 @@ std::shared_ptr<member> group_core::add(datagram_socket& socket, handler on_data
   if (const auto& link = errands_.link()) {
     if (options.max_age.count() == 0) options.max_age = link->max_age;
     if (!options.client_limit) options.client_limit = link->client_limit;
+    if (!options.client_share) options.client_share = link->client_share;
   }
   // The lanes before it are looked at after each datagram.
   if (!single_ && socket.lane() != 0) options.budget_datagrams = 1;

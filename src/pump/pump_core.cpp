@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "address/raw_address.hpp"
+#include "pump/queue_line.hpp"
 #include "sys/failure.hpp"
 
 namespace udppump::detail {
@@ -45,8 +46,12 @@ pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options 
       home_{home},
       flight_{std::make_shared<flight>(options_.max_in_flight, std::move(signal))},
       link_{std::move(link)},
-      stand_by_{socket.shared_line()},
+      stand_by_{queue_line::leader_in(socket.shared_line())},
+      share_{options_.client_share, queue_line::share_in(socket.shared_line())},
       drops_seen_{receiver_.drops()} {
+  if (share_ && socket.shared_line() == nullptr) {
+    fail_with_cure(-ENOMEM, "a page of memory shared with the other workers, which client_share needs");
+  }
   if (options_.max_age.count() == 0 || socket.control().receive_time) return;
   if (const int set = receiver_.note_times(); set < 0) {
     fail_with_cure(set, "setsockopt SO_TIMESTAMP = 1, which max_age needs");
@@ -78,6 +83,7 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
   const auto start = clock::now();
   meter::turn measured{meter_, start, link_};
   spacing_.turn_begins(start);
+  if (share_ && woken_) share_.found_empty(start);
   kept_ = link_ && link_->keeps_datagrams() ? &link_->own() : nullptr;
   const std::size_t room_size = receive_size();
   for (std::size_t taken = 0; taken < options_.budget_datagrams; ++taken) {
@@ -92,6 +98,7 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
       if (failed == -EAGAIN) {
         arrivals_.was_empty(looked_at);
         measured.read();
+        if (share_) share_.found_empty(measured.read_at());
         behind_ = false;
         spacing_.found_empty(taken, measured.read_at());
       } else {
@@ -112,7 +119,8 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
       continue;
     }
     const auto age = with_time ? too_old(common) : std::nullopt;
-    if (const bool is_limited = is_over_limit(common, looked_at); is_limited || age) {
+    const bool is_limited = is_over_limit(common, looked_at) || (!age && is_over_share(common, looked_at));
+    if (is_limited || age) {
       measured.leave_out();
       is_limited ? limit(room, common) : expire(room, common, *age);
       if (kept_ != nullptr) link_->finished(*kept_);
@@ -224,6 +232,11 @@ void pump_core::expire(std::span<std::byte> buffer, scratch& common, std::chrono
   stats_.expired += count;
   if (link_) link_->expired(count);
   if (options_.on_expired) tell_of_each(buffer, common, [&] { options_.on_expired(common.shown, age); });
+}
+
+std::optional<queue_share::fill> pump_core::waiting() const noexcept {
+  const auto memory = queue_memory_of(socket_.fd());
+  return memory ? std::optional{queue_share::fill{memory->fill, memory->limit}} : std::nullopt;
 }
 
 void pump_core::limit(std::span<std::byte> buffer, scratch& common) {

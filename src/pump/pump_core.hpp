@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "clients/queue_share.hpp"
 #include "pump/batch.hpp"
 #include "pump/flight.hpp"
 #include "pump/meter.hpp"
@@ -129,7 +130,11 @@ class pump_core {
   bool is_over_limit(const scratch& common, clock::time_point now) const noexcept {
     return options_.client_limit && !options_.client_limit.admits(common.shown.from, now, count_of(common.came));
   }
-  /// Counts what was received as over its client's limit, and tells on_limited.
+  bool is_over_share(const scratch& common, clock::time_point now) noexcept {
+    return share_ && !share_.admits(common.shown.from, now, count_of(common.came), [this] { return waiting(); });
+  }
+  std::optional<queue_share::fill> waiting() const noexcept;
+  /// Counts what was received as over its client's limit or share, and tells on_limited.
   void limit(std::span<std::byte> buffer, scratch& common);
   /// Calls for each datagram that was received and is dropped, until the pump stops.
   template <class Call>
@@ -176,6 +181,7 @@ class pump_core {
   unsigned refused_ = 0;         // failed receives in a row
   unsigned empty_in_a_row_ = 0;  // wake-ups that found nothing
   stand_by stand_by_;
+  queue_share share_;
   spacing spacing_;
   std::uint32_t drops_seen_ = 0;
 };

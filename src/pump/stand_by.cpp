@@ -1,15 +1,11 @@
 #include "pump/stand_by.hpp"
 
-#include "sys/shared_line.hpp"
-
 namespace udppump::detail {
 
 namespace {
 
 /// A worker that armed within this time is the leader.
 constexpr std::chrono::microseconds leading{100};
-
-static_assert(sizeof(leader_note) <= shared_line_size);
 
 }  // namespace
 

@@ -5,14 +5,11 @@
 
 namespace udppump::detail {
 
-/// When one of the workers that share a socket last armed it: what the socket's shared line holds. It is a hint, and
-/// nothing is locked: a leader that dies, or that is long in its handler, just writes no more.
+/// When one of the workers that share a socket last armed it, in memory that they share. It is a hint, and nothing is
+/// locked: a leader that dies, or that is long in its handler, just writes no more.
 class leader_note {
  public:
   using clock = std::chrono::steady_clock;  // CLOCK_MONOTONIC: the same in all processes of a machine
-
-  /// The note in the datagram_socket's shared line; null for null.
-  static leader_note* in(void* shared_line) noexcept { return static_cast<leader_note*>(shared_line); }
 
   /// The epoch of the clock if no worker armed.
   clock::time_point last_armed() const noexcept {
@@ -31,8 +28,8 @@ class leader_note {
 /// leads, and those that see in the note that another armed a moment ago stand by for a while instead of arming.
 class stand_by {
  public:
-  /// `shared_line` is the socket's, and must outlive this; null: this pump never stands by.
-  explicit stand_by(void* shared_line) noexcept : note_{leader_note::in(shared_line)} {}
+  /// `note` must outlive this; null: this pump never stands by.
+  explicit stand_by(leader_note* note) noexcept : note_{note} {}
 
   /// Asked when handlers are brief and the queue is empty. True: another worker leads, and this one stands by. False:
   /// this one arms, and leads.

@@ -79,6 +79,7 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   /// Of pumps that have none of their own.
   std::chrono::nanoseconds max_age{0};
   udppump::client_limit client_limit;
+  udppump::client_share client_share;
 
   // --- the pump's ---
   bool keeps_datagrams() const noexcept { return share_.own != nullptr; }

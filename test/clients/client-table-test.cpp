@@ -288,6 +288,24 @@ TEST(client_table, threads_at_once_admit_a_burst_together_and_no_more) {
   EXPECT_LE(count, 550u);
 }
 
+TEST(client_table, who_meets_another_at_the_same_entry_tries_again) {
+  constexpr std::size_t burst = 500'000;
+  const client_limit limit{{.rate = 10, .burst = burst}};
+  ASSERT_TRUE(limit.admits(client, start));
+  std::atomic<std::size_t> count{1}, ready{0};
+  std::vector<std::thread> threads;
+  for (int each = 0; each < 2; ++each) {
+    threads.emplace_back([&] {
+      for (++ready; ready < 2;) continue;
+      count += admitted(limit, client, start, burst);
+    });
+  }
+  for (std::thread& each : threads) each.join();
+  // One that gave up at once would pass uncounted, thousands of times.
+  EXPECT_GE(count, burst);
+  EXPECT_LE(count, burst + 50);
+}
+
 TEST(client_table, each_table_has_a_key_of_its_own) {
   // Where each client is put cannot be predicted: two tables that have the same clients forget others.
   const auto kept = [] {

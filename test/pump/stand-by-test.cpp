@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "pump/meter.hpp"
+#include "pump/queue_line.hpp"
 #include "pump/stand_by.hpp"
 #include "support/process.hpp"
 #include "support/serve.hpp"
@@ -179,7 +180,7 @@ using detail::leader_note;
 
 TEST(leader_note, is_heard_of_in_a_forked_process) {
   const auto line = detail::make_shared_line();
-  leader_note* const note = leader_note::in(line.get());
+  leader_note* const note = detail::queue_line::leader_in(line.get());
   ASSERT_NE(note, nullptr);
   EXPECT_EQ(note->last_armed(), leader_note::clock::time_point{});
   const auto now = leader_note::clock::now();
@@ -190,19 +191,19 @@ TEST(leader_note, is_heard_of_in_a_forked_process) {
 
 TEST(stand_by, a_worker_leads_until_another_armed_later) {
   const auto line = detail::make_shared_line();
-  detail::stand_by one{line.get()}, other{line.get()};
+  detail::stand_by one{detail::queue_line::leader_in(line.get())}, other{detail::queue_line::leader_in(line.get())};
   EXPECT_FALSE(one.another_leads()) << "nobody armed so far";
   EXPECT_FALSE(one.another_leads()) << "it leads by itself";
   // As if armed just now, however slow this machine is.
-  leader_note::in(line.get())->arming(leader_note::clock::now() + 1h);
+  detail::queue_line::leader_in(line.get())->arming(leader_note::clock::now() + 1h);
   EXPECT_TRUE(one.another_leads());
   EXPECT_TRUE(other.another_leads());
 }
 
 TEST(stand_by, a_leader_that_armed_long_ago_is_followed_by_the_next) {
   const auto line = detail::make_shared_line();
-  leader_note::in(line.get())->arming(leader_note::clock::now() - 1ms);
-  detail::stand_by one{line.get()};
+  detail::queue_line::leader_in(line.get())->arming(leader_note::clock::now() - 1ms);
+  detail::stand_by one{detail::queue_line::leader_in(line.get())};
   EXPECT_FALSE(one.another_leads());
 }
 
