@@ -32,13 +32,14 @@ template <class Handler>
 class udppump_run {
  public:
   udppump_run(std::span<udppump::datagram_socket> sockets, Handler handler, udppump::waiter_kind waiter,
-              std::chrono::nanoseconds max_age = {}, udppump::client_limit client_limit = {})
+              std::chrono::nanoseconds max_age = {}, udppump::client_limit client_limit = {},
+              udppump::client_share client_share = {})
       : handler_{std::move(handler)},
         pump_{sockets.front(),
               [this](udppump::datagram& received) {
                 if (!handler_(received)) pump_.stop();
               },
-              {.max_age = max_age, .client_limit = std::move(client_limit)},
+              {.max_age = max_age, .client_limit = std::move(client_limit), .client_share = std::move(client_share)},
               waiter} {}
 
   void serve() { throw_if(pump_.run(), "pump::run"); }

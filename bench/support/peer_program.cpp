@@ -36,26 +36,46 @@ std::size_t fork_into(std::size_t workers) {
   return 0;
 }
 
+constexpr const char* handlers =
+    "count, echo, spin:TIME, work, work:spin, work:max_age:TIME, work:client_limit:RATE or work:client_share";
+
+std::invalid_argument unknown(const std::string& handler) {
+  return std::invalid_argument{fmt::format("--handler {}: must be {}", handler, handlers)};
+}
+
 }  // namespace
 
-peer_handler::peer_handler(const std::string& what, worker_note& note, std::uint16_t worker) : note_{&note} {
+peer_handler::peer_handler(const std::string& what) {
   using udppump::load::service_mode;
-  constexpr std::string_view spin = "spin:", max_age = "work:max_age:";
+  constexpr std::string_view spin = "spin:", max_age = "work:max_age:", client_limit = "work:client_limit:";
   if (what == "count") return;
   if (what == "echo") {
     kind_ = kind::echo;
-  } else if (what == "work" || what == "work:spin" || what.starts_with(max_age)) {
+  } else if (what == "work" || what.starts_with("work:")) {
     kind_ = kind::work;
-    service_.emplace(what == "work:spin" ? service_mode::spin : service_mode::sleep, worker);
-    if (what.starts_with(max_age)) max_age_ = udppump::load::parse_duration(what.substr(max_age.size()));
-    udppump::load::ask_for_exact_timers();
+    mode_ = what == "work:spin" ? service_mode::spin : service_mode::sleep;
+    if (what.starts_with(max_age)) {
+      without_.max_age = udppump::load::parse_duration(what.substr(max_age.size()));
+    } else if (what.starts_with(client_limit)) {
+      without_.client_limit = udppump::client_rate{.rate = std::stod(what.substr(client_limit.size()))};
+    } else if (what == "work:client_share") {
+      without_.client_share = udppump::client_share::equal();
+    } else if (what != "work" && what != "work:spin") {
+      throw unknown(what);
+    }
   } else if (what.starts_with(spin)) {
     kind_ = kind::spin;
     spin_ = udppump::load::parse_duration(what.substr(spin.size()));
   } else {
-    throw std::invalid_argument{
-        fmt::format("--handler {}: must be count, echo, spin:TIME, work, work:spin or work:max_age:TIME", what)};
+    throw unknown(what);
   }
+}
+
+void peer_handler::begin(worker_note& note, std::uint16_t worker) {
+  note_ = &note;
+  if (!mode_) return;
+  service_.emplace(*mode_, worker);
+  udppump::load::ask_for_exact_timers();
 }
 
 int peer_main(int argc, char** argv, const std::vector<serving>& ways) {
@@ -67,8 +87,7 @@ int peer_main(int argc, char** argv, const std::vector<serving>& ways) {
         std::string as = names.front(), handler = "echo", address = "127.0.0.1:5300";
         std::size_t workers = 1, inherited = 0;
         app.add_option("--as", as, "The way to serve")->check(CLI::IsMember(names))->capture_default_str();
-        app.add_option("--handler", handler, "count, echo, spin:TIME, work, work:spin or work:max_age:TIME")
-            ->capture_default_str();
+        app.add_option("--handler", handler, handlers)->capture_default_str();
         app.add_option("--listen", address, "By hand: serve this address")->capture_default_str();
         app.add_option("--workers", workers, "Processes that share the socket")
             ->check(CLI::PositiveNumber)
@@ -88,11 +107,12 @@ int peer_main(int argc, char** argv, const std::vector<serving>& ways) {
           fmt::print("{} on {}\n", as, sockets.front().local().to_string());
           std::fflush(stdout);
         }
+        peer_handler serves{handler};
         const std::size_t number = fork_into(workers);
         worker_note& note = notes[number];
         note.process = getpid();  // the benchmark waits until it sleeps as well
-        way->serve(std::span{sockets}.subspan(number % sockets.size(), 1),
-                   peer_handler{handler, note, static_cast<std::uint16_t>(number)});
+        serves.begin(note, static_cast<std::uint16_t>(number));
+        way->serve(std::span{sockets}.subspan(number % sockets.size(), 1), serves);
         return EXIT_SUCCESS;
       },
       argc, argv);

@@ -12,7 +12,10 @@ int main(int argc, char** argv) {
                             udppump::waiter_kind::poll}) {
     ways.push_back({fmt::format("udppump-run-{}", udppump::to_string(waiter)),
                     [waiter](std::span<udppump::datagram_socket> sockets, const peer_handler& handler) {
-                      udppump_run<peer_handler>{sockets, handler, waiter, handler.max_age()}.serve();
+                      const auto& without = handler.without();
+                      udppump_run<peer_handler>{
+                          sockets, handler, waiter, without.max_age, without.client_limit, without.client_share}
+                          .serve();
                     }});
     if (!serves_event_loops(waiter)) continue;
     ways.push_back(
