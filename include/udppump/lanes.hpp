@@ -29,7 +29,7 @@ constexpr std::size_t most_lanes = 16;
 
 /// One socket for each lane, in their order, all bound to `local`; with port 0, to one free port. They are a
 /// SO_REUSEPORT group, and datagram_socket::lane() says which each is. Put their pumps into one pump_group for each
-/// worker: it serves the first lanes first, and looks at these again after each datagram of a later one.
+/// worker: it serves a lane only while the lanes before it have nothing, and looks at these again after each datagram.
 ///
 /// Keep all of them open, in every process that has them: if the last copy of one is closed, the kernel renumbers the
 /// rest, and what comes is put into wrong lanes. Whoever has one of them can give the group another program, and one

@@ -24,6 +24,7 @@ bool group_core::serve(clock::time_point until) {
     if (end == turn_end::forked) return false;
     settle(*one, end);
     if (is_of_later_lane) break;  // what has come meanwhile to the lanes before it goes first
+    if (pumps_.has_lanes() && end == turn_end::more) break;  // so does what is left in this one, before later ones
     if (!turns.is_last() && clock::now() >= until) break;
   }
   return true;

@@ -166,6 +166,17 @@ TEST_P(lanes_under, a_group_serves_the_first_lanes_first_and_after_each_datagram
   EXPECT_THAT(came, testing::ElementsAre("q1", "q2", "m1", "m2", "x1", "q-late", "m-late", "x2"));
 }
 
+TEST_P(lanes_under, a_lane_that_has_more_than_its_turn_takes_goes_on_before_later_ones) {
+  pump_group group{{.waiter = GetParam()}};
+  std::vector<grouped_pump> pumps;
+  for (auto& socket : sockets) {
+    pumps.push_back(group.add(socket, [&](datagram& one) { came.emplace_back(one.text()); }, {.budget_datagrams = 1}));
+  }
+  for (const char* text : {"x1", "m1", "m2", "q1", "q2", "q3"}) send(text);
+  EXPECT_TRUE(serve_until(group, [&] { return came.size() == 6; }));
+  EXPECT_THAT(came, testing::ElementsAre("q1", "q2", "q3", "m1", "m2", "x1"));
+}
+
 TEST_P(lanes_under, a_pump_may_end_with_its_socket_in_its_handler) {
   auto own = std::make_unique<std::vector<datagram_socket>>(bind_lanes(address::parse("127.0.0.1:0"), three_lanes()));
   const address where = own->front().local();
