@@ -4,7 +4,9 @@
 
 #include <optional>
 #include <string_view>
+#include <vector>
 
+#include "pool/lifeline.hpp"
 #include "pool/worker_end.hpp"
 
 namespace udppump::detail {
@@ -17,8 +19,10 @@ class running_worker {
   virtual std::optional<worker_end> ended() = 0;
   /// Its process or thread, also after its end; 0 while that is not known.
   virtual pid_t pid() const noexcept = 0;
-  /// A descriptor that no other worker should have; -1 if there is none.
-  virtual int parents_own() const noexcept { return -1; }
+  /// Adds the descriptors that no other worker should have.
+  virtual void list_parents_own(std::vector<int>&) const {}
+  /// Of one that has ended; without descriptors if there is none.
+  virtual lifeline take_lifeline() noexcept { return {}; }
   virtual void ask_to_stop() noexcept = 0;
   /// False if that cannot be done.
   virtual bool kill() noexcept = 0;

@@ -11,6 +11,7 @@
 #include "pool/error_log.hpp"
 #include "pool/file_watch.hpp"
 #include "pool/launcher.hpp"
+#include "pool/lifeline.hpp"
 #include "pool/notify_socket.hpp"
 #include "pool/orphans.hpp"
 #include "pool/own_limits.hpp"
@@ -146,6 +147,7 @@ class supervisor {
   backlog backlog_;
   std::vector<place> places_;
   crew crew_;
+  left_groups left_groups_;
   error_log errors_;
   std::optional<orphans> orphans_;
   std::optional<own_limits> limits_;  // of workers that are processes

@@ -27,8 +27,9 @@ crew::member& supervisor::start(std::size_t number) {
   if (parts_.pid != nullptr) own.push_back(parts_.pid->fd());
   if (log_.own_descriptor() >= 0) own.push_back(log_.own_descriptor());
   for (const auto& one : crew_.members()) {
-    if (const int fd = one->worker->parents_own(); fd >= 0) own.push_back(fd);
+    one->worker->list_parents_own(own);
   }
+  left_groups_.list(own);
   crew::member& started = crew_.start(number);
   places_[number].start_at.reset();
   return started;
@@ -49,6 +50,7 @@ void supervisor::reap() {
     if (orphans_) orphans_->worker_ended(ended, clock::now());
   }
   while (const auto dead = crew_.take_ended()) bury(*dead);
+  left_groups_.look();
   if (!orphans_) return;
   auto known = parts_.takes_over.executed();
   auto living = parts_.takes_over.living();
@@ -109,6 +111,7 @@ void supervisor::bury(const crew::dead_member& dead) {
     if (phase_ == phase::serving) parts_.service.status(status());
   }
   board_.release(who.page);
+  left_groups_.add(who.worker->pid(), who.worker->take_lifeline());
   if (waits_for_another && is_stopping()) start_for_offers(who.number);
 }
 

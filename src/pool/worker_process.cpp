@@ -56,8 +56,7 @@ forked_worker fork_worker(const launch_context& context, const assignment& what,
                           const std::function<int(int lifeline)>& in_child) {
   int ends[2];
   if (const int made = sys::pipe_nonblocking(ends); made < 0) fail_with_cure(made, "pipe for a worker");
-  const descriptor workers_end{ends[0]};
-  descriptor parents_end{ends[1]};
+  lifeline line{.workers_end = descriptor{ends[0]}, .parents_end = descriptor{ends[1]}};
   // What is in the buffers now would be written by both.
   std::fflush(nullptr);
   const pid_t parent = sys::process_id();
@@ -68,7 +67,7 @@ forked_worker fork_worker(const launch_context& context, const assignment& what,
   if (pid < 0) fail_with_cure(pid, "fork");
   if (pid > 0) {
     context.shared.page(what.page).pid = pid;
-    return {pid, std::move(parents_end)};
+    return {pid, std::move(line)};
   }
   int status = status_no_setup;
   try {
@@ -77,10 +76,10 @@ forked_worker fork_worker(const launch_context& context, const assignment& what,
     if (const pid_t session = sys::begin_session(); session < 0) fail_with_cure(session, "setsid");
     for (const int fd : context.parents_own) sys::close(fd);
     context.shared.leave_other_signals(what.page);
-    parents_end.reset();
-    if (end_with_parent(parent, workers_end.fd())) {
+    line.parents_end.reset();
+    if (end_with_parent(parent, line.workers_end.fd())) {
       set_up_worker(context.options, what.number, false);
-      status = in_child(workers_end.fd());
+      status = in_child(line.workers_end.fd());
     }
   } catch (const std::exception& refused) {
     leave_last_words(context.shared.page(what.page), refused.what());

@@ -6,16 +6,16 @@
 #include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "pool/launcher.hpp"
 
 namespace udppump::detail {
 
-/// A process that was forked to be a worker, and the parent's end of its lifeline: a pipe into which nobody writes, and
-/// by which the kernel kills the worker when the parent ends.
+/// A process that was forked to be a worker, and its lifeline.
 struct forked_worker {
   pid_t pid;
-  descriptor lifeline;
+  lifeline line;
 };
 
 /// How long a process may take to end that was killed.
@@ -27,14 +27,15 @@ std::string why_not_gone(pid_t pid);
 class worker_process : public running_worker {
  public:
   worker_process(forked_worker forked, board& shared, std::size_t page)
-      : pid_{forked.pid}, id_{forked.pid}, lifeline_{std::move(forked.lifeline)}, page_{shared.page(page)} {}
+      : pid_{forked.pid}, id_{forked.pid}, lifeline_{std::move(forked.line)}, page_{shared.page(page)} {}
   ~worker_process() override;
   worker_process(const worker_process&) = delete;
   worker_process& operator=(const worker_process&) = delete;
 
   std::optional<worker_end> ended() override;
   pid_t pid() const noexcept override { return id_; }
-  int parents_own() const noexcept override { return lifeline_.fd(); }
+  void list_parents_own(std::vector<int>& own) const override { lifeline_.list(own); }
+  lifeline take_lifeline() noexcept override { return std::move(lifeline_); }
   bool kill() noexcept override;
   std::string_view cannot_be_killed_as() const noexcept override {
     return "has become another user, as set-user-ID programs do unless they may gain no privileges";
@@ -44,7 +45,7 @@ class worker_process : public running_worker {
  protected:
   pid_t pid_;  // 0 once it has ended
   const pid_t id_;
-  const descriptor lifeline_;
+  lifeline lifeline_;
   worker_page& page_;
   bool is_left_ = false;
 };

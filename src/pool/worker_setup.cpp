@@ -82,9 +82,10 @@ void set_up_worker(const pool_options& options, std::size_t number, bool thread)
 }
 
 bool end_with_parent(pid_t parent, int lifeline) noexcept {
-  // The first is cleared by a change of user; the second is not, but a program may close it.
+  // The first is cleared by a change of user, and for this process alone. The second is for what it starts as well, but
+  // a program may close it.
   static_cast<void>(sys::signal_on_parents_end(SIGKILL));
-  static_cast<void>(sys::signal_on_news(lifeline, SIGKILL));
+  static_cast<void>(sys::signal_group_on_news(lifeline, SIGKILL));
   return sys::parent_id() == parent;
 }
 

@@ -16,9 +16,9 @@ void reserve_for_workers(const pool_options& options);
 /// std::system_error.
 void set_up_worker(const pool_options& options, std::size_t number, bool thread);
 
-/// In a new process: it is killed when its parent ends, whoever it has become by then. `lifeline` is the end for
-/// reading of a pipe whose other end the parent alone has, and into which nobody writes; it stays open. False if the
-/// parent has ended already.
+/// In a new process that leads a group: it is killed when its parent ends, and all of its group with it, whoever they
+/// have become by then. `lifeline` is the end for reading of a pipe whose other end the parent alone has, and into
+/// which nobody writes; it stays open. False if the parent has ended already.
 bool end_with_parent(pid_t parent, int lifeline) noexcept;
 
 }  // namespace udppump::detail

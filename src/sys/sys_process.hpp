@@ -68,13 +68,18 @@ inline int signal_on_parents_end(int signal) noexcept {
   return once([&] { return ::prctl(PR_SET_PDEATHSIG, signal); });
 }
 
-/// The calling process gets this signal whenever there is news at this end of a pipe, which includes that the last one
-/// who could write has closed the other (fcntl(2), F_SETSIG and O_ASYNC). Holds across a change of user and across
-/// execve(2), as long as the descriptor is open.
-inline int signal_on_news(int pipe_end, int signal) noexcept {
-  if (const int owned = once([&] { return ::fcntl(pipe_end, F_SETOWN, ::getpid()); }); owned < 0) return owned;
+/// The process group that the calling process leads gets this signal whenever there is news at this end of a pipe,
+/// which includes that the last one who could write has closed the other (fcntl(2), F_SETSIG and O_ASYNC). Holds across
+/// a change of user, across execve(2) and without the leader, as long as anybody has this end open.
+inline int signal_group_on_news(int pipe_end, int signal) noexcept {
+  if (const int owned = once([&] { return ::fcntl(pipe_end, F_SETOWN, -::getpid()); }); owned < 0) return owned;
   if (const int set = once([&] { return ::fcntl(pipe_end, F_SETSIG, signal); }); set < 0) return set;
   return once([&] { return ::fcntl(pipe_end, F_SETFL, O_NONBLOCK | O_ASYNC); });
+}
+
+/// Nobody is sent a signal for news there any more, whoever has it open.
+inline int end_signals_on_news(int pipe_end) noexcept {
+  return once([&] { return ::fcntl(pipe_end, F_SETFL, O_NONBLOCK); });
 }
 
 /// What belongs to an open file, and so to all who have it: flags (F_GETFL), and who is sent which signal when there is

@@ -18,6 +18,14 @@ starts() {
   await have_stayed "$2" || fail "not $2 have escaped"
 }
 
+descendants() {
+  local each
+  for each in $(children "$1"); do
+    echo "$each"
+    descendants "$each"
+  done
+}
+
 echo "# the end of the pool"
 start stop --bind 127.0.0.1:0 --workers 1 -- "${worker[@]}"
 starts "escape 3" 3
@@ -91,6 +99,20 @@ ended "$pid" 0
 link=$(cat "$dir/told/chain")
 sleep 0.3 # a hundred links
 ! goes_on || fail "they outlive the pool"
+forget
+
+echo "# when the parent is killed, what workers started is too, and the port is free"
+start killed --bind 127.0.0.1:0 --workers 2 -- sh -c '"$@"; true' sh "${worker[@]}"
+starts "helper deaf" 1 # of the server, which is a child of the shell that leads the group
+has_all() { [ "$(descendants "$pid" | wc -l)" = 5 ]; }
+await has_all || fail "not two shells, two servers and a helper: $(descendants "$pid" | xargs)"
+left=$(descendants "$pid")
+kill -KILL "$pid"
+ended "$pid" 137
+# shellcheck disable=SC2086
+await all_gone $left || fail "they outlive a parent that is killed"
+start again --bind "127.0.0.1:${ports[0]}" --workers 1 -- "${worker[@]}"
+finish "$pid"
 forget
 
 echo "# children that were there before are left alone, and zombies are not"

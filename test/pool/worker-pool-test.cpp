@@ -522,6 +522,12 @@ TEST(pool, no_worker_outlives_a_parent_that_is_killed) {
   for (const pid_t one : workers) EXPECT_TRUE(eventually([one] { return is_gone(one); }));
 }
 
+std::string command_of(pid_t pid) {
+  std::string name;
+  std::getline(std::ifstream{"/proc/" + std::to_string(pid) + "/comm"}, name);
+  return name;
+}
+
 bool has_user(pid_t pid, uid_t user) {
   std::ifstream about{"/proc/" + std::to_string(pid) + "/status"};
   for (std::string line; std::getline(about, line);) {
@@ -554,6 +560,63 @@ TEST(pool, no_worker_that_became_another_user_outlives_a_parent_that_is_killed) 
     pool.signal(SIGKILL);
     EXPECT_EQ(pool.join(), 128 + SIGKILL);
     for (const pid_t one : workers) EXPECT_TRUE(eventually([one] { return is_gone(one); }));
+  }
+}
+
+/// The first process that `parent` starts.
+pid_t child_of(pid_t parent) {
+  pid_t child = 0;
+  const std::string list = "/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children";
+  EXPECT_TRUE(eventually([&] { return static_cast<bool>(std::ifstream{list} >> child); }));
+  return child;
+}
+
+TEST(pool, what_a_program_starts_does_not_outlive_a_parent_that_is_killed) {
+  const bool changes_user = ::geteuid() == 0;
+  auto pool = pool_process{{.workers = 2}, [changes_user](worker_pool& made) {
+                             const char* const starts =
+                                 changes_user ? "setpriv --reuid=65534 sleep 600; true" : "sleep 600; true";
+                             return made.run(worker_program{{"sh", "-c", starts}});
+                           }};
+  static_cast<void>(pool.address());
+  std::vector<pid_t> started;
+  for (const pid_t one : pool.workers()) started.push_back(child_of(one));
+  ASSERT_EQ(started.size(), 2u);
+  for (const pid_t one : started) {
+    ASSERT_TRUE(!changes_user || eventually([one] { return has_user(one, 65534); })) << pool.log();
+  }
+  pool.signal(SIGKILL);
+  EXPECT_EQ(pool.join(), 128 + SIGKILL);
+  for (const pid_t one : started) EXPECT_TRUE(eventually([one] { return is_gone(one); }));
+}
+
+TEST(pool, what_a_worker_left_in_its_group_lives_as_long_as_it_likes_unless_the_parent_is_killed) {
+  for (const bool is_killed : {true, false}) {
+    auto pool =
+        pool_process{{.workers = 1}, [](worker_pool& made) {
+                       return made.run(worker_program{{"sh", "-c", "(trap '' TERM; exec sleep 600) & exec sleep 600"}});
+                     }};
+    static_cast<void>(pool.address());
+    const pid_t worker = pool.workers().at(0);
+    const pid_t left = child_of(worker);
+    ASSERT_TRUE(eventually([left] { return command_of(left) == "sleep"; }));  // and is deaf
+    ::kill(worker, SIGKILL);
+    ASSERT_TRUE(pool.says("another is started")) << pool.log();
+    EXPECT_FALSE(is_gone(left)) << "it did not end by itself";
+    if (is_killed) {
+      pool.signal(SIGKILL);
+      EXPECT_EQ(pool.join(), 128 + SIGKILL);
+      EXPECT_TRUE(eventually([left] { return is_gone(left); }));
+      continue;
+    }
+    ASSERT_TRUE(eventually([&] { return pool.workers().size() == 1; })) << pool.log();
+    const pid_t last = child_of(pool.workers().at(0));
+    ASSERT_TRUE(eventually([last] { return command_of(last) == "sleep"; }));
+    EXPECT_EQ(pool.stop(), 0);
+    for (const pid_t one : {left, last}) {
+      EXPECT_FALSE(is_gone(one)) << "it does not belong to the pool";
+      ::kill(one, SIGKILL);
+    }
   }
 }
 
