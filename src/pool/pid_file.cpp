@@ -1,8 +1,10 @@
 #include "pool/pid_file.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
+#include "pool/lock_holder.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
@@ -34,20 +36,36 @@ pid_file::pid_file(const std::string& path, heir who, const std::optional<earlie
   fail(EAGAIN, path_.what() + ": somebody makes and removes it all the time; look who it is, or choose another path");
 }
 
-void pid_file::refuse_for_another() const {
+/// What the file says is a claim, of whoever may write to it: who has it locked is asked of the kernel.
+pid_file::holder pid_file::find_holder() const {
   const std::string text = content();
-  pid_t pid = 0;
-  std::from_chars(text.data(), text.data() + text.size(), pid);
-  if (pid <= 0)
-    fail(EBUSY, path_.what() +
-                    ": another pool has it, which does not serve yet; stop it first, or choose "
-                    "another path");
-  const std::string who = "process " + std::to_string(pid);
-  if (sys::kill(pid, 0) == -ESRCH) {
-    fail(EBUSY, path_.what() + ": a process has it locked (see `lsof`), and it is not " + who +
-                    ", which it names and which is gone; end it, or remove the file");
+  holder found;
+  std::from_chars(text.data(), text.data() + text.size(), found.claimed);
+  found.claimed = std::max(found.claimed, 0);
+  found.pid = holder_of_lock(file_.fd(), found.claimed);
+  return found;
+}
+
+void pid_file::refuse_for_another() const {
+  const holder who = find_holder();
+  const std::string named = "process " + std::to_string(who.claimed);
+  const std::string cure = ", or choose another path";
+  if (who.pid == 0) {
+    std::string state = ", and does not serve yet";
+    if (who.claimed > 0) {
+      const bool is_gone = sys::kill(who.claimed, 0) == -ESRCH;
+      state = "; the file names " + named + (is_gone ? ", which is gone" : ", which need not be true");
+    }
+    fail(EBUSY, path_.what() + ": a process has it that is not shown to this user" + state +
+                    "; find it as root (`lsof`), and stop it" + cure);
   }
-  fail(EBUSY, path_.what() + ": " + who + " has it, and lives; stop it first, or choose another path");
+  const std::string it = "process " + std::to_string(who.pid);
+  if (who.pid == who.claimed) fail(EBUSY, path_.what() + ": " + it + " has it, and lives; stop it first" + cure);
+  if (who.claimed == 0) {
+    fail(EBUSY, path_.what() + ": " + it + " has it, and does not serve yet; stop it first" + cure);
+  }
+  fail(EBUSY,
+       path_.what() + ": " + it + " has it locked, and not " + named + ", which it names; stop the first" + cure);
 }
 
 /// Whether who has it locked is the pool that is taken over from. Earlier versions do not tell, and are believed.
@@ -56,13 +74,12 @@ bool pid_file::is_of(const earlier_pid_file& before) const noexcept {
 }
 
 void pid_file::refuse_for_a_third(const earlier_pid_file& before) const {
-  const std::string text = content();
-  pid_t pid = 0;
-  std::from_chars(text.data(), text.data() + text.size(), pid);
-  fail(EBUSY, path_.what() + ": another pool has it" +
-                  (pid > 0 ? " (it names process " + std::to_string(pid) + ')' : "") +
-                  ", and the one that is taken over from has " + (before.file ? "another file" : "none") +
-                  "; give each pool a file of its own");
+  const holder who = find_holder();
+  std::string named;
+  if (who.pid > 0) named = " (process " + std::to_string(who.pid) + ')';
+  if (who.pid == 0 && who.claimed > 0) named = " (it says process " + std::to_string(who.claimed) + ')';
+  fail(EBUSY, path_.what() + ": another pool has it" + named + ", and the one that is taken over from has " +
+                  (before.file ? "another file" : "none") + "; give each pool a file of its own");
 }
 
 pid_file::~pid_file() {

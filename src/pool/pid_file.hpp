@@ -16,7 +16,8 @@ namespace udppump::detail {
 class pid_file {
  public:
   /// Opens the file, and locks it. `before`: of the pool that is taken over from, which may have the same one locked
-  /// meanwhile. Throws std::system_error; if another pool has it, that names its process.
+  /// meanwhile. Throws std::system_error; if another pool has it, that names its process, as far as the
+  /// kernel shows it.
   pid_file(const std::string& path, heir who, const std::optional<earlier_pid_file>& before = {});
   /// If no other pool has the file, removes it, or empties it if that is not permitted any more.
   ~pid_file();
@@ -29,7 +30,13 @@ class pid_file {
   int fd() const noexcept { return file_.fd(); }
 
  private:
+  struct holder {
+    pid_t pid = 0;      // who has the file locked; 0 if that is not known
+    pid_t claimed = 0;  // whom the file names; 0 if nobody
+  };
+
   bool is_of(const earlier_pid_file& before) const noexcept;
+  holder find_holder() const;
   [[noreturn]] void refuse_for_another() const;
   [[noreturn]] void refuse_for_a_third(const earlier_pid_file& before) const;
   std::string content() const;

@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <system_error>
+#include <thread>
 
 #include "support/asking_client.hpp"
 #include "support/pool_process.hpp"
@@ -63,8 +64,9 @@ TEST(pid_file, has_the_id_from_when_it_is_written_until_the_end) {
 TEST(pid_file, of_a_process_that_lives_is_neither_taken_nor_changed_nor_removed) {
   const private_folder here;
   const pid_file made{here / "pid", heir{}};
-  EXPECT_THAT(refusal(here / "pid"), AllOf(HasSubstr("pid file \"" + (here / "pid") + "\": another pool has it"),
-                                           HasSubstr("does not serve yet; stop it first")));
+  EXPECT_THAT(refusal(here / "pid"),
+              HasSubstr("pid file \"" + (here / "pid") + "\": process " + std::to_string(::getpid()) +
+                        " has it, and does not serve yet; stop it first, or choose another path"));
   made.write();
   EXPECT_THAT(refusal(here / "pid"), HasSubstr("process " + std::to_string(::getpid()) +
                                                " has it, and lives; stop it first, or choose another path"));
@@ -94,19 +96,72 @@ TEST(pid_file, of_a_process_that_was_killed_is_taken_and_named_nobody_meanwhile)
   EXPECT_FALSE(fs::exists(here / "pid"));
 }
 
-TEST(pid_file, a_process_that_only_has_it_locked_is_told_from_one_whose_file_it_is) {
+TEST(pid_file, what_it_says_is_not_taken_for_who_has_it_locked) {
+  child_process ended{[] { return 0; }};
+  const pid_t gone = ended.pid();
+  ASSERT_EQ(ended.join(), 0);
+  for (const pid_t named : {gone, pid_t{1}, ::getpid()}) {
+    for (const int kind : {F_OFD_SETLK, F_SETLK}) {
+      const private_folder here;
+      std::ofstream{here / "pid"} << named << '\n';
+      fs::permissions(here / "pid", fs::perms{0600});
+      shared<std::atomic<bool>> is_locked;
+      child_process other{[&] {
+        const int held = ::open((here / "pid").c_str(), O_RDWR | O_CLOEXEC);
+        struct flock all {};
+        all.l_type = F_RDLCK;
+        if (::fcntl(held, kind, &all) == 0) *is_locked = true;
+        for (;;) ::pause();
+      }};
+      ASSERT_TRUE(eventually([&] { return is_locked->load(); }));
+      EXPECT_THAT(refusal(here / "pid"),
+                  HasSubstr("process " + std::to_string(other.pid()) + " has it locked, and not process " +
+                            std::to_string(named) + ", which it names; stop the first"));
+      EXPECT_THAT(refusal(here / "pid", earlier_pid_file{.is_told = true}),
+                  HasSubstr("another pool has it (process " + std::to_string(other.pid()) + ')'));
+      EXPECT_EQ(content_of(here / "pid"), line_of(named));
+      ::kill(other.pid(), SIGKILL);
+      static_cast<void>(other.join());
+    }
+  }
+}
+
+TEST(pid_file, of_a_process_that_is_not_shown_only_what_it_says_is_told_as_such) {
+  if (::geteuid() != 0) GTEST_SKIP() << "requires root, to become another user";
+  constexpr uid_t nobody = 65534;
   const private_folder here;
-  child_process gone{[] { return 0; }};
-  const pid_t nobody = gone.pid();
-  ASSERT_EQ(gone.join(), 0);
-  std::ofstream{here / "pid"} << nobody << '\n';
-  fs::permissions(here / "pid", fs::perms{0600});
-  const detail::descriptor held{::open((here / "pid").c_str(), O_RDONLY | O_CLOEXEC)};
-  struct flock all {};
-  all.l_type = F_RDLCK;
-  ASSERT_EQ(::fcntl(held.fd(), F_OFD_SETLK, &all), 0);
-  EXPECT_THAT(refusal(here / "pid"), HasSubstr("it is not process " + std::to_string(nobody) + ", which it names"));
-  EXPECT_EQ(content_of(here / "pid"), line_of(nobody));
+  ASSERT_EQ(::chown((here / "").c_str(), nobody, nobody), 0);
+  shared<std::atomic<int>> state;
+  // After this, /proc shows it to root alone, as it does the parent of a pool that became another user.
+  const auto become_nobody = [] {
+    return ::setresgid(nobody, nobody, nobody) == 0 && ::setresuid(nobody, nobody, nobody) == 0;
+  };
+  child_process other{[&] {
+    if (!become_nobody()) return;
+    const pid_file made{here / "pid", heir{}};
+    *state = 1;
+    while (*state == 1) std::this_thread::yield();
+    std::ofstream{here / "pid"} << "1\n";
+    *state = 3;
+    for (;;) ::pause();
+  }};
+  ASSERT_TRUE(eventually([&] { return *state == 1; }));
+  child_process looks{[&] {
+    if (!become_nobody()) return 1;
+    EXPECT_THAT(refusal(here / "pid"),
+                HasSubstr("a process has it that is not shown to this user, and does not serve"));
+    *state = 2;
+    while (*state != 3) std::this_thread::yield();
+    EXPECT_THAT(
+        refusal(here / "pid"),
+        HasSubstr("is not shown to this user; the file names process 1, which need not be true; find it as root"));
+    EXPECT_THAT(refusal(here / "pid", earlier_pid_file{.is_told = true}),
+                HasSubstr("another pool has it (it says process 1)"));
+    return ::testing::Test::HasFailure() ? 1 : 0;
+  }};
+  EXPECT_EQ(looks.join(), 0);
+  ::kill(other.pid(), SIGKILL);
+  static_cast<void>(other.join());
 }
 
 TEST(pid_file, that_somebody_has_a_lease_on_keeps_no_start_waiting_and_that_is_said) {
@@ -155,7 +210,7 @@ TEST(pid_file, of_another_pool_than_the_one_that_is_taken_over_from_is_not_share
   ASSERT_TRUE(same);
   const file_identity other{same->device, same->number + 1};
   EXPECT_THAT(refusal(here / "pid", earlier_pid_file{.is_told = true, .file = other}),
-              AllOf(HasSubstr("another pool has it (it names process " + std::to_string(::getpid()) + ')'),
+              AllOf(HasSubstr("another pool has it (process " + std::to_string(::getpid()) + ')'),
                     HasSubstr("has another file; give each pool a file of its own")));
   EXPECT_THAT(refusal(here / "pid", earlier_pid_file{.is_told = true}),
               HasSubstr("the one that is taken over from has none; give each pool"));
@@ -176,7 +231,7 @@ TEST(pid_file, of_a_third_pool_is_refused_to_a_start_that_takes_over_and_both_go
   wrong.pid_file = here / "third";
   auto second = pool_process::serving_with(wrong, echo);
   EXPECT_EQ(second.join(), 90) << second.log();
-  EXPECT_TRUE(second.has_said("another pool has it (it names process " + std::to_string(third.pid()))) << second.log();
+  EXPECT_TRUE(second.has_said("another pool has it (process " + std::to_string(third.pid()))) << second.log();
   EXPECT_TRUE(first.says("going on as before")) << first.log();
   EXPECT_EQ(content_of(here / "third"), line_of(third.pid()));
   EXPECT_EQ(client.ask("still there"), "still there");
