@@ -46,8 +46,10 @@ enum class pool_result : std::uint8_t {
 /// Signals, to the parent: SIGTERM and SIGINT stop it, a second one kills those that have not ended; SIGHUP replaces
 /// the workers one by one, each new one before its old one; SIGUSR2 starts this program's file anew, and the new
 /// process takes the sockets over. These signals and SIGCHLD are blocked on the thread that runs the pool, and, if
-/// workers are processes, so are SIGIO and real-time signals that nobody handles. A worker that gets SIGTERM finishes
-/// what it holds, and is then replaced.
+/// workers are processes, so are others that would end the process and that nobody handles, ignores or blocks: SIGUSR1,
+/// SIGPIPE, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT, SIGXCPU, SIGXFSZ, and real-time signals. They mean
+/// nothing; the log says who sent them. A timer of the process itself (alarm(2)) ends it as ever. Workers have the
+/// signals as the parent found them. A worker that gets SIGTERM finishes what it holds, and is then replaced.
 ///
 /// Thread: one, which runs it; no other thread should exist when it forks. Linux.
 class UDPPUMP_EXPORT worker_pool {

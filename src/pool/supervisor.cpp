@@ -1,8 +1,10 @@
 #include "pool/supervisor.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "pool/leftovers.hpp"
+#include "pool/stray_signal.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
 
@@ -39,6 +41,7 @@ supervisor::supervisor(const supervised& parts)
       places_(options_.workers, place{.plan = restart_plan{options_.restart}}),
       crew_{parts.context, parts.start, parts.ready_after},
       errors_{board_.pages(), log_},
+      strays_{log_},
       prove_for_{
           options_.prove_for.value_or(brings_new_code(parts) ? options_.restart.healthy_after : milliseconds{0})} {
   if (!signal_fd_) fail_with_cure(signal_fd_.fd(), "signalfd");
@@ -96,6 +99,7 @@ void supervisor::go_round() {
   if (woken.ready && parts_.notifies != nullptr) hear_ready();
   note_serving();
   errors_.look(crew_, clock::now());
+  strays_.write_due(clock::now());
   if (woken.signal || woken.news || (orphans_ && clock::now() >= orphans_->next())) reap();
   if (woken.take_over || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
   for (const pid_t killed : parts_.takes_over.kill_late_ones(clock::now())) {
@@ -140,7 +144,7 @@ supervisor::clock::time_point supervisor::next_event() const {
   const auto never = clock::time_point::max();
   auto next =
       std::min({watchdog_at_, orphans_ ? orphans_->next() : never, parts_.takes_over.wakes_at(), crew_.next_deadline(),
-                errors_.wakes_at(), parts_.service.says_again_at(), limits_ ? limits_->next() : never});
+                errors_.wakes_at(), strays_.next(), parts_.service.says_again_at(), limits_ ? limits_->next() : never});
   if (parts_.notifies != nullptr && parts_.notifies->polled_from() > clock::now()) {
     next = std::min(next, parts_.notifies->polled_from());
   }
@@ -173,6 +177,7 @@ void supervisor::take_signals() {
       case SIGXCPU:
       case SIGXFSZ:
         if (limits_) limits_->look(clock::now());
+        heed_stray(came);
         break;
       case SIGHUP:
         begin_reload();
@@ -185,10 +190,19 @@ void supervisor::take_signals() {
       case SIGINT:
         begin_stop(came.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM", false);
         break;
-      default:  // nobody asked for it: a socket may send it
-        sockets_.look_soon(clock::now());
+      default:
+        sockets_.look_soon(clock::now());  // one of them may send it
+        heed_stray(came);
     }
   }
+}
+
+/// Of a signal that nobody here asked for.
+void supervisor::heed_stray(const signalfd_siginfo& came) {
+  if (is_own_alarm(came)) return sys::take_signal(static_cast<int>(came.ssi_signo));
+  constexpr std::size_t most_at_once = 4;
+  std::string told = account_of_stray(came);
+  if (!told.empty()) strays_.warning("signal-ignored", std::move(told), most_at_once);
 }
 
 void supervisor::note_serving() {

@@ -12,6 +12,7 @@
 #include "pool/file_watch.hpp"
 #include "pool/launcher.hpp"
 #include "pool/lifeline.hpp"
+#include "pool/limited_log.hpp"
 #include "pool/notify_socket.hpp"
 #include "pool/orphans.hpp"
 #include "pool/own_limits.hpp"
@@ -88,6 +89,7 @@ class supervisor {
   wake_reasons wait();
   clock::time_point next_event() const;
   void take_signals();
+  void heed_stray(const signalfd_siginfo& came);
   void take_requests(bool notified);
 
   crew::member& start(std::size_t number);
@@ -149,6 +151,7 @@ class supervisor {
   crew crew_;
   left_groups left_groups_;
   error_log errors_;
+  limited_log strays_;
   std::optional<orphans> orphans_;
   std::optional<own_limits> limits_;  // of workers that are processes
   std::optional<running_reload> reload_;

@@ -1,5 +1,6 @@
 #include "pool/worker_signals.hpp"
 
+#include "pool/stray_signal.hpp"
 #include "sys/sys_process.hpp"
 #include "sys/wake_signal.hpp"
 
@@ -51,7 +52,7 @@ void take_workers_signals(board& shared, std::size_t page) {
 blocked_signals::blocked_signals(sigset_t& before, strays others) : set_{parents_signals()}, before_{before} {
   static_cast<void>(sys::signal_mask(SIG_BLOCK, set_, &before));
   if (others == strays::blocked) {
-    for (const int signal : {SIGIO, SIGXCPU, SIGXFSZ}) add_if_unwanted(signal, before, set_);
+    for (const int signal : stray_signals()) add_if_unwanted(signal, before, set_);
     for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) add_if_unwanted(signal, before, set_);
     static_cast<void>(sys::signal_mask(SIG_BLOCK, set_));
   }

@@ -19,10 +19,11 @@ void take_workers_signals(board& shared, std::size_t page);
 /// While it lives, the signals that are the parent's are blocked on this thread, and SIGCHLD is not ignored.
 class blocked_signals {
  public:
-  /// Of signals that nobody here asked for: those that would end the process, and that a worker can have the kernel
-  /// send for each datagram (SIGIO, real-time signals; fcntl(2), F_SETSIG) or when it lowers a limit of the parent
-  /// (SIGXCPU, SIGXFSZ; prlimit(2)), unless the program handles or blocks them.
-  /// They are blocked as well if asked for, but not where threads of the process are to have them.
+  /// Of signals that nobody here asked for and that would end the process: those that somebody may send by mistake
+  /// (SIGUSR1, SIGALRM, SIGPIPE...), and those that a worker can have the kernel send for each datagram (SIGIO,
+  /// real-time signals; fcntl(2), F_SETSIG) or when it lowers a limit of the parent (SIGXCPU, SIGXFSZ; prlimit(2)),
+  /// unless the program handles or blocks them. They are blocked as well if asked for, but not where threads of the
+  /// process are to have them.
   enum class strays : bool { left, blocked };
 
   /// `before` gets the mask that was, and outlives this object.

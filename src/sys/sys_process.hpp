@@ -110,6 +110,15 @@ inline int kill(pid_t pid, int signal) noexcept {
 inline int signal_mask(int how, const sigset_t& signals, sigset_t* before = nullptr) noexcept {
   return -::pthread_sigmask(how, &signals, before);
 }
+/// As if it came now and were not blocked, for the calling thread; comes back if something handles or ignores it.
+inline void take_signal(int signal) noexcept {
+  sigset_t one;
+  sigemptyset(&one);
+  sigaddset(&one, signal);
+  static_cast<void>(signal_mask(SIG_UNBLOCK, one));
+  static_cast<void>(::raise(signal));
+  static_cast<void>(signal_mask(SIG_BLOCK, one));
+}
 inline int signal_action(int signal, const struct sigaction& action, struct sigaction* before = nullptr) noexcept {
   return once([&] { return ::sigaction(signal, &action, before); });
 }

@@ -1,4 +1,8 @@
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -7,7 +11,9 @@
 #include <cstdio>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "pool/board.hpp"
@@ -16,6 +22,7 @@
 #include "pool/stranded.hpp"
 #include "support/asking_client.hpp"
 #include "support/pool_process.hpp"
+#include "sys/process_status.hpp"
 
 using namespace udppump;
 using namespace std::chrono_literals;
@@ -71,6 +78,82 @@ TEST(supervision, the_pool_serves_once_all_of_its_workers_do) {
   *may_serve = true;
   EXPECT_TRUE(pool.says("serving: 2 workers serve ")) << pool.log();
   EXPECT_EQ(pool.stop(), 0);
+}
+
+/// The field of /proc/PID/status that a worker of this pool has.
+std::string field_of_worker(const pool_process& pool, std::string_view field) {
+  return detail::status_of_process(pool.workers().at(0), field);
+}
+
+TEST(supervision, a_signal_that_nobody_expects_does_not_end_the_pool_and_its_sender_is_named) {
+  const std::string sender = " from process " + std::to_string(::getpid()) + " of user " + std::to_string(::getuid());
+  for (const auto& [signal, name] : std::vector<std::pair<int, std::string>>{{SIGUSR1, "SIGUSR1"},
+                                                                             {SIGALRM, "SIGALRM"},
+                                                                             {SIGVTALRM, "SIGVTALRM"},
+                                                                             {SIGPROF, "SIGPROF"},
+                                                                             {SIGPIPE, "SIGPIPE"},
+                                                                             {SIGIO, "SIGIO"},
+                                                                             {SIGPWR, "SIGPWR"},
+                                                                             {SIGSTKFLT, "SIGSTKFLT"},
+                                                                             {SIGXCPU, "SIGXCPU"},
+                                                                             {SIGXFSZ, "SIGXFSZ"},
+                                                                             {40, "signal 40"}}) {
+    auto pool = pool_process::serving_with({.workers = 1}, echo);
+    const asking_client client{pool.address()};
+    pool.signal(signal);
+    EXPECT_TRUE(pool.says("signal-ignored: " + name + sender + " means nothing here, and is ignored")) << pool.log();
+    EXPECT_EQ(client.ask("still there"), "still there");
+    EXPECT_EQ(pool.stop(), 0);
+  }
+}
+
+TEST(supervision, who_sends_signals_without_end_fills_no_log_and_whom_he_names_is_not_believed) {
+  auto pool = pool_process::serving_with({.workers = 1}, echo);
+  static_cast<void>(pool.address());
+  siginfo_t forged{};
+  forged.si_code = SI_QUEUE;
+  forged.si_pid = 1;
+  for (int sent = 0; sent < 200; ++sent) {
+    ASSERT_EQ(::syscall(SYS_rt_sigqueueinfo, pool.pid(), SIGRTMIN + 3, &forged), 0) << errno;
+  }
+  pool.signal(SIGHUP);
+  EXPECT_TRUE(pool.says("reloaded: ")) << pool.log();
+  EXPECT_TRUE(pool.has_said("from a process that is not known means nothing here")) << pool.log();
+  EXPECT_FALSE(pool.has_said("process 1")) << pool.log();
+  EXPECT_LE(pool.count("signal-ignored"), 5u) << pool.log();
+  EXPECT_EQ(pool.stop(), 0);
+}
+
+TEST(supervision, a_timer_of_the_process_itself_ends_it_as_whoever_set_it_wants) {
+  auto pool = pool_process{{.workers = 1}, [](worker_pool& made) {
+                             const itimerval soon{{}, {0, 200'000}};
+                             EXPECT_EQ(::setitimer(ITIMER_REAL, &soon, nullptr), 0);
+                             return made.serve(echo);
+                           }};
+  static_cast<void>(pool.address());
+  EXPECT_EQ(pool.join(), 128 + SIGALRM);
+}
+
+TEST(supervision, a_worker_starts_with_the_signals_that_the_parent_found) {
+  const auto found = [](std::string_view field) { return detail::status_of_process(::getpid(), field); };
+  auto program = pool_process{{.workers = 1}, [](worker_pool& made) {
+                                return made.run(worker_program{{"sleep", "600"}});
+                              }};
+  static_cast<void>(program.address());
+  const pid_t worker = program.workers().at(0);
+  EXPECT_TRUE(eventually([&] { return field_of_worker(program, "Name") == "sleep"; }));
+  for (const char* const field : {"SigBlk", "SigIgn", "SigCgt"})
+    EXPECT_EQ(field_of_worker(program, field), found(field));
+  ::kill(worker, SIGUSR1);
+  EXPECT_TRUE(program.says("was killed by signal " + std::to_string(SIGUSR1))) << program.log();
+  EXPECT_EQ(program.stop(), 0);
+
+  auto fork = pool_process::serving_with({.workers = 1}, echo);
+  static_cast<void>(fork.address());
+  EXPECT_EQ(field_of_worker(fork, "SigBlk"), found("SigBlk"));
+  ::kill(fork.workers().at(0), SIGUSR1);
+  EXPECT_TRUE(fork.says("was killed by signal " + std::to_string(SIGUSR1))) << fork.log();
+  EXPECT_EQ(fork.stop(), 0);
 }
 
 TEST(supervision, a_worker_that_never_lives_does_not_end_those_that_do) {

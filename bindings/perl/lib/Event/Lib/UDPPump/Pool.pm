@@ -202,8 +202,9 @@ no datagram. Each worker takes a datagram only when it is idle, from one queue f
 
 Signals, to the parent: SIGTERM and SIGINT stop it: workers finish what they hold, and end; a second one kills those that
 have not ended. SIGHUP replaces the workers one by one, each new one before its old one ends. SIGUSR2 starts the program
-anew, which takes the sockets over. SIGTERM to a worker has that one finish and be replaced. While a pool runs, the
-parent's Perl code does not, but for C<log>; so handlers in its C<%SIG> wait.
+anew, which takes the sockets over. SIGTERM to a worker has that one finish and be replaced. SIGUSR1, SIGPIPE and others
+that would end the parent are told of and ignored, unless C<%SIG> has a handler. While a pool runs, the parent's Perl code
+does not, but for C<log>; so handlers in its C<%SIG> wait.
 
 =head1 METHODS
 
