@@ -3,11 +3,15 @@
 # for, and lowers the limits of its parent.
 # shellcheck source=test/exec/stage.sh
 source "$(dirname -- "$0")/stage.sh" || exit 1
-cp "$here/turncoat.py" "$dir" # the sources may be in a folder of root's
-chmod 644 "$dir/turncoat.py"
-mkdir "$dir/told"
-chmod 777 "$dir/told"
-worker=("$python" "$dir/turncoat.py" "$dir/told")
+
+# In the script's own folder, and in those of what is done beside it.
+lay_out() {
+  cp "$here/turncoat.py" "$dir" # the sources may be in a folder of root's
+  chmod 644 "$dir/turncoat.py"
+  mkdir "$dir/told"
+  chmod 777 "$dir/told"
+  worker=("$python" "$dir/turncoat.py" "$dir/told")
+}
 
 # tells WHAT COMMAND... : runs that, and sets told to what then comes of it
 tells() {
@@ -27,51 +31,6 @@ is_started() {
 }
 attacks() { tells "$1" is_started "$@"; }
 
-echo "# a process that a worker has started traces it: a reload and a stop end that, and then the worker"
-start traced --bind 127.0.0.1:0 --workers 1 --stop-timeout 100ms -- "${worker[@]}"
-turns traced
-if [ "$told" = traces ]; then
-  kill -HUP "$pid"
-  await_line traced '^udppump: reloaded 1 worker'
-  await has_children "$pid" 1 || fail "the worker or who traces it is left: $(children "$pid")"
-  turns traced
-  left=$(children "$pid")
-  kill "$pid"
-  ended "$pid" 5
-  # shellcheck disable=SC2086
-  await all_gone $left || fail "they outlive the pool"
-  said traced '1 process that a worker left behind was killed' || fail "it does not say so"
-
-  echo "# one that is nobody's: the pool tells who it is, and ends without the worker, or what SIGUSR2 executed"
-  start undead --bind 127.0.0.1:0 --workers 1 --ready-after 1s --stop-timeout 100ms -- "${worker[@]}"
-  undead=$pid
-  attacks corpse "$undead"
-  mourner=$attacker
-  corpse=$told
-  start kept --bind 127.0.0.1:0 --workers 1 --stop-timeout 100ms -- "${worker[@]}"
-  attacks trace "$(children "$pid")"
-  tracer=$attacker
-  if [ "$told" = traces ]; then
-    kill "$pid"
-    if [[ $corpse = corpse* ]]; then
-      kill "$undead"
-      ended "$undead" 5
-      await_line undead "process ${corpse#corpse }, which SIGUSR2 executed, was killed, .* not ended: process $mourner"
-      ! said undead 'cannot be ended in time' || fail "it is taken for what a worker left"
-    fi
-    ended "$pid" 5
-    await_line kept "was killed, and has not ended: process $tracer, which traces it, keeps it; .* ends without it"
-  else
-    leave_out "no process may trace what is not its own here"
-    finish "$pid"
-  fi
-  kill -KILL "$tracer" "$mourner"
-  gone "$undead" || finish "$undead"
-else
-  leave_out "no process may trace another here"
-  finish "$pid"
-fi
-
 # Who has taken over, by the log: sets pid
 taken_over() {
   ended "$pid" 0
@@ -79,27 +38,105 @@ taken_over() {
   started+=("$pid")
 }
 
-echo "# limits of the parent that a worker lowers are raised again where they may be"
-start lowered --bind 127.0.0.1:0 --workers 1 -- "${worker[@]}"
-for each in nofile nproc fsize; do ask "${ports[0]}" "limit $each 1" >/dev/null; done
-for each in nofile nproc fsize; do
-  await_line lowered "the resource limit $each of the pool's parent was lowered from .* to 1 by .*; it is raised again"
-done
-first=$(children "$pid")
-kill -KILL "$first"
-await_line lowered "worker 0 .pid $first. was killed by signal 9"
-second=$(ask "${ports[0]}" who)
-[ "$second" != "$first" ] || fail "it is not replaced"
+traced() {
+  lay_out
+  echo "# a process that a worker has started traces it: a reload and a stop end that, and then the worker"
+  start traced --bind 127.0.0.1:0 --workers 1 --stop-timeout 100ms -- "${worker[@]}"
+  turns traced
+  if [ "$told" = traces ]; then
+    kill -HUP "$pid"
+    await_line traced '^udppump: reloaded 1 worker'
+    await has_children "$pid" 1 || fail "the worker or who traces it is left: $(children "$pid")"
+    turns traced
+    left=$(children "$pid")
+    kill "$pid"
+    ended "$pid" 5
+    # shellcheck disable=SC2086
+    await all_gone $left || fail "they outlive the pool"
+    said traced '1 process that a worker left behind was killed' || fail "it does not say so"
 
-echo "# nor does what SIGUSR2 executes inherit them"
-files_of() { awk '/^Max open files/ { print $4 }' "/proc/$1/limits"; }
-whole=$(files_of "$pid")
-[ "$whole" != 64 ] || fail "it has 64 at first"
-ask "${ports[0]}" "limit nofile 64 usr2" >/dev/null
-taken_over lowered
-[ "$(files_of "$pid")" = "$whole" ] || fail "$(files_of "$pid") open files, not $whole"
-kill "$pid"
-await gone "$pid" || fail "it still runs"
+    echo "# one that is nobody's: the pool tells who it is, and ends without the worker, or what SIGUSR2 executed"
+    start undead --bind 127.0.0.1:0 --workers 1 --ready-after 1s --stop-timeout 100ms -- "${worker[@]}"
+    undead=$pid
+    attacks corpse "$undead"
+    mourner=$attacker
+    corpse=$told
+    start kept --bind 127.0.0.1:0 --workers 1 --stop-timeout 100ms -- "${worker[@]}"
+    attacks trace "$(children "$pid")"
+    tracer=$attacker
+    if [ "$told" = traces ]; then
+      kill "$pid"
+      if [[ $corpse = corpse* ]]; then
+        kill "$undead"
+        ended "$undead" 5
+        await_line undead "process ${corpse#corpse }, which SIGUSR2 executed, was killed, .* not ended: process $mourner"
+        ! said undead 'cannot be ended in time' || fail "it is taken for what a worker left"
+      fi
+      ended "$pid" 5
+      await_line kept "was killed, and has not ended: process $tracer, which traces it, keeps it; .* ends without it"
+    else
+      leave_out "no process may trace what is not its own here"
+      finish "$pid"
+    fi
+    kill -KILL "$tracer" "$mourner"
+    gone "$undead" || finish "$undead"
+  else
+    leave_out "no process may trace another here"
+    finish "$pid"
+  fi
+}
+
+lowered() {
+  lay_out
+  echo "# limits of the parent that a worker lowers are raised again where they may be"
+  start lowered --bind 127.0.0.1:0 --workers 1 -- "${worker[@]}"
+  for each in nofile nproc fsize; do ask "${ports[0]}" "limit $each 1" >/dev/null; done
+  for each in nofile nproc fsize; do
+    await_line lowered "the resource limit $each of the pool's parent was lowered from .* to 1 by .*; it is raised again"
+  done
+  first=$(children "$pid")
+  kill -KILL "$first"
+  await_line lowered "worker 0 .pid $first. was killed by signal 9"
+  second=$(ask "${ports[0]}" who)
+  [ "$second" != "$first" ] || fail "it is not replaced"
+
+  echo "# nor does what SIGUSR2 executes inherit them"
+  files_of() { awk '/^Max open files/ { print $4 }' "/proc/$1/limits"; }
+  whole=$(files_of "$pid")
+  [ "$whole" != 64 ] || fail "it has 64 at first"
+  ask "${ports[0]}" "limit nofile 64 usr2" >/dev/null
+  taken_over lowered
+  [ "$(files_of "$pid")" = "$whole" ] || fail "$(files_of "$pid") open files, not $whole"
+  kill "$pid"
+  await gone "$pid" || fail "it still runs"
+}
+
+ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
+poor() {
+  lay_out
+  if grep -qaE '__(asan|tsan)_init' "$tool"; then # which wants a pipe to look at an object (vptr)
+    leave_out "a sanitizer makes system calls of its own"
+  else
+    echo "# where they may not, the parent does not spin, tells, and can be stopped"
+    start poor --bind 127.0.0.1:0 --workers 1 --user nobody -- "${worker[@]}"
+    ask "${ports[0]}" "limit nofile 1 1" >/dev/null
+    await_line poor 'limit nofile of .* was lowered from .* to 1 .*; it cannot be raised again: restart the pool'
+    await_line poor 'poll: .*; looking ten times a second instead'
+    before=$(ticks "$pid")
+    sleep 1
+    spent=$(($(ticks "$pid") - before))
+    ((spent < 50)) || fail "it used $spent of 100 ticks in a second"
+    ask "${ports[0]}" who >/dev/null
+    lines_are poor 'ten times a second' 2 && fail "it says so again and again"
+    finish "$pid"
+  fi
+}
+
+# What waits for the clock.
+beside traced
+beside lowered
+if [ "$EUID" = 0 ]; then beside poor; fi
+lay_out
 
 # catches ORDER NAME : starts a pool, and has its worker do that to a new parent before that one's workers serve; sets
 # held. Fails if no process may trace another.
@@ -177,7 +214,7 @@ first=$(sed -nE '/.*pid ([0-9]+) takes the sockets over.*/{s//\1/p;q}' "$dir/chu
 kill "$sender"
 await gone "$sender" || fail "the pool does not end"
 wait "$sender" || fail "what sent signals failed"
-besides=()
+unset 'besides[-1]'
 
 echo "# a worker that sends SIGUSR2 again and again, and stops what comes of it, keeps no start out"
 mkdir "$dir/kept-folder"
@@ -228,26 +265,9 @@ tool=$whole
 
 if [ "$EUID" != 0 ]; then
   leave_out "two users require root"
+  await_beside traced lowered
   echo "all is well"
   exit 0
-fi
-
-ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
-if grep -qaE '__(asan|tsan)_init' "$tool"; then # which wants a pipe to look at an object (vptr)
-  leave_out "a sanitizer makes system calls of its own"
-else
-  echo "# where they may not, the parent does not spin, tells, and can be stopped"
-  start poor --bind 127.0.0.1:0 --workers 1 --user nobody -- "${worker[@]}"
-  ask "${ports[0]}" "limit nofile 1 1" >/dev/null
-  await_line poor 'limit nofile of .* was lowered from .* to 1 .*; it cannot be raised again: restart the pool'
-  await_line poor 'poll: .*; looking ten times a second instead'
-  before=$(ticks "$pid")
-  sleep 1
-  spent=$(($(ticks "$pid") - before))
-  ((spent < 50)) || fail "it used $spent of 100 ticks in a second"
-  ask "${ports[0]}" who >/dev/null
-  lines_are poor 'ten times a second' 2 && fail "it says so again and again"
-  finish "$pid"
 fi
 
 mkdir "$dir/run"
@@ -293,4 +313,5 @@ launch third --bind "127.0.0.1:${ports[0]}" --workers 1 --user nobody --take-ove
 await_line third ' serves? '
 await gone "$second" || fail "it does not take over"
 finish "$pid"
+await_beside traced lowered poor
 echo "all is well"
