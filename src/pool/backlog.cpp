@@ -100,7 +100,7 @@ void backlog::measure_queues(clock::time_point now) {
   }
   bool is_quiet = true;
   for (watched& one : watched_) is_quiet &= !look_at(one, now);
-  tell_of_expired(now);
+  tell_of_drops(now);
   quiet_looks_ = is_quiet ? quiet_looks_ + 1 : 0;
   next_ = quiet_looks_ >= looks_until_quiet ? clock::time_point::max() : now + interval_;
   if (next_ == clock::time_point::max()) counted_at_ = clock::time_point::min();
@@ -138,7 +138,7 @@ bool backlog::look_at(watched& one, clock::time_point now) {
 }
 
 void backlog::log_backlog(watched& one, nanoseconds waits, clock::time_point now) {
-  if (rules_.max_age.count() != 0 || rules_.max_wait.count() != 0 || now < one.next_line || expired_told_ != 0) return;
+  if (rules_.max_age.count() != 0 || rules_.max_wait.count() != 0 || now < one.next_line || expired_.told != 0) return;
   const std::string where = one.socket->local().to_string();
   pool_log::fields fields{{"socket", where}, {"dropped", std::to_string(one.untold_drops)}};
   std::string text = where + ": ";
@@ -161,17 +161,31 @@ void backlog::log_backlog(watched& one, nanoseconds waits, clock::time_point now
   one.next_line = now + between_lines;
 }
 
-void backlog::tell_of_expired(clock::time_point now) {
-  const std::uint64_t expired =
-      sum_of(shared_, [](const worker_page& page) { return page.expired.load(std::memory_order_relaxed); }) +
-      shared_.header().expired_before.load(std::memory_order_relaxed);
-  if (expired == expired_told_ || now < next_expired_line_) return;
-  const std::uint64_t more = expired - std::exchange(expired_told_, expired);
-  next_expired_line_ = now + between_lines;
-  log_.warning("expired",
-               counted(more, "datagram") + " had waited longer than max_age and " + (more == 1 ? "was" : "were") +
-                   " dropped: more comes than " + counted(rules_.workers, "worker") + " can serve",
-               {{"count", std::to_string(more)}});
+std::uint64_t backlog::take_untold(drop_count& drops, clock::time_point now) const {
+  const auto of_worker = drops.of_worker;
+  const std::uint64_t dropped =
+      sum_of(shared_,
+             [of_worker](const worker_page& page) { return (page.*of_worker).load(std::memory_order_relaxed); }) +
+      (shared_.header().*drops.before).load(std::memory_order_relaxed);
+  if (dropped == drops.told || now < drops.next_line) return 0;
+  drops.next_line = now + between_lines;
+  return dropped - std::exchange(drops.told, dropped);
+}
+
+void backlog::tell_of_drops(clock::time_point now) {
+  const auto were_dropped = [](std::uint64_t count) { return std::string{count == 1 ? "was" : "were"} + " dropped: "; };
+  if (const auto count = take_untold(expired_, now); count != 0) {
+    log_.warning("expired",
+                 counted(count, "datagram") + " had waited longer than max_age and " + were_dropped(count) +
+                     "more comes than " + counted(rules_.workers, "worker") + " can serve",
+                 {{"count", std::to_string(count)}});
+  }
+  if (const auto count = take_untold(limited_, now); count != 0) {
+    log_.warning("limited",
+                 counted(count, "datagram") + ' ' + were_dropped(count) +
+                     "some clients send more than client_limit allows, or than their client_share of what is served",
+                 {{"count", std::to_string(count)}});
+  }
 }
 
 }  // namespace udppump::detail

@@ -66,7 +66,16 @@ class backlog {
 
   bool look_at(watched& one, clock::time_point now);
   void log_backlog(watched& one, std::chrono::nanoseconds waits, clock::time_point now);
-  void tell_of_expired(clock::time_point now);
+  /// Datagrams that workers dropped for one reason: how many of them the log has told, and when it may tell more.
+  struct drop_count {
+    shared_count worker_page::*of_worker;
+    shared_count board_header::*before;
+    std::uint64_t told = 0;
+    clock::time_point next_line = clock::time_point::min();
+  };
+  /// How many are to be told now, which they then count as; 0: none.
+  std::uint64_t take_untold(drop_count& drops, clock::time_point now) const;
+  void tell_of_drops(clock::time_point now);
 
   const board& shared_;
   const rules rules_;
@@ -79,8 +88,8 @@ class backlog {
   clock::time_point counted_at_ = clock::time_point::min();
   std::uint64_t counted_ = 0;
   std::optional<double> a_second_;  // that all workers take
-  std::uint64_t expired_told_ = 0;
-  clock::time_point next_expired_line_ = clock::time_point::min();
+  drop_count expired_{&worker_page::expired, &board_header::expired_before};
+  drop_count limited_{&worker_page::limited, &board_header::limited_before};
 };
 
 }  // namespace udppump::detail

@@ -4,8 +4,10 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -333,6 +335,7 @@ struct pool_client_limit : testing::Test {
       ASSERT_TRUE(eventually([&] { return taken() == sent; })) << pool.log();
     }
     EXPECT_EQ(pool.status().limited, 7u);
+    EXPECT_TRUE(pool.says("some clients send more than client_limit allows")) << pool.log();
     const auto before = pool.workers();
     for (const pid_t worker : before) ::kill(worker, SIGKILL);
     ASSERT_TRUE(eventually([&] {
@@ -355,6 +358,50 @@ TEST_F(pool_client_limit, all_workers_hold_a_client_to_it_together_and_so_do_tho
 TEST_F(pool_client_limit, that_of_pumps_is_their_own) {
   expect_limit({.workers = 2, .client_limit = client_rate{.rate = 0.001, .burst = 1}},
                {.client_limit = client_rate{.rate = 0.001, .burst = 3}});
+}
+
+struct pool_client_share : testing::TestWithParam<worker_model> {};
+
+TEST_P(pool_client_share, all_workers_drop_who_floods_and_serve_the_others) {
+  const auto work = [](datagram& one) {
+    if (one.text() == "honest") return static_cast<void>(one.reply("served"));
+    std::this_thread::sleep_for(1ms);
+  };
+  auto pool =
+      pool_process::serving_with({.workers = 2, .model = GetParam(), .client_share = client_share::equal()}, work, {});
+  const auto server = pool.address();
+  const auto honest = bound(), many = bound({}, "127.0.0.2:0");
+  const auto flood = [&](const std::stop_token& told) {
+    while (!told.stop_requested()) {
+      for (int count = 0; count < 40; ++count) static_cast<void>(many.send_to("flood", server));
+      std::this_thread::sleep_for(1ms);
+    }
+  };
+  std::jthread running{flood};
+  EXPECT_TRUE(eventually([&] { return pool.status().limited > 100; })) << pool.log();
+  EXPECT_TRUE(eventually([&] {
+    static_cast<void>(honest.send_to("honest", server));
+    std::byte answer[16];
+    return static_cast<bool>(honest.receive(answer));
+  })) << pool.log();
+  EXPECT_TRUE(pool.says("client_share of what is served")) << pool.log();
+  running.request_stop();
+  running.join();
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+INSTANTIATE_TEST_SUITE_P(models, pool_client_share, testing::Values(worker_model::processes, worker_model::threads),
+                         [](const auto& tested) {
+                           return tested.param == worker_model::threads ? "threads" : "processes";
+                         });
+
+TEST_F(pool_client_limit, shares_are_refused_where_workers_share_no_memory) {
+  const pool_options shared{.bind = {"127.0.0.1:0"}, .client_share = client_share::equal()};
+  auto reexecuted = shared;
+  reexecuted.reexecute = true;
+  EXPECT_THROW((worker_pool{reexecuted}), std::invalid_argument);
+  worker_pool pool{shared};
+  EXPECT_THROW(static_cast<void>(pool.run(worker_program{{"/bin/true"}})), std::invalid_argument);
 }
 
 TEST_F(pool_client_limit, where_workers_share_no_memory_it_is_refused) {
