@@ -224,6 +224,17 @@ void add_workers(CLI::App& app, wishes& wanted) {
          })
       ->expected(0, 1)
       ->group("");
+  for (const std::string name : {"--client-limit", "--client-share"}) {
+    app.add_option_function<std::string>(
+           name,
+           [name](const std::string&) {
+             throw CLI::ValidationError{name,
+                                        "whose datagram a program takes is not known here, as it receives by itself; "
+                                        "use a worker_pool, or limit clients by a firewall"};
+           })
+        ->expected(0, 1)
+        ->group("");
+  }
   app.add_option_function<std::string>(
          "--max-age",
          [](const std::string&) {

@@ -81,8 +81,8 @@ _udppump_measure() {
       flags='--ramp --echo --quiet --help'
       ;;
     work)
-      valued='--bind --queue --short --reserve --workers --service --waiter --max-age'
-      flags='--help'
+      valued='--bind --queue --short --reserve --workers --service --waiter --max-age --client-limit'
+      flags='--client-share --help'
       ;;
   esac
   if [[ " ${valued//$'\n'/ } " == *" $before "* ]]; then

@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "client_limit_option.hpp"
 #include "command.hpp"
 #include "command_line.hpp"
 #include "load/plan/quantity.hpp"
@@ -53,8 +54,10 @@ sigset_t block_signals() {
 }
 
 int run(work_settings& settings) {
-  if (settings.server.max_age.count() != 0 && settings.server.queue == queue_kind::herd) {
-    throw std::invalid_argument{"--max-age is of pumps, and --queue herd has none; omit one of the two"};
+  const drop_rules& drops = settings.server.drops;
+  if (drops.any() && settings.server.queue == queue_kind::herd) {
+    throw std::invalid_argument{
+        "--max-age, --client-limit and --client-share are of pumps, and --queue herd has none; omit them or it"};
   }
   if (settings.server.queue == queue_kind::herd && settings.server.waiter != waiter_kind::automatic) {
     throw std::invalid_argument{"--waiter is of pumps, and --queue herd has none; omit one of the two"};
@@ -94,9 +97,12 @@ int run(work_settings& settings) {
                "machine, or ask for longer services\n",
                format_number(server.stretch()));
   }
-  if (settings.server.max_age.count() != 0) {
+  if (drops.max_age.count() != 0) {
     fmt::print("dropped {} that had waited longer than {}\n", counted(server.expired(), "request"),
-               format_duration(settings.server.max_age));
+               format_duration(drops.max_age));
+  }
+  if (drops.client_limit || drops.client_share) {
+    fmt::print("dropped {} of clients that sent too many\n", counted(server.limited(), "request"));
   }
   if (server.refused() > 0) fmt::print("no work requests: {}\n", counted(server.refused(), "datagram"));
   return exit_ok;
@@ -122,8 +128,15 @@ void add_work(CLI::App& app, action& chosen) {
   add_parsed(sub, "--reserve", settings->reserve, count_in(0, 1023),
              {"N", "1", "with lanes: workers that serve short requests only; 0 if there is but one worker"});
   add_service_options(sub, server, "Options");
-  add_parsed(sub, "--max-age", server.max_age, parse_duration,
+  add_parsed(sub, "--max-age", server.drops.max_age, parse_duration,
              {"TIME", "0", "drop requests that have waited longer than this, such as 40ms; 0: drop none"});
+  add_parsed(sub, "--client-limit", server.drops.client_limit, parse_client_limit,
+             {"RATE[,burst=N][,v4=/N][,v6=/N]", "",
+              "drop what a client sends beyond so many requests a second, and N at once (those of a second); a client "
+              "is an IPv4 address or the first 56 bits of an IPv6 one, or as many bits as are given"});
+  sub.add_flag_callback(
+      "--client-share", [&server] { server.drops.client_share = client_share::equal(); },
+      "while more comes than is served, drop what a client sends beyond its share of that");
   sub.footer(
       "Ends at SIGINT and SIGTERM, and then prints what each worker served, and whether services took longer than "
       "asked.\n"

@@ -57,6 +57,13 @@ await_line long 'the receive buffer is full, and [0-9]+ datagrams? did not fit.*
 kill "$flood"
 finish "$pid"
 
+echo "# limits of clients are not to be had, and why is said"
+for option in --client-limit=100 --client-share; do
+  launch refused "$option" --bind 127.0.0.1:0 -- /bin/true
+  ended "$pid" 2
+  said refused 'use a worker_pool' || fail "no cure: $(cat "$dir/refused.log")"
+done
+
 echo "# --max-age is not to be had, and --max-wait is named"
 launch refused --max-age 1s --bind 127.0.0.1:0 -- /bin/true
 ended "$pid" 2

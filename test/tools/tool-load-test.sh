@@ -305,6 +305,13 @@ load 0 "$address" --work constant:1ns --rate 200 --duration 100ms --warmup 0 "${
 end work
 grep -qE '^udppump: services took [0-9]+ times as long as was asked for' "$dir/work.err" || fail "it is not said"
 
+echo "# a client that asks for more than its limit gets no more, from all workers together, and how much is told"
+serve work "$tool" work --bind 127.0.0.1:0 --workers 2 --client-limit 0.01,burst=5 --client-share
+load '0 1 3' "$address" --work constant:1us --rate 300 --duration 100ms --warmup 0 --timeout 100ms --flows 4 "${any_lag[@]}"
+[ "$(number answered)" = 5 ] || fail "not 5 are answered: $(cat "$dir/load.out")"
+end work
+grep -qE '^dropped [1-9][0-9]* requests of clients that sent too many$' "$dir/work.out" || fail "it is not told"
+
 echo "# what is wrong is said in one line, with cause and cure"
 # refuse CODE EXPECTED SUBCOMMAND ARGUMENT...
 refuse() {

@@ -60,7 +60,7 @@ void tell(int pipe, bool serves, std::string_view text) {
     if (options.queue == queue_kind::herd) {
       serve_by_epoll(sockets.front(), service, counts, ready);
     } else {
-      serve_by_pumps(sockets, options.waiter, options.max_age, service, counts, ready);
+      serve_by_pumps(sockets, options.waiter, options.drops, service, counts, ready);
     }
   } catch (const std::exception& error) {
     tell(pipe, false, error.what());
@@ -215,6 +215,12 @@ std::uint64_t work_server::expired() const noexcept {
   const std::span all{counts_.get(), workers()};
   return std::accumulate(all.begin(), all.end(), std::uint64_t{0},
                          [](std::uint64_t sum, const worker_counts& each) { return sum + each.expired; });
+}
+
+std::uint64_t work_server::limited() const noexcept {
+  const std::span all{counts_.get(), workers()};
+  return std::accumulate(all.begin(), all.end(), std::uint64_t{0},
+                         [](std::uint64_t sum, const worker_counts& each) { return sum + each.limited; });
 }
 
 double work_server::stretch() const noexcept {

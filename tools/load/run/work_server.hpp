@@ -14,6 +14,7 @@
 
 #include "load/plan/clock.hpp"
 #include "load/run/work_service.hpp"
+#include "load/run/worker_loop.hpp"
 #include "udppump/datagram_socket.hpp"
 #include "udppump/waiter.hpp"
 
@@ -41,8 +42,8 @@ struct work_options {
   service_mode service = service_mode::sleep;
   /// Of the pumps; herd has none.
   waiter_kind waiter = waiter_kind::automatic;
-  /// Of the pumps: what has waited longer is dropped; 0: nothing is.
-  nanoseconds max_age{0};
+  /// What the pumps drop. Memory that it shares is of before the workers: they hold each client to its limit together.
+  drop_rules drops = {};
   std::uint16_t workers = 4;
   /// Of lanes: requests that ask for this much at most are short.
   nanoseconds short_limit = std::chrono::milliseconds{1};
@@ -76,6 +77,8 @@ class work_server {
   std::uint64_t refused() const noexcept;
   /// Requests that were dropped as they had waited longer than max_age.
   std::uint64_t expired() const noexcept;
+  /// Those that were dropped as their clients had sent too many.
+  std::uint64_t limited() const noexcept;
   /// Service times really used, as a multiple of those asked for; 1 if nothing was asked for.
   double stretch() const noexcept;
   /// How often the workers' threads went off their processor, of their own will or not, since the start (proc(5)).

@@ -21,15 +21,20 @@ void count(work_counts& counts, bool served, const work_service& service) noexce
 
 }  // namespace
 
-void serve_by_pumps(std::span<datagram_socket> sockets, waiter_kind waiter, nanoseconds max_age, work_service& service,
-                    work_counts& counts, const ready_function& ready) {
+void serve_by_pumps(std::span<datagram_socket> sockets, waiter_kind waiter, const drop_rules& drops,
+                    work_service& service, work_counts& counts, const ready_function& ready) {
   const auto work = [&](datagram& received) {
     const auto answer = service.serve(received.payload, received.age());
     if (answer) received.reply(*answer);  // a client that is gone is its own affair
     count(counts, answer.has_value(), service);
   };
   const auto expired = [&counts](datagram&, nanoseconds) { counts.expired.fetch_add(1, std::memory_order_relaxed); };
-  const pump_options options{.max_age = max_age, .on_expired = expired};
+  const auto limited = [&counts](datagram&) { counts.limited.fetch_add(1, std::memory_order_relaxed); };
+  const pump_options options{.max_age = drops.max_age,
+                             .client_limit = drops.client_limit,
+                             .client_share = drops.client_share,
+                             .on_expired = expired,
+                             .on_limited = limited};
   const auto serve = [&](auto& pumps) {
     ready(to_string(pumps.waiter().kind));
     if (const auto error = pumps.run()) throw failed_call("serving", error);
