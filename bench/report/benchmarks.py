@@ -212,6 +212,17 @@ BENCHMARKS = {
         ),
         may_be_empty=(("overload.*", ".*", ".*x"),),  # where the client could not send as fast as planned
     ),
+    "clients": Benchmark(
+        compared=(Compared("clients: honest.*", r"[\d.]+x", HIGHER),),
+        plots=(Lines("clients: honest.*", "honest requests answered in time", "flood, times what the workers can do"),),
+        asked=tuple(
+            Asked("clients: honest.*", "10x", "requests of honest clients that are answered in time beside one that asks "
+                  f"for ten times what the workers can do, with `{name}`", row=f"udppump-{name}", goal=at_least(0.98),
+                  beside=("udppump-run-epoll", "recvfrom-blocked", "reuseport-epoll"))
+            for name in ("client_limit", "client_share")
+        ),
+        may_be_empty=(("clients.*", ".*", ".*x"),),  # where the client could not send as fast as planned
+    ),
     "idle": Benchmark(
         asked=(
             Asked("idle for (.*)", "CPU us", "microseconds of CPU time of a pump to which nobody sends, in {0}"),
