@@ -127,6 +127,23 @@ inline udppump::pool_options pool_options_of(pTHX_ HV* given, pool_object& objec
     options.limits.push_back({resource_of(limits[i]), limit_of(limits[i + 1]), limit_of(limits[i + 2])});
   }
   read(aTHX_ given, "max_age", options.max_age);
+  bool limits_clients = false, shares = false;
+  read(aTHX_ given, "client_limit", limits_clients);
+  if (limits_clients) {
+    udppump::client_rate rule;
+    if (SV* const rate = option(aTHX_ given, "client_limit_rate")) rule.rate = SvNV(rate);
+    read(aTHX_ given, "client_limit_burst", rule.burst);
+    read(aTHX_ given, "client_limit_ipv4_prefix", rule.ipv4_prefix);
+    read(aTHX_ given, "client_limit_ipv6_prefix", rule.ipv6_prefix);
+    options.client_limit = rule;
+  }
+  read(aTHX_ given, "client_share", shares);
+  if (shares) {
+    udppump::client_prefixes clients;
+    read(aTHX_ given, "client_share_ipv4_prefix", clients.ipv4);
+    read(aTHX_ given, "client_share_ipv6_prefix", clients.ipv6);
+    options.client_share = udppump::client_share::equal(clients);
+  }
   read(aTHX_ given, "stop_timeout", options.stop_timeout);
   read(aTHX_ given, "start_timeout", options.start_timeout);
   read(aTHX_ given, "reexecute", options.reexecute);

@@ -60,6 +60,8 @@ struct pump_event : event_object {
   bool stops = false;  // stop() was called, and not heeded yet
   udppump::source_filter ignore_from;
   std::chrono::nanoseconds max_age{0};
+  udppump::client_limit client_limit;
+  udppump::client_share client_share;
   udppump::pump_stats before;  // of the pumps that were removed
 };
 
@@ -105,6 +107,56 @@ inline udppump::source_filter filter_of(pTHX_ SV* const* first, SSize_t count) {
     }
   }
   return filter;
+}
+
+/// What client_limit() and client_share() were given: pairs of a name and a number, which take(name, number) may refuse
+/// by returning false. Nothing here may die, but for the exceptions.
+template <class Take>
+void read_pairs(pTHX_ SV* const* first, SSize_t count, const char* names, Take take) {
+  if (count % 2 != 0) throw std::invalid_argument{std::string{"give pairs of a name and a number; names are "} + names};
+  for (SSize_t i = 0; i < count; i += 2) {
+    STRLEN size = 0;
+    const char* const bytes = SvOK(first[i]) && !SvROK(first[i]) ? SvPV_nomg(first[i], size) : "";
+    const std::string_view name{bytes, size};
+    SV* const value = first[i + 1];
+    const NV number = SvOK(value) && !SvROK(value) && looks_like_number(value) ? SvNV_nomg(value) : -1;
+    if (!(number >= 0 && number <= 1e9)) {
+      throw std::invalid_argument{"\"" + udppump::printable(name) + "\" is not given a number from 0 to 1e9"};
+    }
+    if (!take(name, number)) {
+      throw std::invalid_argument{"there is no option \"" + udppump::printable(name) + "\"; there are: " + names};
+    }
+  }
+}
+
+inline udppump::client_limit client_limit_of(pTHX_ SV* const* first, SSize_t count) {
+  if (count == 0) return {};
+  udppump::client_rate rule;
+  read_pairs(aTHX_ first, count, "burst, ipv4_prefix, ipv6_prefix, rate", [&](std::string_view name, NV number) {
+    if (name == "rate") {
+      rule.rate = number;
+    } else if (name == "burst") {
+      rule.burst = static_cast<std::size_t>(number);
+    } else if (name == "ipv4_prefix" || name == "ipv6_prefix") {
+      (name == "ipv4_prefix" ? rule.ipv4_prefix : rule.ipv6_prefix) = static_cast<unsigned>(number);
+    } else {
+      return false;
+    }
+    return true;
+  });
+  return rule;
+}
+
+inline udppump::client_share client_share_of(pTHX_ SV* const* first, SSize_t count) {
+  if (count == 1 && !SvTRUE_nomg(first[0])) return {};
+  udppump::client_prefixes clients;
+  const SSize_t skipped = count == 1 ? 1 : 0;
+  read_pairs(aTHX_ first + skipped, count - skipped, "ipv4_prefix, ipv6_prefix", [&](std::string_view name, NV number) {
+    if (name != "ipv4_prefix" && name != "ipv6_prefix") return false;
+    (name == "ipv4_prefix" ? clients.ipv4 : clients.ipv6) = static_cast<unsigned>(number);
+    return true;
+  });
+  return udppump::client_share::equal(clients);
 }
 
 /// Calls `work`; what it throws becomes a croak, once no C++ object is left.

@@ -66,7 +66,7 @@ subtest 'tied values are read once, and may die' => sub {
     $pump->remove;
     tie my $dies, 'Tied', {die => 'now'};
     for my $case (sub { udppump_new($dies, sub { }) }, sub { udppump_new($server, $dies) }, sub { udppump_new($server, sub { }, 1, $dies) },
-        sub { $pump->ignore_from($dies) }, sub { $pump->max_age($dies) }, sub { $pump->args(1, $dies) }, sub { event_new($dies, EV_READ, sub { }) },
+        sub { $pump->ignore_from($dies) }, sub { $pump->max_age($dies) }, sub { $pump->client_limit($dies) }, sub { $pump->client_share($dies) }, sub { $pump->args(1, $dies) }, sub { event_new($dies, EV_READ, sub { }) },
         sub { event_new($server, EV_READ, sub { }, $dies) }, sub { timer_new($dies) }, sub { timer_new(sub { }, $dies) },
         sub { signal_new(10, $dies) }, sub { timer_new(sub { })->add($dies) }, sub { $pump->except_handler($dies) }) {
         eval { $case->() };

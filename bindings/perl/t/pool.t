@@ -562,6 +562,16 @@ subtest 'max_age: a pool drops what has waited too long' => sub {
     is $started->stop, 0;
 };
 
+subtest 'client_limit: all workers hold a client to it together' => sub {
+    my @both = (client_limit => {rate => 0.01, burst => 3}, client_share => 1);
+    my $started = start([workers => 2, @both], sub { my ($pool) = @_; $pool->serve(echo($pool)) });
+    my $client = $started->client;
+    like ask($client, $_), qr/ $_$/ for 1 .. 3;
+    $client->send('too many');
+    ok !IO::Select->new($client)->can_read(0.2), 'the fourth is not answered';
+    is $started->stop, 0;
+};
+
 subtest 'ignore_from: a pool does not answer another server' => sub {
     my $started = start([workers => 1, ignore_from => 'loops'], sub { my ($pool) = @_; $pool->serve(echo($pool)) });
     my $port = $started->port;
@@ -582,7 +592,7 @@ subtest 'bad arguments croak at the caller\'s line' => sub {
     my $pool = $new->(@bind);
     for my $case ([sub { $new->() }, qr/^new: nothing to listen on: give an address/],
         [sub { $new->('bind') }, qr/^new: options are pairs/],
-        [sub { $new->(colour => 'red') }, qr/^new: there is no option "colour"; there are: bind, group, /],
+        [sub { $new->(colour => 'red') }, qr/^new: there is no option "colour"; there are: bind, client_limit, /],
         [sub { $new->(bind => undef) }, qr/^new: bind is a string of bytes, or a reference to an array/],
         [sub { $new->(bind => "\x{263a}:5000") }, qr/^new: bind is a string of bytes/],
         [sub { $new->(@bind, pid_file => "/tmp/\x{263a}") }, qr/^new: pid_file is a string of bytes/],
@@ -597,6 +607,10 @@ subtest 'bad arguments croak at the caller\'s line' => sub {
         [sub { $new->(socket => server(), take_over => '/x') }, qr/^new: adopt and take_over exclude each other/],
         [sub { $new->(@bind, max_age => -1) }, qr/^new: max_age is a number of seconds below 1e9/],
         [sub { $new->(@bind, max_age => 'soon') }, qr/^new: max_age is a number of seconds below 1e9/],
+        [sub { $new->(@bind, client_limit => 10) }, qr/^new: client_limit is a reference to a hash/],
+        [sub { $new->(@bind, client_limit => {rate => 'x'}) }, qr/^new: rate is a number from 0 to 1e9/],
+        [sub { $new->(@bind, client_limit => {rate => 0}) }, qr/^new: client_limit: rate is 0/],
+        [sub { $new->(@bind, client_share => {ipv4_prefix => 40}) }, qr/^new: client_share: .*give 1 to 32/],
         [sub { $new->(@bind, workers => -1) }, qr/^new: workers is a whole number from 0/],
         [sub { $new->(@bind, workers => 'many') }, qr/^new: workers is a whole number from 0/],
         [sub { $new->(@bind, workers => 1e6) }, qr/^new: workers: 1000000 is too many/],

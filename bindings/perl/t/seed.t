@@ -431,6 +431,39 @@ subtest 'new: max_age drops what has waited too long, and counts it' => sub {
     $pump->remove;
 };
 
+subtest 'new: client_limit drops what is too much of a client, and counts it' => sub {
+    my $server = server();
+    my $client = client($server);
+    my @got;
+    my $pump = udppump_new($server, sub { push @got, $_[0]{buffer} });
+    is $pump->client_limit(rate => 0.01, burst => 2), $pump, 'it returns the pump';
+    is $pump->client_share, $pump, 'and so does client_share';
+    $pump->add;
+    $client->send($_) for 1 .. 5;
+    ok run_until(sub { @got + $pump->stats->{limited} == 5 });
+    is_deeply \@got, [1, 2];
+    is $pump->stats->{limited}, 3;
+    for my $name ('client_limit', 'client_share') {
+        eval { $pump->$name };
+        like $@, qr/^$name: the pump is at work; call it before add.* at \Q${\__FILE__}\E line \d+\.$/;
+    }
+    $pump->remove;
+    is $pump->stats->{limited}, 3, 'it is counted after remove, too';
+    for my $case ([[rate => 0], qr/rate is 0/], [['rate'], qr/give pairs/], [[rate => 'fast'], qr/"rate" is not given a number/],
+        [[rate => [1]], qr/is not given a number/], [[rate => 1, colour => 3], qr/no option "colour"; there are: burst/],
+        [[rate => 1, ipv4_prefix => 33], qr/give 1 to 32/], [[undef, 1], qr/no option ""/]) {
+        eval { $pump->client_limit(@{$case->[0]}) };
+        like $@, qr/^client_limit: .*$case->[1].* at \Q${\__FILE__}\E line \d+\.$/;
+    }
+    eval { $pump->client_share(ipv6_prefix => 0) };
+    like $@, qr/^client_share: .*give 1 to 128/;
+    $pump->client_limit->client_share(0)->add;
+    $client->send($_) for 6 .. 8;
+    ok run_until(sub { @got == 5 });
+    is_deeply \@got, [1, 2, 6, 7, 8], 'without options there is no limit';
+    $pump->remove;
+};
+
 subtest 'new: ignore_from drops what comes from other servers, and counts it' => sub {
     my $server = server();
     my $client = client($server);
@@ -480,7 +513,7 @@ subtest 'new: stats' => sub {
     is $stats->{bytes}, 15;
     cmp_ok $stats->{handler_time}, '>=', 0;
     is_deeply $stats->{errors}, {};
-    ok exists $stats->{$_}, $_ for qw(truncated control_truncated kernel_drops wakeups empty_wakeups budget_yields stood_by ignored expired quarantined send_errors);
+    ok exists $stats->{$_}, $_ for qw(truncated control_truncated kernel_drops wakeups empty_wakeups budget_yields stood_by ignored expired limited quarantined send_errors);
     $pump->remove;
 };
 

@@ -146,6 +146,20 @@ age. If more comes than can be served, the queue grows, and without this each da
 up: three quarters of the time that clients wait are a good choice. Call it before C<add> and C<wake_fd>, or when the pump
 was removed. In the worker of a pool, 0 is the pool's own C<max_age>. Returns the pump.
 
+=head2 client_limit(rate => 100, burst => 200)
+
+How much each client may ask for: datagrams a second, and at once (those of a second unless given). A client is an IPv4
+address, or the first 56 bits of an IPv6 one; C<ipv4_prefix> and C<ipv6_prefix> say otherwise. What is over it is dropped
+before the callback, and counted as C<limited>. Processes that are forked after the call hold each client to it together.
+Without options there is no limit, as at first. Call it before C<add> and C<wake_fd>, or when the pump was removed. In the
+worker of a pool, what the pool was given holds unless the pump has its own. Returns the pump.
+
+=head2 client_share
+
+While more comes than can be served, no client is served more than an equal share, and who sends less loses nothing. What is
+over it is dropped and counted as for C<client_limit>, with which it goes together; C<ipv4_prefix> and C<ipv6_prefix> may be
+given. C<client_share(0)>: no shares, as at first. Call it when C<client_limit> may be called. Returns the pump.
+
 =head2 fh, args, args_del, callback, except_handler, set_priority, trace, free
 
 As those of Event::Lib's events. C<fh> is the very handle that was given. A callback that dies calls the pump's
@@ -157,7 +171,7 @@ next datagram.
 
 A reference to a hash of what was counted since the pump was made: C<received>, C<bytes>, C<truncated>,
 C<control_truncated>, C<kernel_drops>, C<send_errors>, C<wakeups>, C<empty_wakeups>, C<budget_yields>, C<stood_by>,
-C<ignored> (what was dropped for its source), C<expired> (for its age), C<quarantined> (which stays 0 here),
+C<ignored> (what was dropped for its source), C<expired> (for its age), C<limited> (as its client sent too many), C<quarantined> (which stays 0 here),
 C<handler_time> (in seconds), and C<errors>, a hash of how often each errno was met.
 
 =head2 wake_fd, dispatch

@@ -97,6 +97,8 @@ void start(pTHX_ pump_event* object) {
   udppump::pump_options options;
   options.ignore_from = object->ignore_from;
   options.max_age = object->max_age;
+  options.client_limit = object->client_limit;
+  options.client_share = object->client_share;
   options.on_error = [object](const udppump::receive_error& failed) {
     using kind = udppump::receive_error::kind;
     if (failed.what == kind::control_truncated || !failed.code) return;  // the datagram comes; all is well again
@@ -212,7 +214,8 @@ void take_off(pTHX_ pump_event* object) {
   for (auto field : {&udppump::pump_stats::received, &udppump::pump_stats::bytes, &udppump::pump_stats::truncated,
          &udppump::pump_stats::control_truncated, &udppump::pump_stats::kernel_drops, &udppump::pump_stats::wakeups,
          &udppump::pump_stats::empty_wakeups, &udppump::pump_stats::budget_yields, &udppump::pump_stats::stood_by,
-         &udppump::pump_stats::ignored, &udppump::pump_stats::quarantined, &udppump::pump_stats::expired}) {
+         &udppump::pump_stats::ignored, &udppump::pump_stats::quarantined, &udppump::pump_stats::expired,
+         &udppump::pump_stats::limited}) {
     sum.*field += now.*field;
   }
   sum.handler_time += now.handler_time;
@@ -550,6 +553,28 @@ max_age(SV* self, SV* seconds)
     }
     XSRETURN(1);
 
+void
+client_limit(SV* self, ...)
+  PPCODE:
+    {
+      settle_arguments(aTHX_ &ST(1), items - 1);
+      pump_event* const object = pump_of(aTHX_ self, "client_limit");
+      if (object->through) croak("client_limit: the pump is at work; call it before add() and wake_fd(), or remove() the pump first");
+      guarded(aTHX_ "client_limit", [&] { object->client_limit = client_limit_of(aTHX_ &ST(1), items - 1); });
+    }
+    XSRETURN(1);
+
+void
+client_share(SV* self, ...)
+  PPCODE:
+    {
+      settle_arguments(aTHX_ &ST(1), items - 1);
+      pump_event* const object = pump_of(aTHX_ self, "client_share");
+      if (object->through) croak("client_share: the pump is at work; call it before add() and wake_fd(), or remove() the pump first");
+      guarded(aTHX_ "client_share", [&] { object->client_share = client_share_of(aTHX_ &ST(1), items - 1); });
+    }
+    XSRETURN(1);
+
 bool
 reply(SV* self, SV* data)
   CODE:
@@ -605,6 +630,7 @@ stats(SV* self)
       count(aTHX_ hash, "stood_by", before.stood_by + now.stood_by);
       count(aTHX_ hash, "ignored", before.ignored + now.ignored);
       count(aTHX_ hash, "expired", before.expired + now.expired);
+      count(aTHX_ hash, "limited", before.limited + now.limited);
       count(aTHX_ hash, "quarantined", before.quarantined + now.quarantined);
       count(aTHX_ hash, "send_errors", object->through ? now.send_errors : before.send_errors);
       (void)hv_stores(hash, "handler_time", newSVnv(std::chrono::duration<double>(before.handler_time + now.handler_time).count()));

@@ -16,13 +16,15 @@ our $VERSION = '0.10';
 my %kinds = (
     socket => 'handles', ignore_from => 'texts', bind => 'texts', receive_buffer => 'count', workers => 'count', waiter => 'text',
     user => 'text', group => 'text', groups => 'texts', no_new_privileges => 'flag', restart => 'restart',
-    redeliver => 'redeliver', quarantine => 'quarantine', limits => 'limits', max_age => 'age', stop_timeout => 'seconds', start_timeout => 'seconds', reexecute => 'flag',
+    redeliver => 'redeliver', quarantine => 'quarantine', limits => 'limits', max_age => 'age', client_limit => 'client_limit', client_share => 'client_share', stop_timeout => 'seconds', start_timeout => 'seconds', reexecute => 'flag',
     reload_on_change => 'texts', take_over => 'text', pid_file => 'text', pin => 'flag', nice => 'number', log => 'code',
 );
 my %restart = (
     healthy_after => 'seconds', healthy_after_datagrams => 'count', first_delay => 'seconds', longest_delay => 'seconds',
     crash_limit => 'count',
 );
+my %client_limit = (rate => 'rate', burst => 'count', ipv4_prefix => 'count', ipv6_prefix => 'count');
+my %client_share = (ipv4_prefix => 'count', ipv6_prefix => 'count');
 my %quarantine = (deaths => 'count', time => 'seconds');
 my %redeliver = (most => 'count', largest => 'count', poison_file => 'text');
 
@@ -34,11 +36,12 @@ my %checks = (
     number  => sub { defined $_[0] && $_[0] =~ /\A[-+]?\d{1,9}\z/ ? $_[0] + 0 : undef },
     seconds => sub { defined $_[0] && $_[0] =~ /\A(?:\d{1,15}(?:\.\d*)?|\.\d+)\z/ ? $_[0] + 0 : undef },
     age     => sub { defined $_[0] && $_[0] =~ /\A(?:\d{1,9}(?:\.\d*)?|\.\d+)\z/ ? $_[0] + 0 : undef },
+    rate    => sub { defined $_[0] && $_[0] =~ /\A(?:\d{1,9}(?:\.\d*)?|\.\d+)\z/ ? $_[0] + 0 : undef },
     code    => sub { (reftype($_[0]) // '') eq 'CODE' ? $_[0] : undef },
 );
 my %meant = (
     texts => 'a string of bytes, or a reference to an array of such', text => 'a string of bytes', count => 'a whole number from 0',
-    number => 'a whole number', seconds => 'a number of seconds from 0', age => 'a number of seconds below 1e9', code => 'a code reference',
+    number => 'a whole number', seconds => 'a number of seconds from 0', age => 'a number of seconds below 1e9', rate => 'a number from 0 to 1e9', code => 'a code reference',
 );
 
 sub checked {
@@ -90,6 +93,13 @@ sub new {
             my %prefix = (deaths => 'quarantine_deaths', time => 'quarantine_time');
             %given = (%given, flattened(\%quarantine, $name, $value, \%prefix)) if ref $value;
             $given{quarantine} = $value ? 1 : 0;
+        } elsif ($name eq 'client_limit') {
+            my %prefix = map { $_ => "client_limit_$_" } keys %client_limit;
+            %given = (%given, client_limit => 1, flattened(\%client_limit, $name, $value, \%prefix));
+        } elsif ($name eq 'client_share') {
+            my %prefix = map { $_ => "client_share_$_" } keys %client_share;
+            %given = (%given, flattened(\%client_share, $name, $value, \%prefix)) if ref $value;
+            $given{client_share} = $value ? 1 : 0;
         } elsif ($name eq 'limits') {
             ref $value eq 'HASH' or Carp::croak('new: limits is a reference to a hash of resources and numbers');
             $given{limits} = [map { limit($_, $value->{$_}) } sort keys %$value];
@@ -261,6 +271,18 @@ value is a number, C<'unlimited'>, or a reference to an array of the soft and th
 Seconds, such as 0.2; 0: any age. What has waited longer in the socket's queue is dropped before the callback, and told in
 the log, once a minute at most. If more comes than the workers can serve, the queue grows, and without this each datagram
 is served after its sender has given up: three quarters of the time that clients wait are a good choice.
+
+=item client_limit
+
+A reference to a hash: how much each client may ask for, all workers together. C<< {rate => 100, burst => 200} >>: datagrams a
+second, and at once (those of a second unless given). A client is an IPv4 address, or the first 56 bits of an IPv6 one;
+C<ipv4_prefix> and C<ipv6_prefix> say otherwise. What is over it is dropped before the callback, and told in the log, once a
+minute at most.
+
+=item client_share
+
+True: while more comes than the workers can serve, none of the clients is served more than an equal share, and who sends less
+loses nothing. What is over it is dropped and told likewise. Or a reference to a hash of C<ipv4_prefix> and C<ipv6_prefix>.
 
 =item stop_timeout, start_timeout
 
