@@ -20,6 +20,7 @@
 #include "command_line.hpp"
 #include "event_log.hpp"
 #include "help_formatter.hpp"
+#include "lane_option.hpp"
 #include "load/plan/quantity.hpp"
 #include "resource_limits.hpp"
 #include "udppump/worker_pool.hpp"
@@ -123,6 +124,14 @@ void add_where(CLI::App& app, wishes& wanted) {
                 "is), unix:PATH; may be given again. Port 0 takes a "
                 "free one. "
                 "NAME is for LISTEN_FDNAMES. Needless if systemd passes sockets",
+                group});
+  add_repeated(app, "--lane", [&wanted](const std::string& text) { wanted.pool.lanes.push_back(parse_lane(text)); },
+               {"NAME=EXPRESSION[,OPTION=VALUE]...", "",
+                "a queue of its own for datagrams that match, such as 'quick=payload[2] < 4 and len < 100' "
+                "(pcap-filter(7), over the payload); may be given again, and the first that matches takes it; the "
+                "others are in the lane \"rest\". Each worker gets a socket for each lane that it serves. Options: "
+                "reserve=N (N workers serve this lane and those before it alone), workers=N (N serve it, and it "
+                "alone), receive-buffer=SIZE",
                 group});
   add_parsed(
       app, "--receive-buffer", socket.receive_buffer, load::parse_buffer_size,
@@ -422,6 +431,7 @@ void check_for_unix(const CLI::App& app, const wishes& wanted) {
 int run(const CLI::App& app, wishes& wanted) {
   if (wanted.program.empty()) throw CLI::ValidationError{"no program is given; write it after \"--\""};
   check_for_unix(app, wanted);
+  add_rest(wanted.pool.lanes);
   const event_log log{wanted.form, wanted.quiet ? pool_event::level::warning : pool_event::level::info};
   return run_program(wanted, log);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -10,6 +11,9 @@
 #include "udppump/payload_match.hpp"
 
 namespace udppump {
+
+/// For lane::reserve.
+constexpr std::size_t automatic_reserve = static_cast<std::size_t>(-1);
 
 /// One of several queues behind one port. The kernel puts each datagram into the first lane that takes it, and a worker
 /// that is idle takes from the first lane that has something. So a short request does not wait behind long ones in the
@@ -22,6 +26,18 @@ struct lane {
   payload_match match = {};
   /// socket_options::receive_buffer of this lane. 0: as the others have it.
   std::size_t receive_buffer = 0;
+
+  // The rest is for worker_pool; with sockets from bind_lanes() the program does as it likes.
+
+  /// So many workers are kept free of all lanes after this one: they serve this lane and those before it alone.
+  /// automatic_reserve: at least one, and as many as the time that handlers take asks for; changes are logged as
+  /// "lane-reserve". Not for programs that a pool runs.
+  std::size_t reserve = 0;
+  /// So many workers serve this lane alone, and no others serve it. For programs that receive from one descriptor. Not
+  /// with reserve. 0: whoever is not kept for others serves it.
+  std::size_t workers = 0;
+  /// pool_options::max_age of this lane. 0: as the others have it.
+  std::chrono::nanoseconds max_age{0};
 };
 
 /// Lanes that one port can have.
@@ -37,7 +53,7 @@ constexpr std::size_t most_lanes = 16;
 /// can join the group, and give it another program: bind as a user that runs nothing else, or as root. What comes while
 /// they are being bound may be in a wrong lane.
 ///
-/// A worker_pool has no lanes yet.
+/// worker_pool makes and serves lanes by itself (pool_options::lanes).
 ///
 /// socket_options::reuse_port means nothing here: only the lanes share the port.
 ///

@@ -13,6 +13,7 @@
 #include "udppump/client_limit.hpp"
 #include "udppump/client_share.hpp"
 #include "udppump/datagram_socket.hpp"
+#include "udppump/lanes.hpp"
 #include "udppump/resource_limit.hpp"
 #include "udppump/waiter.hpp"
 
@@ -105,6 +106,11 @@ struct pool_options {
   std::vector<int> adopt = {};
   /// Options of the sockets in `bind`, and of those that were passed or adopted.
   socket_options socket = {};
+  /// Several queues behind each port, so that short requests do not wait behind long ones; all addresses must be of
+  /// UDP. Empty: one queue. Workers have a socket for each lane of each address, the lanes of an address one after
+  /// another. A socket that was passed or adopted becomes that of the last lane, which is refused if this process may
+  /// not bind others beside it. A take-over keeps the lanes, so a start with others is refused.
+  std::vector<lane> lanes = {};
   /// 0: one for each core this process may use (usable_cores()). At most 4096.
   std::size_t workers = 0;
   worker_model model = worker_model::processes;

@@ -56,12 +56,19 @@ backlog::backlog(const board& shared, const std::vector<datagram_socket>& socket
   for (const datagram_socket& socket : sockets) {
     descriptors_.push_back(socket.fd());
     watched& one = watched_.emplace_back(watched{.socket = &socket, .from = receiver{socket}});
+    one.name = socket.local().to_string();
+    one.max_age = rules_.max_age;
+    if (socket.lane() < rules_.lanes.size()) {
+      const lane& own = rules_.lanes[socket.lane()];
+      one.name += " (" + own.name + ')';
+      if (own.max_age.count() != 0) one.max_age = own.max_age;
+    }
     const auto now = queue_memory_of(socket.fd());
     if (now) one.drops = now->drops;
     if (rules_.max_wait.count() == 0) continue;
     one.is_stamped = one.from.note_times() >= 0;
     if (!now || !one.is_stamped) {
-      log_.warning("max-wait", socket.local().to_string() +
+      log_.warning("max-wait", one.name +
                                    ": max_wait does nothing, as the kernel does not tell how full the queue is "
                                    "(SO_MEMINFO, Linux 4.12), or when a datagram came");
       continue;
@@ -138,8 +145,8 @@ bool backlog::look_at(watched& one, clock::time_point now) {
 }
 
 void backlog::log_backlog(watched& one, nanoseconds waits, clock::time_point now) {
-  if (rules_.max_age.count() != 0 || rules_.max_wait.count() != 0 || now < one.next_line || expired_.told != 0) return;
-  const std::string where = one.socket->local().to_string();
+  if (one.max_age.count() != 0 || rules_.max_wait.count() != 0 || now < one.next_line || expired_.told != 0) return;
+  const std::string& where = one.name;
   pool_log::fields fields{{"socket", where}, {"dropped", std::to_string(one.untold_drops)}};
   std::string text = where + ": ";
   if (rules_.programs) {

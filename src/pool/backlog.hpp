@@ -14,6 +14,7 @@
 #include "socket/arrival_clock.hpp"
 #include "socket/receive.hpp"
 #include "udppump/datagram_socket.hpp"
+#include "udppump/lanes.hpp"
 
 namespace udppump::detail {
 
@@ -35,6 +36,7 @@ class backlog {
     bool programs = false;
     std::chrono::nanoseconds max_age{0}, max_wait{0};
     std::size_t workers = 1;
+    std::span<const lane> lanes = {};
   };
 
   /// All outlive it.
@@ -62,6 +64,8 @@ class backlog {
     std::uint32_t drops = 0;
     clock::time_point next_line = clock::time_point::min();
     std::uint64_t untold_drops = 0;
+    std::string name = {};  // for the log
+    std::chrono::nanoseconds max_age{0};
   };
 
   bool look_at(watched& one, clock::time_point now);

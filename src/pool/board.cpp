@@ -138,7 +138,9 @@ std::size_t board::claim(std::size_t number) {
     one.number = static_cast<std::uint32_t>(number);
     one.kicks = one.handling_since = one.received = one.bytes = one.handled = one.handler_time = 0;
     one.ignored = one.quarantined = one.expired = one.limited = 0;
+    one.served_lanes = ~std::uint32_t{0};
     for (auto& count : one.times) count.store(0, std::memory_order_relaxed);
+    for (lane_counts& each : one.lanes) each.handled = each.handler_time = 0;
     one.last_words[0] = '\0';
     for (told_errors& each : one.errors) each.count = 0;
     one.errors_are_new = 0;

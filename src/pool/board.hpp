@@ -18,7 +18,7 @@ namespace udppump::detail {
 
 /// Of the shared memory as a whole. A change of board_geometry, board_header, quarantine_list, worker_page or
 /// kept_datagram is a new one.
-constexpr std::uint32_t layout_version = 6;
+constexpr std::uint32_t layout_version = 7;
 constexpr char board_name[] = "udppump-pool";  // of the memfd
 constexpr char board_magic[8] = {'u', 'd', 'p', 'p', 'u', 'm', 'p', '\0'};
 

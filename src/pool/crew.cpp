@@ -7,6 +7,7 @@ namespace udppump::detail {
 crew::member& crew::start(std::size_t number) {
   board& shared = context_.shared;
   auto made = std::make_unique<member>(member{.number = number, .page = shared.claim(number), .started = clock::now()});
+  shared.page(made->page).served_lanes.store(context_.lanes.lanes_of(number), std::memory_order_relaxed);
   try {
     made->worker = start_.start({number, made->page});
   } catch (...) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pool/board.hpp"
+#include "pool/lane_plan.hpp"
 #include "pool/pool_sockets.hpp"
 #include "pool/running_worker.hpp"
 #include "udppump/worker_pool.hpp"
@@ -25,6 +26,7 @@ struct launch_context {
   const pool_options& options;
   board& shared;
   pool_sockets& sockets;
+  lane_plan& lanes;
   /// The parent's own descriptors, which no worker should have.
   std::vector<int> parents_own = {};
   /// As it was before the parent blocked its signals.

@@ -1,5 +1,6 @@
 #include "pool/pool_parent.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "pool/checked_options.hpp"
@@ -42,14 +43,15 @@ pool_parent::pool_parent(pool_options options)
       log_{options_.log},
       own_{own_command::look_up()},
       become_{options_.become},
-      sockets_{options_.socket} {
+      sockets_{options_.socket, options_.lanes},
+      lanes_{options_.lanes, options_.workers} {
   open();
   board_.emplace(2 * options_.workers, options_.redeliver ? options_.redeliver->largest : 0);
   if (options_.redeliver) {
     redelivers_.emplace(*options_.redeliver, *board_, sockets_.all(), log_, heir{become_.user(), become_.group()},
                         options_.quarantine);
   }
-  context_.emplace(launch_context{.options = options_, .shared = *board_, .sockets = sockets_});
+  context_.emplace(launch_context{.options = options_, .shared = *board_, .sockets = sockets_, .lanes = lanes_});
   reserve_for_workers(options_);
   sockets_.give_to(become_.user());
   if (become_.leaves_nothing()) {
@@ -112,7 +114,14 @@ int pool_parent::run(const worker_program& program, const program_options& optio
   if (options_.redeliver) {
     throw std::invalid_argument{"redeliver requires handlers, as a program receives by itself; omit redeliver"};
   }
-  if (options_.max_age.count() != 0) {
+  const auto is_automatic = [](const lane& one) { return one.reserve == automatic_reserve; };
+  if (std::ranges::any_of(options_.lanes, is_automatic)) {
+    throw std::invalid_argument{
+        "automatic_reserve requires handlers, as a program receives by itself, and how long it takes is not known; "
+        "give a number"};
+  }
+  const auto has_age = [](const lane& one) { return one.max_age.count() != 0; };
+  if (options_.max_age.count() != 0 || std::ranges::any_of(options_.lanes, has_age)) {
     throw std::invalid_argument{
         "max_age requires handlers, as a program receives by itself; set max_wait, which keeps the "
         "queue short, or omit max_age"};

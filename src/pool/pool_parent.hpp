@@ -46,6 +46,7 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
   identity become_;
   service_manager service_;
   pool_sockets sockets_;
+  lane_plan lanes_;
   std::optional<take_over> takes_over_;
   std::optional<pid_file> pid_;
   std::optional<board> board_;

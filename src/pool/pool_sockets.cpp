@@ -8,56 +8,18 @@
 #include <system_error>
 #include <utility>
 
+#include "pool/is_blank.hpp"
 #include "pool/passed_socket.hpp"
 #include "socket/socket_error.hpp"
 #include "socket/socket_name.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
+#include "sys/sys_user.hpp"
 
 namespace udppump::detail {
 
 namespace {
-
-constexpr char default_name[] = "udppump";
-
-bool is_blank(char one) noexcept { return static_cast<unsigned char>(one) <= ' '; }
-
-/// None if it cannot be told.
-address local_address(int fd) {
-  address local;
-  static_cast<void>(local_name(fd, local));
-  return local;
-}
-
-/// Which of those that were passed each address asks for. Whose port is 0 stands for the one that a pool before this
-/// one was given, best under the same name.
-std::vector<std::optional<std::size_t>> match(const std::vector<wanted_address>& wanted,
-                                              const std::vector<passed_socket>& passed, bool of_a_pool) {
-  std::vector<std::optional<std::size_t>> given(wanted.size());
-  std::vector<bool> is_given(passed.size());
-  std::vector<address> locals;
-  for (const passed_socket& one : passed) locals.push_back(local_address(one.socket.fd()));
-  const auto give = [&](auto fits) {
-    for (std::size_t at = 0; at < wanted.size(); ++at) {
-      for (std::size_t from = 0; from < passed.size() && !given[at]; ++from) {
-        if (is_given[from] || !fits(wanted[at], from)) continue;
-        given[at] = from;
-        is_given[from] = true;
-      }
-    }
-  };
-  give([&](const wanted_address& one, std::size_t from) { return one.where == locals[from]; });
-  if (!of_a_pool) return given;
-  const auto differs_by_port = [&](const wanted_address& one, std::size_t from) {
-    return one.where.port() == 0 && one.where == locals[from].with_port(0);
-  };
-  give([&](const wanted_address& one, std::size_t from) {
-    return differs_by_port(one, from) && one.name == passed[from].as.name;
-  });
-  give(differs_by_port);
-  return given;
-}
 
 /// Whether two addresses of one port exclude each other: a wildcard has all of its family, and IPv6's has IPv4's too.
 bool collide(const address& one, const address& other, bool v6only) noexcept {
@@ -76,9 +38,9 @@ socket_options options_for(socket_options options, int family) {
 bool has_ipv6() { return descriptor{sys::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)}.fd() != -EAFNOSUPPORT; }
 
 /// A port alone means IPv6 and IPv4 in one socket. A kernel, a unit or a container may have IPv4 only.
-void leave_ipv6(std::vector<wanted_address>& wanted, const std::vector<passed_socket>& passed, const pool_log& log) {
+void leave_ipv6(std::vector<wanted_address>& wanted, const std::vector<passed_group>& passed, const pool_log& log) {
   for (wanted_address& one : wanted) {
-    const auto is_there = [&](const passed_socket& other) { return local_address(other.socket.fd()) == one.where; };
+    const auto is_there = [&](const passed_group& other) { return other.local == one.where; };
     if (!one.is_port_alone || std::any_of(passed.begin(), passed.end(), is_there) || has_ipv6()) continue;
     const address both = std::exchange(one.where, address::parse("0.0.0.0:0").with_port(one.where.port()));
     log.notice("no-ipv6",
@@ -90,19 +52,19 @@ void leave_ipv6(std::vector<wanted_address>& wanted, const std::vector<passed_so
 
 }  // namespace
 
-/// A name has no colon, as LISTEN_FDNAMES separates by it, and no '[' or '/': these begin addresses.
-wanted_address wanted_address::parse(const std::string& text) {
-  const auto at = text.find('=');
-  if (at == std::string::npos || text.find_first_of(":[/ ") < at) {
-    return {default_name, address::parse(text), text.starts_with(':')};
-  }
-  const std::string name = text.substr(0, at);
-  // A pool that takes over hears "@" and "+" as marks (pool/take_over_messages.cpp).
-  if (name.empty() || std::any_of(name.begin(), name.end(), is_blank) || name[0] == '@' || name[0] == '+') {
-    throw std::invalid_argument{'"' + text +
-                                "\": the name before \"=\" must not be empty, begin with @ or +, or have a space"};
-  }
-  return {name, address::parse(text.substr(at + 1)), text[at + 1] == ':'};
+pool_sockets::pool_sockets(const socket_options& options, std::span<const lane> lanes)
+    : options_{options}, lane_options_{lanes} {
+  if (!lanes.empty()) lanes_.emplace(lanes);
+}
+
+socket_options pool_sockets::options_at(std::size_t at, const socket_options& options) const {
+  const socket_options own = lanes_ ? lanes_->options_of(all_[at].lane(), options) : options;
+  return options_for(own, all_[at].family());
+}
+
+std::string pool_sockets::description(std::size_t at) const {
+  const std::string local = all_[at].local().to_string();
+  return called_[at].lane.empty() ? local : local + " (" + called_[at].lane + ')';
 }
 
 passed_socket pool_sockets::duplicate_of(int fd) {
@@ -114,13 +76,13 @@ passed_socket pool_sockets::duplicate_of(int fd) {
   const int duplicate = sys::duplicate(fd, 3);
   if (duplicate < 0) fail_with_cure(duplicate, what);
   // Kept as the service manager's are, which no address of `bind` asks for either.
-  return {descriptor{duplicate}, {.name = default_name, .from_service_manager = true}};
+  return {descriptor{duplicate}, {.name = default_socket_name, .from_service_manager = true}};
 }
 
 void pool_sockets::adopt(passed_socket passed) {
   std::string& name = passed.as.name;
   std::replace_if(name.begin(), name.end(), is_blank, '_');
-  if (name.empty()) name = default_name;
+  if (name.empty()) name = default_socket_name;
   int listening = 0;
   int type = 0;
   const int fd = passed.socket.fd();
@@ -131,8 +93,16 @@ void pool_sockets::adopt(passed_socket passed) {
   if (type == SOCK_STREAM || listening != 0) {
     fail(EPROTOTYPE, what + " is a stream socket; in the socket unit, write ListenDatagram= instead of ListenStream=");
   }
-  all_.push_back(datagram_socket::adopt(fd, options_for(options_, local_address(fd).family())));
+  const auto is_its = [&](const lane& one) { return one.name == passed.as.lane; };
+  const auto of_lane = std::ranges::find_if(lane_options_, is_its) - lane_options_.begin();
+  if (!passed.as.lane.empty() && of_lane == std::ssize(lane_options_)) {
+    fail(EPROTO, what + " is of lane " + passed.as.lane + ", which this program does not have; restart the pool");
+  }
+  int family = AF_UNSPEC;
+  static_cast<void>(sys::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, family));
+  all_.push_back(datagram_socket::adopt(fd, options_for(options_, family)));
   static_cast<void>(passed.socket.release());
+  if (!passed.as.lane.empty()) lane_group::mark(all_.back(), static_cast<std::size_t>(of_lane));
   called_.push_back(std::move(passed.as));
 }
 
@@ -151,9 +121,11 @@ void pool_sockets::check_against_own(const address& where) const {
 void pool_sockets::take(passed_socket passed, bool of_a_pool, const pool_log& log) {
   if (of_a_pool) {
     if (const std::string fault = fault_of(passed); !fault.empty()) {
-      fail(EPROTO, "taking the sockets over: " + local_address(passed.socket.fd()).to_string() + " (" + passed.as.name +
-                       ") " + fault + "; a worker or another process may have done that: stop the pool that has it, " +
-                       "and start this one then");
+      address local;
+      static_cast<void>(local_name(passed.socket.fd(), local));
+      fail(EPROTO, "taking the sockets over: " + local.to_string() + " (" + passed.as.full_name() + ") " + fault +
+                       "; a worker or another process may have done that: stop the pool that has it, and start this " +
+                       "one then");
     }
   }
   adopt(std::move(passed));
@@ -163,8 +135,54 @@ void pool_sockets::take(passed_socket passed, bool of_a_pool, const pool_log& lo
     tell_what_is_odd(log);
     return;
   }
-  states_.push_back(socket_state::as_asked(all_.back(), options_));
-  clean(as, log);
+  states_.push_back(socket_state::as_asked(all_.back(), options_at(all_.size() - 1, options_)));
+  clean(log);
+}
+
+void pool_sockets::take(passed_group group, bool of_a_pool, const pool_log& log) {
+  if (lanes_) lane_group::check_sortable(group.local, options_);
+  const bool has_lanes = group.has_lanes();
+  for (passed_socket& one : group.members) take(std::move(one), of_a_pool, log);
+  if (!lanes_) return;
+  if (!has_lanes) return add_lanes_to_last();
+  const int sorted = lanes_->sort(all_.back().fd());
+  // Not of the group any more: a worker may have connected it. The first look of socket_check sees to that.
+  if (sorted < 0 && sorted != -EINVAL) fail_with_cure(sorted, "lanes of " + group.local.to_string());
+}
+
+/// The socket that is the last here has its port alone until now: it becomes that of the last lane.
+void pool_sockets::add_lanes_to_last() {
+  const listening as = called_.back();
+  const bool is_known = !as.from_service_manager;
+  const int family = all_.back().family();
+  const std::string where = all_.back().local().to_string();
+  // A port's sockets are all of one user, or the kernel refuses. Root may make it so.
+  static_cast<void>(sys::set_owner(all_.back().fd(), sys::effective_user(), static_cast<gid_t>(-1)));
+  auto last = std::move(all_.back());
+  all_.pop_back();
+  called_.pop_back();
+  states_.pop_back();
+  std::vector<datagram_socket> made;
+  try {
+    made = lanes_->join(std::move(last), options_for(options_, family));
+  } catch (const std::system_error& refused) {
+    fail(refused.code().value(),
+         "lanes of " + where + ": sockets beside the one that was passed were refused: " + refused.what() +
+             "; only the user who opened that one, with the right to its port, or root can add lanes: start as root, "
+             "with the user to become, or give the address in bind and not by a socket unit");
+  }
+  for (std::size_t at = 0; at < made.size(); ++at) {
+    const bool is_last = at + 1 == made.size();
+    all_.push_back(std::move(made[at]));
+    called_.push_back({as.name, as.from_service_manager, lane_options_[at].name});
+    if (!is_last) {
+      states_.push_back(socket_state::as_made(all_.back()));
+    } else if (is_known) {
+      states_.push_back(socket_state::as_asked(all_.back(), options_at(all_.size() - 1, options_)));
+    } else {
+      states_.emplace_back(all_.back());
+    }
+  }
 }
 
 /// Nobody knows how it should be: whoever opened it may have meant it so, or a worker of a pool that had it before.
@@ -176,7 +194,7 @@ void pool_sockets::tell_what_is_odd(const pool_log& log) const {
   } catch (const std::system_error&) {  // such as without memory for another socket
   }
   if (odd.empty()) return;
-  const std::string name = socket.local().to_string();
+  const std::string name = description(all_.size() - 1);
   log.notice(
       "socket-as-passed",
       "socket " + name + " (" + called_.back().name + ") was passed with " + odd +
@@ -187,15 +205,15 @@ void pool_sockets::tell_what_is_odd(const pool_log& log) const {
 
 /// What is of no use to any worker goes at once, while this process may still be root; the rest once it is known who
 /// the workers are (socket_check).
-void pool_sockets::clean(const listening& as, const pool_log& log) {
-  datagram_socket& socket = all_.back();
-  const std::string name = socket.local().to_string();
+void pool_sockets::clean(const pool_log& log) {
+  const datagram_socket& socket = all_.back();
+  const std::string name = description(all_.size() - 1);
   bool is_changed = false;
   for (const auto& [what, outcome, why] : states_.back().restore(socket.fd(), socket_state::sharers::programs)) {
     if (outcome != socket_state::change::result::undone) continue;  // found again, and told, later
     is_changed = true;
     log.warning("socket-changed",
-                "socket " + name + " (" + as.name + ") was " + what +
+                "socket " + name + " (" + called_.back().name + ") was " + what +
                     ", when the pool before this one handed it on, unlike what this start asks; undone",
                 {{"socket", name}, {"change", what}});
   }
@@ -204,51 +222,65 @@ void pool_sockets::clean(const listening& as, const pool_log& log) {
 
 void pool_sockets::reread(std::size_t at) {
   const int family = all_[at].family();
+  const std::size_t lane = all_[at].lane();
   all_[at] = datagram_socket::adopt(all_[at].release(), options_for(options_, family));
+  lane_group::mark(all_[at], lane);
 }
 
 void pool_sockets::bind(const wanted_address& wanted, heir who) {
+  if (lanes_) lane_group::check_sortable(wanted.where, options_);
   if (const std::string path = path_of(wanted.where); !path.empty()) {
     // In /tmp as well: it harms nobody, whoever may make it, and who has made one there keeps it.
     static_cast<void>(service_path{"socket", path, who, sticky_folder::accepted}.remove_dead_socket());
   }
+  std::vector<datagram_socket> made;
   try {
-    all_.push_back(datagram_socket::bind(wanted.where, options_for(options_, wanted.where.family())));
+    const socket_options options = options_for(options_, wanted.where.family());
+    if (lanes_) {
+      made = lanes_->bind(wanted.where, options);
+    } else {
+      made.push_back(datagram_socket::bind(wanted.where, options));
+    }
   } catch (const std::system_error& refused) {
     if (refused.code() == std::errc::address_in_use) check_against_own(wanted.where);
     throw;
   }
-  called_.push_back({wanted.name});
-  states_.push_back(socket_state::as_made(all_.back()));
+  for (datagram_socket& one : made) {
+    states_.push_back(socket_state::as_made(one));
+    called_.push_back({.name = wanted.name, .lane = lanes_ ? lane_options_[one.lane()].name : ""});
+    all_.push_back(std::move(one));
+  }
 }
 
 void pool_sockets::open(std::vector<wanted_address> wanted, std::vector<passed_socket> passed, bool of_a_pool, heir who,
                         const pool_log& log) {
-  if (options_.v6only != setting::on) leave_ipv6(wanted, passed, log);
-  const auto given = match(wanted, passed, of_a_pool);
-  for (passed_socket& one : passed) {
-    if (wanted.empty() || one.as.from_service_manager) take(std::move(one), of_a_pool, log);
+  auto groups = passed_group::of(std::move(passed));
+  check_lanes_of(groups, lane_options_);
+  if (options_.v6only != setting::on) leave_ipv6(wanted, groups, log);
+  const auto given = match(wanted, groups, of_a_pool);
+  for (passed_group& one : groups) {
+    if (wanted.empty() || one.as().from_service_manager) take(std::exchange(one, {}), of_a_pool, log);
   }
   for (std::size_t at = 0; at < wanted.size(); ++at) {
     if (!given[at]) {
       bind(wanted[at], who);
-    } else if (passed_socket& one = passed[*given[at]]; one.socket) {
-      one.as.name = wanted[at].name;
-      take(std::move(one), of_a_pool, log);
+    } else if (passed_group& one = groups[*given[at]]; !one.is_taken()) {
+      for (passed_socket& each : one.members) each.as.name = wanted[at].name;
+      take(std::exchange(one, {}), of_a_pool, log);
     }
   }
-  for (const passed_socket& one : passed) {
-    if (!one.socket) continue;
-    log.notice("not-wanted", local_address(one.socket.fd()).to_string() + " (" + one.as.name +
+  for (const passed_group& one : groups) {
+    if (one.is_taken()) continue;
+    log.notice("not-wanted", one.local.to_string() + " (" + one.as().name +
                                  "), which the pool before this one serves, is not asked for here: this pool does not "
                                  "serve it");
   }
-  for (const datagram_socket& socket : all_) {
-    const std::pair<const char*, const buffer_size&> buffers[] = {{"receive-buffer", socket.receive_buffer()},
-                                                                  {"send-buffer", socket.send_buffer()}};
+  for (std::size_t at = 0; at < all_.size(); ++at) {
+    const std::pair<const char*, const buffer_size&> buffers[] = {{"receive-buffer", all_[at].receive_buffer()},
+                                                                  {"send-buffer", all_[at].send_buffer()}};
     for (const auto& [event, size] : buffers) {
       const std::string shortfall = size.shortfall();
-      if (!shortfall.empty()) log.warning(event, socket.local().to_string() + ": " + shortfall);
+      if (!shortfall.empty()) log.warning(event, description(at) + ": " + shortfall);
     }
   }
   if (all_.empty()) {

@@ -1,10 +1,15 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "pool/listening.hpp"
+#include "lanes/lane_group.hpp"
+#include "pool/passed_group.hpp"
 #include "pool/pool_log.hpp"
 #include "socket/socket_state.hpp"
 #include "sys/service_path.hpp"
@@ -12,32 +17,24 @@
 
 namespace udppump::detail {
 
-/// An address to listen on, as pool_options::bind has it: "NAME=ADDRESS" or "ADDRESS".
-struct wanted_address {
-  std::string name;
-  address where;
-  bool is_port_alone = false;  // ":53": on all addresses, of whichever family there is
-  /// Throws std::invalid_argument or std::system_error.
-  static wanted_address parse(const std::string& text);
-};
-
-/// The sockets of a pool, and what each is called, in the same order. The sockets stay where they are once all are
-/// here.
+/// The sockets of a pool, and what each is called, in the same order. With lanes, those of a port follow each other in
+/// the order of the lanes. The sockets stay where they are once all are here.
 class pool_sockets {
  public:
-  /// `options` outlive it.
-  explicit pool_sockets(const socket_options& options) : options_{options} {}
+  /// `options` and `lanes` outlive it. Throws as lane_group.
+  explicit pool_sockets(const socket_options& options, std::span<const lane> lanes = {});
 
   /// Of a socket that this process has open (pool_options::adopt). Throws std::system_error if it is no datagram
   /// socket.
   static passed_socket duplicate_of(int fd);
-  /// One that was passed. Throws std::system_error if it is no datagram socket.
+  /// One that was passed. Throws std::system_error if it is no datagram socket, or of a lane that there is not.
   void adopt(passed_socket passed);
   /// Those of a service manager come first; then what is wanted, in that order and under those names: one of `passed`
   /// that is bound there, or else it is bound now. If nothing is wanted, all that were passed. `of_a_pool`: they were
   /// passed by a pool before this one, whose port 0 stands for the one it was given, and are looked at closely
-  /// (fault_of()). A port alone is bound for IPv4 if there is no IPv6 here. Throws std::system_error, or
-  /// std::invalid_argument if there is nothing to listen on.
+  /// (fault_of()). A port alone is bound for IPv4 if there is no IPv6 here. Of a port that was passed without lanes,
+  /// what was passed is the last lane, and the others join it. Throws std::system_error, or std::invalid_argument if
+  /// there is nothing to listen on.
   void open(std::vector<wanted_address> wanted, std::vector<passed_socket> passed, bool of_a_pool, heir who,
             const pool_log& log);
 
@@ -48,6 +45,17 @@ class pool_sockets {
   /// A socket's options have changed: what datagram_socket knows of them is read anew. Before anybody serves it.
   void reread(std::size_t at);
 
+  /// Null without lanes.
+  const lane_group* lanes() const noexcept { return lanes_ ? &*lanes_ : nullptr; }
+  /// The sockets of the same port, which follow each other: the first, and the one after the last.
+  std::pair<std::size_t, std::size_t> port_of(std::size_t at) const noexcept {
+    return {at - all_[at].lane(), at - all_[at].lane() + std::max<std::size_t>(lane_options_.size(), 1)};
+  }
+  /// How a socket that is bound in the place of one is to be bound, if those of the pool are bound like `options`.
+  socket_options options_at(std::size_t at, const socket_options& options) const;
+  /// Its address, and the lane if there are some: "127.0.0.1:53 (quick)".
+  std::string description(std::size_t at) const;
+
   std::size_t size() const noexcept { return all_.size(); }
   std::vector<datagram_socket>& all() noexcept { return all_; }
   const std::vector<datagram_socket>& all() const noexcept { return all_; }
@@ -57,13 +65,17 @@ class pool_sockets {
   const std::vector<socket_state>& states() const noexcept { return states_; }
 
  private:
+  void take(passed_group group, bool of_a_pool, const pool_log& log);
   void take(passed_socket passed, bool of_a_pool, const pool_log& log);
-  void clean(const listening& as, const pool_log& log);
+  void add_lanes_to_last();
+  void clean(const pool_log& log);
   void tell_what_is_odd(const pool_log& log) const;
   void bind(const wanted_address& wanted, heir who);
   void check_against_own(const address& where) const;
 
   const socket_options& options_;
+  const std::span<const lane> lane_options_;
+  std::optional<lane_group> lanes_;
   std::vector<datagram_socket> all_;
   std::vector<listening> called_;
   std::vector<socket_state> states_;

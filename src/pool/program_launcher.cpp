@@ -15,13 +15,12 @@ namespace {
 constexpr char cure_of_limit[] =
     "raise the limit of open files (of workers: --limit nofile, or limits of a worker_pool; else ulimit -n)";
 
-/// The sockets as descriptors 3, 4..., which it returns, and the first as 0 too; not closed on exec.
-std::vector<int> place(const std::vector<datagram_socket>& sockets) {
+/// These sockets as descriptors 3, 4..., below `end`, which it returns, and the first as 0 too; not closed on exec.
+std::vector<int> place(const std::vector<int>& sockets, int end) {
   const int first = 3;
-  const int end = first + static_cast<int>(sockets.size());
   std::vector<int> moved;
-  for (const datagram_socket& socket : sockets) {
-    const int copy = sys::duplicate(socket.fd(), end);
+  for (const int socket : sockets) {
+    const int copy = sys::duplicate(socket, end);
     if (copy < 0) fail(copy, "sockets for the program", cure_of_limit);
     moved.push_back(copy);
   }
@@ -77,12 +76,21 @@ class program_process : public worker_process {
 
 }  // namespace
 
+std::vector<std::size_t> program_launcher::served_by(std::size_t number) const {
+  std::vector<std::size_t> served;
+  for (std::size_t at = 0; at < context_.sockets.size(); ++at) {
+    if (context_.lanes.serves(number, context_.sockets.all()[at].lane())) served.push_back(at);
+  }
+  return served;
+}
+
 std::vector<std::string> program_launcher::environment(std::size_t number) const {
   auto environment = environment_for_worker(number);
   environment.push_back("LISTEN_PID=" + std::to_string(sys::process_id()));
-  environment.push_back("LISTEN_FDS=" + std::to_string(context_.sockets.size()));
+  const auto passed = served_by(number);
+  environment.push_back("LISTEN_FDS=" + std::to_string(passed.size()));
   std::string names;
-  for (const listening& one : context_.sockets.called()) names += (names.empty() ? "" : ":") + one.name;
+  for (const std::size_t at : passed) names += (names.empty() ? "" : ":") + context_.sockets.called()[at].full_name();
   environment.push_back("LISTEN_FDNAMES=" + names);
   if (!notify_.empty()) environment.push_back("NOTIFY_SOCKET=" + notify_);
   return environment;
@@ -95,7 +103,9 @@ std::unique_ptr<running_worker> program_launcher::start(const assignment& what) 
     const int end = 3 + static_cast<int>(context_.sockets.size());
     const int above = sys::duplicate(lifeline, end);
     if (above < 0) fail(above, "the lifeline of the program", cure_of_limit);
-    std::vector<int> kept = place(context_.sockets.all());
+    std::vector<int> sockets;
+    for (const std::size_t at : served_by(what.number)) sockets.push_back(context_.sockets.all()[at].fd());
+    std::vector<int> kept = place(sockets, end);
     kept.push_back(above);
     static_cast<void>(sys::set_close_on_exec(above, false));
     // What else is open was left so by whoever started this process, and is no business of the program's.

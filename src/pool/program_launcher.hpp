@@ -18,6 +18,8 @@ class program_launcher : public launcher {
   bool keeps_pages() const noexcept override { return false; }
 
  private:
+  /// Which of the pool's sockets the worker gets.
+  std::vector<std::size_t> served_by(std::size_t number) const;
   /// What it finds its sockets by (sd_listen_fds(3)).
   std::vector<std::string> environment(std::size_t number) const;
 

@@ -23,6 +23,7 @@ class reexecuted_worker : public pool_core {
   const pool_options options_;
   const pid_t parent_;
   pool_sockets sockets_;
+  lane_plan lanes_;
   board board_;
   const assignment what_;
 };

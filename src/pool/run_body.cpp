@@ -22,6 +22,7 @@ worker_end run_body(const launch_context& context, const assignment& what, const
     link->max_age = context.options.max_age;
     link->client_limit = context.options.client_limit;
     link->client_share = context.options.client_share;
+    for (const lane& one : context.options.lanes) link->ages_by_lane.push_back(one.max_age);
     const int own_signal = sys::duplicate(context.shared.page_signal(what.page), 3);
     if (own_signal < 0) {
       return end(status_no_setup,

@@ -18,7 +18,7 @@ std::unique_ptr<running_worker> self_launcher::start(const assignment& what) {
                    .parent_signal = context_.shared.parent_signal(),
                    .page_signal = context_.shared.page_signal(what.page)};
   for (std::size_t at = 0; at < context_.sockets.size(); ++at) {
-    left.sockets.push_back({context_.sockets.all()[at].fd(), context_.sockets.called()[at].name});
+    left.sockets.push_back({context_.sockets.all()[at].fd(), context_.sockets.called()[at].to_word()});
   }
   auto forked = fork_worker(context_, what, [&](int lifeline) {
     left.set_close_on_exec(false);

@@ -68,10 +68,13 @@ void park(int fd) noexcept {
 socket_check::socket_check(pool_sockets& sockets, socket_state::sharers who, const socket_options& options,
                            const pool_log& log)
     : sockets_{sockets}, who_{who}, options_{options}, log_{log}, next_{clock::now() + interval} {
-  for (const socket_state& state : sockets.states()) {
+  for (std::size_t at = 0; at < sockets.size(); ++at) {
+    const socket_state& state = sockets.states()[at];
     const auto file = file_of(state.local());
-    watched_.push_back({.state = state, .file = file == no_file ? std::nullopt : file});
+    watched_.push_back(
+        {.state = state, .name = sockets.description(at), .file = file == no_file ? std::nullopt : file});
   }
+  if (sockets.lanes() != nullptr) next_ = clock::now();
   for (std::size_t at = 0; at < watched_.size(); ++at) {
     follow_interfaces(at, clock::now());
     if (who == socket_state::sharers::programs) {
@@ -97,7 +100,7 @@ socket_check::socket_check(pool_sockets& sockets, socket_state::sharers who, con
 void socket_check::tell_what_is_left(std::size_t at) const {
   const std::string what = watched_[at].state.left_to_programs(sockets_.all()[at].fd());
   if (what.empty()) return;
-  const std::string name = watched_[at].state.local().to_string();
+  const std::string& name = watched_[at].name;
   log_.notice("socket-as-left",
               "socket " + name + " has " + what +
                   ", as the pool before this one, or a program, left it; if no program of yours sets that, stop the "
@@ -133,12 +136,22 @@ bool socket_check::look(clock::time_point now, std::span<const pid_t> sessions) 
       hopeless = file == no_file ? "parted from its path, which is gone,"
                                  : "parted from its path, where something else is now,";
     }
-    const bool is_workers_doing = !hopeless.empty();
+    bool is_workers_doing = !hopeless.empty();
+    if (hopeless.empty() && !is_sorted_again(at)) {
+      hopeless = "taken out of the group of its port's lanes (connected, or bound to a device)";
+      is_workers_doing = true;
+    }
     if (!is_workers_doing) hopeless = one.state.refused_device();
     if (!hopeless.empty() && now >= one.binds_from) is_new |= bind_anew(at, hopeless, is_workers_doing, now);
   }
   look_beside(now);
   return is_new;
+}
+
+/// Who has a socket of lanes may give its group another program, and nobody can read which. False if it is not of the
+/// group any more.
+bool socket_check::is_sorted_again(std::size_t at) const {
+  return sockets_.lanes() == nullptr || sockets_.lanes()->sort(sockets_.all()[at].fd()) != -EINVAL;
 }
 
 void socket_check::be_as_at_first(clock::time_point now) {
@@ -159,7 +172,7 @@ void socket_check::tell_what_harms(std::size_t at) {
   watched& one = watched_[at];
   for (std::string& what : one.state.harmful_to_programs(sockets_.all()[at].fd())) {
     if (one.left.size() == most_refused || std::ranges::count(one.left, what) != 0) continue;
-    const std::string name = one.state.local().to_string();
+    const std::string& name = one.name;
     log_.notice("socket-as-left",
                 "socket " + name + " has " + what +
                     ", which a program set for all that share it; if none of yours means to, stop the pool and start "
@@ -190,18 +203,23 @@ void socket_check::take_signal_back(std::size_t at, std::span<const pid_t> sessi
        now);
 }
 
+/// Whether nobody else may share the port; the sockets of lanes share it with each other.
+bool socket_check::has_port_alone(const watched& one) const noexcept {
+  return one.state.has_port_alone() || sockets_.lanes() != nullptr;
+}
+
 /// Who bound another socket to a port while SO_REUSEPORT was set keeps it, though the flag is gone.
 void socket_check::look_beside(clock::time_point now) {
   std::vector<std::uint16_t> ports;
   for (const watched& one : watched_) {
-    if (one.state.has_port_alone()) ports.push_back(one.state.local().port());
+    if (has_port_alone(one)) ports.push_back(one.state.local().port());
   }
   const auto listed = udp_sockets_on(ports);  // once for all, as it is work for the kernel
   std::vector<ino_t> own = former_;
   for (const datagram_socket& each : sockets_.all()) own.push_back(inode_of(each.fd()));
-  for (std::size_t at = 0; at < watched_.size(); ++at) {
+  for (std::size_t at = 0; at < watched_.size(); at = sockets_.port_of(at).second) {
     watched& one = watched_[at];
-    if (!one.state.has_port_alone()) continue;
+    if (!has_port_alone(one)) continue;
     const int fd = sockets_.all()[at].fd();
     const address& local = one.state.local();
     int v6only = 1;
@@ -239,11 +257,15 @@ void socket_check::tell_of(std::span<const listed_socket> beside, const address&
   const std::size_t more = beside.size() - names.size();
   if (more != 0) who += " and " + counted(more, "other");
   const bool is_one = beside.size() == 1;
-  log_.error("socket-shared",
-             "socket " + local.to_string() + ": " + who +
-                 (is_one ? " is bound there as well, and may receive part of what arrives; it can "
-                         : " are bound there as well, and may receive part of what arrives; they can ") +
-                 "only since a worker has set SO_REUSEPORT: end " + (is_one ? "its process" : "their processes"),
+  std::string text = "socket " + local.to_string() + ": " + who + (is_one ? " is" : " are") + " bound there as well";
+  if (sockets_.lanes() != nullptr) {
+    text += ", by this pool's user, whose sockets may join those of lanes; no lane is put there, but " +
+            std::string{is_one ? "it" : "they"} + " could change that";
+  } else {
+    text += ", and may receive part of what arrives; " + std::string{is_one ? "it" : "they"} +
+            " can only since a worker has set SO_REUSEPORT";
+  }
+  log_.error("socket-shared", text + ": end " + (is_one ? "its process" : "their processes"),
              {{"socket", local.to_string()}, {"inodes", inodes}});
 }
 
@@ -265,7 +287,7 @@ void socket_check::tell(watched& one, const socket_state::change& what, clock::t
     return;
   }
   const unsigned untold = std::exchange(one.untold, 0);
-  const std::string name = one.state.local().to_string();
+  const std::string& name = one.name;
   std::string text = "socket " + name + " was " + what.what + " by a worker; ";
   text += is_undone ? "undone" : "undoing that was refused: " + what.why + "; restart the pool";
   if (untold != 0)
@@ -283,7 +305,7 @@ void socket_check::follow_interfaces(std::size_t at, clock::time_point now) {
     // A new socket is bound, and told.
     const bool is_refused = what.code == std::errc::operation_not_permitted && !one.state.refused_device().empty();
     if (is_told_elsewhere || is_refused || !one.interfaces.take(now)) continue;
-    const std::string name = one.state.local().to_string();
+    const std::string& name = one.name;
     const std::string text = "socket " + name + ": " + what.text;
     pool_log::fields fields{{"socket", name}, {"code", std::to_string(what.code.value())}};
     what.code ? log_.warning("interface", text, std::move(fields)) : log_.notice("interface", text, std::move(fields));
@@ -291,49 +313,75 @@ void socket_check::follow_interfaces(std::size_t at, clock::time_point now) {
 }
 
 bool socket_check::bind_anew(std::size_t at, const std::string& why, bool is_workers_doing, clock::time_point now) {
-  watched& one = watched_[at];
+  const auto [first, end] = sockets_.port_of(at);
   // A worker may do it again at once; each time costs a reload.
+  watched& one = watched_[at];
   one.pause = std::min(one.pause.count() == 0 ? interval : 2 * one.pause, longest_pause);
-  one.binds_from = now + one.pause;
-  const std::string name = one.state.local().to_string();
-  const std::string what = "socket " + name + (is_workers_doing ? " was " + why + " by a worker" : ' ' + why) +
-                           ", which only a new socket cures; ";
+  for (std::size_t each = first; each < end; ++each) watched_[each].binds_from = now + one.pause;
+  const std::string& name = one.name;
+  const bool is_one = end - first == 1;
+  const std::string what =
+      "socket " + name + (is_workers_doing ? " was " + why + " by a worker" : ' ' + why) +
+      (is_one ? ", which only a new socket cures; " : ", which only new sockets of its port cure; ");
   try {
-    if (!one.state.is_replaceable()) fail(EADDRNOTAVAIL, "it was passed to the pool, and is not bound");
-    const ino_t old = inode_of(sockets_.all()[at].fd());
-    replace(sockets_.all()[at].fd(), one);
-    one.state.be_content_with_buffers(sockets_.all()[at].fd());
-    static_cast<void>(one.state.follow_interfaces(sockets_.all()[at].fd()));  // told below
-    if (one.file) one.file = file_of(one.state.local());
-    if (former_.size() == most_former) former_.erase(former_.begin());
-    former_.push_back(old);
+    for (std::size_t each = first; each < end; ++each) {
+      if (!watched_[each].state.is_replaceable()) fail(EADDRNOTAVAIL, "it was passed to the pool, and is not bound");
+      if (former_.size() == most_former) former_.erase(former_.begin());
+      former_.push_back(inode_of(sockets_.all()[each].fd()));
+    }
+    replace(first, end);
+    for (std::size_t each = first; each < end; ++each) {
+      watched& renewed = watched_[each];
+      const int fd = sockets_.all()[each].fd();
+      renewed.state.be_content_with_buffers(fd);
+      static_cast<void>(renewed.state.follow_interfaces(fd));  // told below
+      if (renewed.file) renewed.file = file_of(renewed.state.local());
+    }
   } catch (const std::system_error& refused) {
     log_.error("socket-lost",
-               what + "binding one was refused: " + refused.what() + "; restart the pool" +
+               what + "binding " + (is_one ? "one" : "them") + " was refused: " + refused.what() +
+                   "; restart the pool" +
                    (sockets_.called()[at].from_service_manager ? " and who passed the socket" : ""),
                {{"socket", name}, {"change", why}});
     return false;
   }
-  log_.warning("socket-replaced", what + "one was bound, and workers that have it are started",
+  log_.warning("socket-replaced",
+               what + (is_one ? "one was bound, and workers that have it are started"
+                              : "they were bound, and workers that have them are started"),
                {{"socket", name}, {"change", why}});
   return true;
 }
 
-/// The new one gets the descriptor of the old one, of which workers have duplicates until they end.
-void socket_check::replace(int fd, const watched& one) const {
-  const address& local = one.state.local();
+/// The new ones get the descriptors of the old ones, of which workers have duplicates until they end.
+void socket_check::replace(std::size_t first, std::size_t end) const {
+  const socket_state& state = watched_[first].state;
+  const address& local = state.local();
   const std::string path = local.unix_path();
   if (!path.empty() && path[0] != '@') {
     const service_path there{"socket", path, {}, sticky_folder::accepted};
     if (const int gone = there.remove_socket(); gone < 0 && gone != -ENOENT) fail_with_cure(gone, there.what());
   }
-  // Both sockets are of one user, or the kernel refuses the second (udp(7), SO_REUSEPORT).
-  static_cast<void>(sys::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1));
-  const auto fresh = datagram_socket::bind(local, one.state.for_new_socket(options_));
-  static_cast<void>(one.state.restore(fresh.fd(), who_));
-  if (!local.is_unix()) park(fd);
-  if (const int done = sys::duplicate_onto(fresh.fd(), fd); done < 0) fail_with_cure(done, "dup2");
-  static_cast<void>(sys::set_close_on_exec(fd, true));
+  // The old and the new are of one user, or the kernel refuses the new (udp(7), SO_REUSEPORT).
+  for (std::size_t at = first; at < end; ++at) {
+    static_cast<void>(sys::setsockopt(sockets_.all()[at].fd(), SOL_SOCKET, SO_REUSEPORT, 1));
+  }
+  std::vector<datagram_socket> fresh;
+  if (const lane_group* const lanes = sockets_.lanes()) {
+    // The group begins anew, so the old ones have to leave it first; what comes meanwhile is refused.
+    for (std::size_t at = first; at < end; ++at) park(sockets_.all()[at].fd());
+    const socket_options last = sockets_.options_at(end - 1, options_);
+    fresh = lanes->join(datagram_socket::bind(local, state.for_new_socket(last)), state.for_new_socket(options_));
+  } else {
+    fresh.push_back(datagram_socket::bind(local, state.for_new_socket(options_)));
+  }
+  for (std::size_t at = first; at < end; ++at) {
+    const int old = sockets_.all()[at].fd();
+    const int own = fresh[at - first].fd();
+    static_cast<void>(watched_[at].state.restore(own, who_));
+    if (sockets_.lanes() == nullptr && !local.is_unix()) park(old);
+    if (const int done = sys::duplicate_onto(own, old); done < 0) fail_with_cure(done, "dup2");
+    static_cast<void>(sys::set_close_on_exec(old, true));
+  }
 }
 
 }  // namespace udppump::detail

@@ -53,6 +53,7 @@ class socket_check {
   };
   struct watched {
     socket_state state;
+    std::string name;  // for the log
     allowance changes = {}, neighbours = {}, interfaces = {};
     unsigned untold = 0;                    // changes since the last that was told
     std::vector<std::string> refused = {};  // changes that could not be undone, and were told
@@ -67,7 +68,9 @@ class socket_check {
   void tell(watched& one, const socket_state::change& what, clock::time_point now) const;
   void follow_interfaces(std::size_t at, clock::time_point now);
   bool bind_anew(std::size_t at, const std::string& why, bool is_workers_doing, clock::time_point now);
-  void replace(int fd, const watched& one) const;
+  void replace(std::size_t first, std::size_t end) const;
+  bool is_sorted_again(std::size_t at) const;
+  bool has_port_alone(const watched& one) const noexcept;
   void look_beside(clock::time_point now);
   void tell_of(std::span<const listed_socket> beside, const address& local) const;
   void tell_what_is_left(std::size_t at) const;

@@ -19,7 +19,8 @@ bool is_idle(const worker_page& page) noexcept {
 
 }  // namespace
 
-stranded_watch::stranded_watch(board& shared, const std::vector<datagram_socket>& sockets) : shared_{shared} {
+stranded_watch::stranded_watch(board& shared, const std::vector<datagram_socket>& sockets)
+    : shared_{shared}, sockets_{sockets} {
   for (const datagram_socket& socket : sockets) {
     descriptors_.push_back(socket.fd());
     set_.push_back({.fd = socket.fd(), .events = POLLIN, .revents = 0});
@@ -35,9 +36,22 @@ void stranded_watch::arrived(clock::time_point now) noexcept {
   next_ = now + interval;
 }
 
-bool stranded_watch::something_waits() noexcept {
-  return sys::poll(set_.data(), set_.size(), 0) > 0 &&
-         std::any_of(set_.begin(), set_.end(), [](const pollfd& one) { return (one.revents & POLLIN) != 0; });
+void stranded_watch::look_what_waits() noexcept {
+  if (sys::poll(set_.data(), set_.size(), 0) > 0) return;
+  for (pollfd& one : set_) one.revents = 0;
+}
+
+bool stranded_watch::something_waits() const noexcept {
+  return std::ranges::any_of(set_, [](const pollfd& one) { return (one.revents & POLLIN) != 0; });
+}
+
+/// In a lane that the page's worker serves.
+bool stranded_watch::something_waits_for(const worker_page& page) const noexcept {
+  const std::uint32_t served = page.served_lanes.load(std::memory_order_relaxed);
+  for (std::size_t at = 0; at < set_.size(); ++at) {
+    if ((set_[at].revents & POLLIN) != 0 && ((served >> sockets_[at].lane()) & 1) != 0) return true;
+  }
+  return false;
 }
 
 /// By all workers there are; may go back when one dies, which is a change as well.
@@ -49,11 +63,12 @@ std::uint64_t stranded_watch::taken() const noexcept {
 
 unsigned stranded_watch::kick_idle_workers(clock::time_point now) {
   unsigned kicked = 0;
+  look_what_waits();
   const bool waits = something_waits();
   const bool is_second = !suspects_.empty();
   for (const suspect& one : suspects_) {
     worker_page& page = shared_.page(one.page);
-    if (!waits || !is_idle(page) || taken_by(page) != one.taken) continue;
+    if (!something_waits_for(page) || !is_idle(page) || taken_by(page) != one.taken) continue;
     add(page.kicks, 1);
     page.looks.fetch_add(1, std::memory_order_release);
     shared_.notify(one.page);
@@ -63,7 +78,7 @@ unsigned stranded_watch::kick_idle_workers(clock::time_point now) {
   if (waits && !is_second) {
     for (std::size_t at = 0; at < shared_.pages(); ++at) {
       const worker_page& page = shared_.page(at);
-      if (is_idle(page)) suspects_.push_back({at, taken_by(page)});
+      if (is_idle(page) && something_waits_for(page)) suspects_.push_back({at, taken_by(page)});
     }
   }
   const std::uint64_t taken_now = taken();

@@ -34,10 +34,13 @@ class stranded_watch {
   unsigned kick_idle_workers(clock::time_point now);
 
  private:
-  bool something_waits() noexcept;
+  void look_what_waits() noexcept;
+  bool something_waits() const noexcept;
+  bool something_waits_for(const worker_page& page) const noexcept;
   std::uint64_t taken() const noexcept;
 
   board& shared_;
+  const std::vector<datagram_socket>& sockets_;
   std::vector<int> descriptors_;
   std::vector<pollfd> set_;
   clock::time_point next_ = clock::time_point::max();

@@ -36,12 +36,14 @@ supervisor::supervisor(const supervised& parts)
                {.programs = !parts.start.keeps_pages(),
                 .max_age = options_.max_age,
                 .max_wait = parts.max_wait,
-                .workers = options_.workers},
+                .workers = options_.workers,
+                .lanes = options_.lanes},
                parts.log},
       places_(options_.workers, place{.plan = restart_plan{options_.restart}}),
       crew_{parts.context, parts.start, parts.ready_after},
       errors_{board_.pages(), log_},
       strays_{log_},
+      lanes_{board_, options_.lanes, parts_.context.lanes, log_},
       prove_for_{
           options_.prove_for.value_or(brings_new_code(parts) ? options_.restart.healthy_after : milliseconds{0})} {
   if (!signal_fd_) fail_with_cure(signal_fd_.fd(), "signalfd");
@@ -116,6 +118,7 @@ void supervisor::go_round() {
   const auto now = clock::now();
   if (stranded_ && !is_stopping() && now >= stranded_->next()) stranded_->kick_idle_workers(now);
   if (!is_stopping() && now >= backlog_.next()) backlog_.measure_queues(now);
+  if (!is_stopping() && now >= lanes_.next()) lanes_.look(now);
   if (now >= parts_.service.says_again_at()) parts_.service.say_again(now);
   if (now >= watchdog_at_) {
     parts_.service.feed_watchdog();
@@ -149,7 +152,7 @@ supervisor::clock::time_point supervisor::next_event() const {
     next = std::min(next, parts_.notifies->polled_from());
   }
   if (is_stopping()) return next;
-  next = std::min({next, sockets_.next(), backlog_.next()});
+  next = std::min({next, sockets_.next(), backlog_.next(), lanes_.next()});
   if (stranded_) next = std::min(next, stranded_->next());
   if (reload_) next = std::min(next, next_proof());
   if (drain_) next = std::min(next, drain_->looks_at);
@@ -213,8 +216,8 @@ void supervisor::note_serving() {
   if (crew_.serving() + lost < places_.size()) return;
   phase_ = phase::serving;
   std::string where;
-  for (const datagram_socket& socket : parts_.context.sockets.all()) {
-    where += (where.empty() ? "" : ", ") + socket.local().to_string();
+  for (std::size_t at = 0; at < parts_.context.sockets.size(); ++at) {
+    where += (where.empty() ? "" : ", ") + parts_.context.sockets.description(at);
   }
   write_pid();
   log_.notice("serving",

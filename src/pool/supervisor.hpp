@@ -10,6 +10,7 @@
 #include "pool/crew.hpp"
 #include "pool/error_log.hpp"
 #include "pool/file_watch.hpp"
+#include "pool/lane_balance.hpp"
 #include "pool/launcher.hpp"
 #include "pool/lifeline.hpp"
 #include "pool/limited_log.hpp"
@@ -152,6 +153,7 @@ class supervisor {
   left_groups left_groups_;
   error_log errors_;
   limited_log strays_;
+  lane_balance lanes_;
   std::optional<orphans> orphans_;
   std::optional<own_limits> limits_;  // of workers that are processes
   std::optional<running_reload> reload_;

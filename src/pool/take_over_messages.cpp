@@ -31,12 +31,14 @@ constexpr char service_managers_mark = '+';
 std::string in_words(const listening& as) {
   std::string words;
   if (as.from_service_manager) words += service_managers_mark;
-  return words += as.name;
+  return words += as.to_word();
 }
 
 listening of_words(const std::string& name) {
   const bool managed = name.front() == service_managers_mark;
-  return {.name = name.substr(managed ? 1 : 0), .from_service_manager = managed};
+  listening as = listening::of_word(name.substr(managed ? 1 : 0));
+  as.from_service_manager = managed;
+  return as;
 }
 
 int send(int fd, const std::string& verb, const std::vector<int>& descriptors = {}) {

@@ -19,10 +19,10 @@ namespace udppump::detail {
 //   new: "udppump 1 ready"             its workers serve; the old one's now finish and end
 //   old: hangs up                      it has heard that
 //
-// A NAME that begins with "+" is of a socket that a service manager opened; "@take-over" is the Unix socket where
-// successors connect. "@pid-file=DEVICE:NUMBER" has no descriptor: it is the pid file of the old one (st_dev and st_ino
-// of stat(2)), or "@pid-file=none", and is told to who asks for it by "pid-file". Both serve the same sockets
-// meanwhile, which is what sockets shared by workers are for.
+// A NAME that begins with "+" is of a socket that a service manager opened, and NAME:LANE of a lane of one;
+// "@take-over" is the Unix socket where successors connect. "@pid-file=DEVICE:NUMBER" has no descriptor: it is the pid
+// file of the old one (st_dev and st_ino of stat(2)), or "@pid-file=none", and is told to who asks for it by
+// "pid-file". Both serve the same sockets meanwhile, which is what sockets shared by workers are for.
 //
 // The two agree on who serves on, whatever happens in between, since the kernel decides it in one step: the moment in
 // which "ready" is put into the old one's queue. Until then the old one may give the new one up, and does it by taking

@@ -157,7 +157,12 @@ std::error_code group_core::gather(gathering how) {
     });
   }
   if (const bool ordered = errands_.stop_ordered(); all || ordered) begin_stop();
-  if (errands_.look_ordered()) pumps_.for_each([this](member& one) { pumps_.make_ready(one); });
+  if (errands_.look_ordered()) {
+    pumps_.for_each([this](member& one) {
+      heed_lanes(one);
+      pumps_.make_ready(one);
+    });
+  }
   if (pumps_.recall_full()) errands_.full(false);
   if (pumps_.has_paused()) wake_for_first_pause();
   return error_;
@@ -187,6 +192,7 @@ void group_core::note(const firing& what) {
 /// A wake-up may have been spent on this pump, and the datagram would wait until the next one comes for somebody else.
 /// So it has a last turn; settle() then removes it.
 void group_core::let_go(member& one) {
+  if (one.is_withheld) return remove(one);
   disarm(one);
   pumps_.unlist(one);
   one.leaving = true;
@@ -215,6 +221,16 @@ void group_core::finish_if_may() {
   is_ending_ = false;
   awaited_.clear();
   pumps_.for_each([this](member& one) { let_go(one); });
+}
+
+/// The pool may keep its lane for other workers from now on, or no more.
+void group_core::heed_lanes(member& one) noexcept {
+  const bool is_withheld = !one.watch && errands_.link()->withholds(one.pump.socket());
+  if (is_withheld == one.is_withheld || one.leaving) return;
+  one.is_withheld = is_withheld;
+  if (!is_withheld) return;
+  disarm(one);
+  pumps_.unlist(one);
 }
 
 void group_core::wake_for_first_pause() {

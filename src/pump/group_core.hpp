@@ -86,6 +86,7 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
   /// Only pumps that bring answers are left, and none is awaited any more.
   bool may_finish() const noexcept;
   void finish_if_may();
+  void heed_lanes(member& one) noexcept;
   void wake_for_first_pause();
   /// Whether gather() would find something.
   bool has_news() const noexcept;

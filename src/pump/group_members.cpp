@@ -21,7 +21,7 @@ std::shared_ptr<member> group_core::add(datagram_socket& socket, handler on_data
     options.receive_limit = std::min(options.receive_limit, link->payload_limit());
   }
   if (const auto& link = errands_.link()) {
-    if (options.max_age.count() == 0) options.max_age = link->max_age;
+    if (options.max_age.count() == 0) options.max_age = link->max_age_for(socket);
     if (!options.client_limit) options.client_limit = link->client_limit;
     if (!options.client_share) options.client_share = link->client_share;
   }
@@ -33,6 +33,7 @@ std::shared_ptr<member> group_core::add(datagram_socket& socket, handler on_data
   }
   auto one = std::make_shared<member>(socket, std::move(on_datagram), std::move(options), signal_, guard_.mark(),
                                       errands_.link());
+  one->is_withheld = errands_.link() && errands_.link()->withholds(socket);
   grow_buffer(one->pump.receive_size());
   pumps_.add(one);
   if (interface_watch::is_needed_by(socket)) watch_interfaces_of(one);

@@ -71,7 +71,7 @@ bool group_core::serve_offers() {
   const auto link = errands_.link();
   const auto server_of = [this](int descriptor) {
     return pumps_.find([descriptor](const member& one) {
-      return !one.pump.over() && one.pump.has_room() && one.pump.socket().fd() == descriptor;
+      return !one.is_withheld && !one.pump.over() && one.pump.has_room() && one.pump.socket().fd() == descriptor;
     });
   };
   while (kept_datagram* const kept = link->take_offer(server_of)) {
@@ -107,7 +107,7 @@ void group_core::settle(member& one, turn_end end) {
 }
 
 void group_core::arm(member& one) {
-  if (one.armed) return;
+  if (one.armed || one.is_withheld) return;
   one.armed_as.turn = ++arms_;
   const auto failed = chosen_.waiter->arm(one.armed_as, one.pump.socket().fd());
   if (!failed) {

@@ -13,7 +13,7 @@ void meter::turn::read() noexcept {
   sums_.score_ =
       sums_.quick_ ? std::min(sums_.score_ + 1, best_score) : sums_.score_ - std::min(sums_.score_, cost_of_long);
   sums_.brief_in_a_row_ = sums_.quick_ ? std::min(sums_.brief_in_a_row_ + 1, enough_in_a_row) : 0;
-  if (link_) link_->handled(unread_, handled);
+  if (link_) link_->handled(lane_, unread_, handled);
   read_at_ = now;
   unread_ = 0;
 }

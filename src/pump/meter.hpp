@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <utility>
 
@@ -48,8 +49,8 @@ class meter {
 class meter::turn {
  public:
   /// `link` is null outside of a pool, and becomes so when the pump finds itself in the child of a fork.
-  turn(meter& sums, clock::time_point now, const std::shared_ptr<worker_link>& link) noexcept
-      : sums_{sums}, link_{link}, read_at_{now} {}
+  turn(meter& sums, clock::time_point now, const std::shared_ptr<worker_link>& link, std::size_t lane) noexcept
+      : sums_{sums}, link_{link}, lane_{lane}, read_at_{now} {}
   ~turn() {
     read();
     if (link_) link_->resting();
@@ -94,6 +95,7 @@ class meter::turn {
  private:
   meter& sums_;
   const std::shared_ptr<worker_link>& link_;
+  const std::size_t lane_;
   clock::time_point read_at_;
   unsigned unread_ = 0;  // datagrams since
   bool left_out_ = false;

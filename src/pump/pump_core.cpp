@@ -81,7 +81,7 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
   }
 
   const auto start = clock::now();
-  meter::turn measured{meter_, start, link_};
+  meter::turn measured{meter_, start, link_, socket_.lane()};
   spacing_.turn_begins(start);
   if (share_ && woken_) share_.found_empty(start);
   kept_ = link_ && link_->keeps_datagrams() ? &link_->own() : nullptr;
@@ -272,7 +272,7 @@ turn_end pump_core::turn_with(kept_datagram& kept, scratch& common) {
   message.msg_flags = header.msg_flags;
   receiver_.read_slot(message, kept.header.msg_len, common.shown.from, common.came);
   describe(common);
-  meter::turn measured{meter_, clock::now(), link_};
+  meter::turn measured{meter_, clock::now(), link_, socket_.lane()};
   measured.received(true);
   deliver({kept.payload(), receive_size()}, common);
   if (link_) link_->finished(kept);

@@ -35,7 +35,7 @@ std::shared_ptr<member> roster::remove(member& leaving) noexcept {
 }
 
 void roster::make_ready(member& one) {
-  if (one.listed || one.pump.over()) return;
+  if (one.listed || one.is_withheld || one.pump.over()) return;
   ready_.push_back(&one);
   one.listed = true;
 }

@@ -32,6 +32,8 @@ struct member {
   bool listed = false;
   /// It was asked to stop, and has its last turn.
   bool leaving = false;
+  /// Its socket is of a lane that is kept for other workers: it has no turn and is never armed.
+  bool is_withheld = false;
   /// Hears of the interfaces that the pump's socket stands on, and goes with it; null if it stands on none.
   std::shared_ptr<member> watcher;
   /// This is such a watcher, which serves the watch's notices and does not count as a pump; else null.
@@ -73,7 +75,7 @@ class roster {
     return nullptr;
   }
 
-  /// Does nothing if it is listed already, or over.
+  /// Does nothing if it is listed already, withheld, or over.
   void make_ready(member& one);
   /// These two do nothing if it is listed already; the result says whether it was not.
   bool make_full(member& one);

@@ -22,6 +22,19 @@ worker_link::worker_link(const worker_share& share, std::vector<int> descriptors
   static_cast<void>(sys::lock_memory(&own(), share_.offered.distance()));
 }
 
+bool worker_link::is_of_lane(const datagram_socket& socket) const noexcept {
+  return socket.lane() < ages_by_lane.size() && std::ranges::find(descriptors_, socket.fd()) != descriptors_.end();
+}
+
+std::chrono::nanoseconds worker_link::max_age_for(const datagram_socket& socket) const noexcept {
+  if (!is_of_lane(socket) || ages_by_lane[socket.lane()].count() == 0) return max_age;
+  return ages_by_lane[socket.lane()];
+}
+
+bool worker_link::withholds(const datagram_socket& socket) const noexcept {
+  return is_of_lane(socket) && ((page_.served_lanes.load(std::memory_order_relaxed) >> socket.lane()) & 1) == 0;
+}
+
 bool worker_link::told_to_look() noexcept {
   const auto looks = page_.looks.load(std::memory_order_acquire);
   return std::exchange(looks_seen_, looks) != looks;
@@ -44,10 +57,12 @@ void worker_link::finished(kept_datagram& kept) noexcept {
   kept.state.store(kept_datagram::free, std::memory_order_release);
 }
 
-void worker_link::handled(unsigned count, clock::duration together) noexcept {
+void worker_link::handled(std::size_t lane, unsigned count, clock::duration together) noexcept {
   const auto time = static_cast<std::uint64_t>(std::max(clock::duration{0}, together).count());
   add(page_.handled, count);
   add(page_.handler_time, time);
+  add(page_.lanes[lane].handled, count);
+  add(page_.lanes[lane].handler_time, time);
   add(page_.times[bucket_of(time / count)], count);
 }
 

@@ -9,6 +9,7 @@
 #include "pump/kept_datagram.hpp"
 #include "pump/quarantine_list.hpp"
 #include "pump/worker_page.hpp"
+#include "udppump/datagram_socket.hpp"
 #include "udppump/export.hpp"
 #include "udppump/pump_options.hpp"
 
@@ -80,6 +81,12 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   std::chrono::nanoseconds max_age{0};
   udppump::client_limit client_limit;
   udppump::client_share client_share;
+  /// Of pumps on the lanes of the pool that have none of their own, 0: as max_age; empty if the pool has none.
+  std::vector<std::chrono::nanoseconds> ages_by_lane = {};
+  /// What a pump on the socket has if it has none of its own.
+  std::chrono::nanoseconds max_age_for(const datagram_socket& socket) const noexcept;
+  /// Whether the socket is of a lane that is kept for other workers. The answer may be another after told_to_look().
+  bool withholds(const datagram_socket& socket) const noexcept;
 
   // --- the pump's ---
   bool keeps_datagrams() const noexcept { return share_.own != nullptr; }
@@ -108,8 +115,8 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   void quarantined(std::size_t count) noexcept { add(page_.quarantined, count); }
   void expired(std::size_t count) noexcept { add(page_.expired, count); }
   void limited(std::size_t count) noexcept { add(page_.limited, count); }
-  /// `count` handlers have returned, after so much time together.
-  void handled(unsigned count, clock::duration together) noexcept;
+  /// `count` handlers of a lane have returned, after so much time together.
+  void handled(std::size_t lane, unsigned count, clock::duration together) noexcept;
   /// No handler runs any more.
   void resting() noexcept { page_.handling_since.store(0, std::memory_order_relaxed); }
   /// An error of receiving that no on_error heard, for the parent's log.
@@ -118,6 +125,8 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   void full(bool is_full) noexcept { page_.full.store(is_full ? 1 : 0, std::memory_order_relaxed); }
 
  private:
+  bool is_of_lane(const datagram_socket& socket) const noexcept;
+
   const worker_share share_;
   worker_page& page_;
   const std::vector<int> descriptors_;

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "udppump/lanes.hpp"
+
 namespace udppump::detail {
 
 using shared_count = std::atomic<std::uint64_t>;
@@ -56,6 +58,10 @@ struct told_errors {
   shared_count text[longest / sizeof(std::uint64_t)];
 };
 
+struct lane_counts {
+  shared_count handled, handler_time;
+};
+
 /// What a worker and its pool tell each other, in memory that both processes share, and that whoever wants to look may
 /// read (pool_status). The parent writes the first part, the worker the second. All of it is atomic without a lock, and
 /// each count has one writer. A change here is a new layout_version (pool/board.hpp).
@@ -67,12 +73,15 @@ struct alignas(64) worker_page {
   std::atomic<std::uint32_t> number;
   shared_count started_at;  // CLOCK_MONOTONIC, nanoseconds
   shared_count kicks;
+  /// A bit for each lane of the pool; looked at again when `looks` is raised.
+  std::atomic<std::uint32_t> served_lanes;
 
   alignas(64) std::atomic<page_state> state;
   std::atomic<std::uint32_t> full;
   /// CLOCK_MONOTONIC, nanoseconds; 0 while in no handler.
   shared_count handling_since;
   shared_count received, bytes, handled, handler_time;
+  lane_counts lanes[most_lanes];  // those two by lane
   /// Datagrams that were taken and not given to a handler.
   shared_count ignored, quarantined, expired, limited;
   shared_count times[time_buckets];

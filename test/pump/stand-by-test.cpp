@@ -156,7 +156,7 @@ TEST_P(standing_by, bad_times_are_refused) {
 /// One turn, whose handler takes so long at least.
 void handle_once(detail::meter& meter, std::chrono::milliseconds time) {
   const std::shared_ptr<detail::worker_link> no_pool;
-  detail::meter::turn turn{meter, detail::meter::clock::now(), no_pool};
+  detail::meter::turn turn{meter, detail::meter::clock::now(), no_pool, 0};
   turn.received(true);
   if (time > 0ms) std::this_thread::sleep_for(time);
 }
