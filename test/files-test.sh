@@ -37,6 +37,7 @@ src/pool/file_watch.cpp exists,is_directory,watch_file - of files that only make
 src/pool/own_terminal.cpp open - what this process has open already, by its descriptor, and /dev/null
 src/pool/log_writer.cpp open - a terminal that this process has open already, by its descriptor
 src/pool/lock_holder.cpp ifstream,directory_iterator,status_of - reads /proc, and looks which file a descriptor there is of, for an error
+src/pool/supervisor_health.cpp ifstream - reads /proc
 src/pool/orphans.cpp open,directory_iterator - reads /proc
 src/pool/granted_cores.cpp ifstream - reads /proc, and control groups
 src/pool/pool_status.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)

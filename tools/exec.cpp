@@ -102,6 +102,8 @@ multicast_membership parse_group(const std::string& text) {
   return {*group, interface.empty() ? interface : parse_interface(interface)};
 }
 
+std::size_t parse_memory(const std::string& text) { return static_cast<std::size_t>(load::parse_buffer_size(text)); }
+
 void parse_restart_delay(const std::string& text, restart_policy& restart) {
   const auto colon = text.find(':');
   restart.first_delay = parse_time(text.substr(0, colon), milliseconds{1});
@@ -190,6 +192,19 @@ void add_workers(CLI::App& app, wishes& wanted) {
       {"TIME", "", "with --ready notify: one that has not said so after this time is killed, in s; default 30", group});
   add_parsed(app, "--stop-timeout", pool.stop_timeout, time_in(seconds{1}),
              {"TIME", "", "a worker that still runs this long after SIGTERM is killed, in s; default 10", group});
+  add_parsed(
+      app, "--hang-timeout", wanted.run.hang_timeout, time_in(seconds{1}),
+      {"TIME", "",
+       "a worker that says WATCHDOG=1 to NOTIFY_SOCKET (sd_notify), and then not again for this time, is aborted "
+       "and replaced, in s; default 0: nobody is asked",
+       group});
+  add_parsed(app, "--max-lifetime", pool.max_lifetime, time_in(seconds{1}),
+             {"TIME", "",
+              "a worker that has lived this long, or up to a tenth less, is replaced as in a reload, in s; one at a "
+              "time; default 0: never",
+              group});
+  add_parsed(app, "--max-memory", pool.max_memory, parse_memory,
+             {"SIZE", "", "the same for one that has this much memory (PSS); looked at once a second", group});
   add_parsed(app, "--kill-mode", wanted.run.kill,
              one_of<kill_mode>({{"group", kill_mode::group}, {"process", kill_mode::process}}),
              {"group|process", "",

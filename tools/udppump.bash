@@ -4,7 +4,8 @@
 _udppump_exec() {
   local word=$1 before=$2 valued flags at
   valued='--bind --lane --receive-buffer --max-wait --send-buffer --join --device --path-mtu --workers --ready
-    --ready-after --start-timeout --stop-timeout --kill-mode --drain --crash-limit --healthy-after --restart-delay
+    --ready-after --start-timeout --stop-timeout --hang-timeout --max-lifetime --max-memory --kill-mode --drain
+    --crash-limit --healthy-after --restart-delay
     --reload-on-change --reload-width --prove-for --take-over --nice --limit --user --group --groups --log
     --pid-file'
   flags='--v6only --broadcast --reuse-port --pin --no-new-privs --new-privs --quiet --help'

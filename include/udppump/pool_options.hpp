@@ -141,6 +141,17 @@ struct pool_options {
   /// Not if another process serves on (take_over), or a service manager keeps the sockets. 0: it stops at once. Whether
   /// or not it is set, the log says what was left in the queues.
   std::chrono::milliseconds drain{0};
+  /// A worker whose handler has not returned after this time hangs: that is logged, and it gets SIGABRT, so that there
+  /// is a core dump if the system keeps one, and SIGKILL five seconds later. Then it is replaced; with redeliver, what
+  /// it held is given to another. Of threads it is only logged, as they cannot be ended. 0: handlers may take for ever.
+  std::chrono::milliseconds handler_timeout{0};
+  /// A worker that has finished so many datagrams, has lived so long, or has so many bytes of memory, is replaced as in
+  /// a reload, one after the other. Each takes up to a tenth less, by chance, so that not all are due at once. Memory
+  /// is the process's proportional set size, or its own pages if that may not be read. 0: no limit. Memory only of
+  /// processes.
+  std::uint64_t max_requests = 0;
+  std::chrono::milliseconds max_lifetime{0};
+  std::size_t max_memory = 0;
   /// A new worker that has not begun to serve so long after its start is killed.
   std::chrono::milliseconds start_timeout = std::chrono::seconds{30};
   /// Workers are new executions of this program's file rather than forks, so that a reload has new code: each comes by

@@ -46,6 +46,10 @@ struct program_options {
   /// A copy that has lived this long counts as serving. A reload waits for that before it stops the old copy.
   std::chrono::milliseconds ready_after = std::chrono::milliseconds{200};
   readiness ready = readiness::time;
+  /// A copy that says "WATCHDOG=1" to its NOTIFY_SOCKET, and then not again for this time, hangs, and is ended as
+  /// pool_options::handler_timeout has it. One that never says so is left alone. It finds the time in WATCHDOG_USEC, in
+  /// microseconds (sd_watchdog_enabled(3)). 0: nobody is asked.
+  std::chrono::milliseconds hang_timeout{0};
   /// Either way, a worker has ended when no process of its group is left. What is left after pool_options::stop_timeout
   /// is killed.
   kill_mode kill = kill_mode::group;

@@ -64,14 +64,17 @@ pool_options checked(pool_options options) {
            " and reexecute exclude each other: workers that are new executions share no memory that counts "
            "clients; omit one of the two");
   }
+  if (options.max_memory != 0 && threads) {
+    refuse("max_memory is for workers that are processes, and model is threads; omit one of them");
+  }
   if (options.max_age.count() < 0) refuse("max_age is negative; give 0 for no limit");
   if (options.nice && (*options.nice < -20 || *options.nice > 19)) {
     refuse("nice: " + std::to_string(*options.nice) + " is not between -20 and 19; give a level that is");
   }
   if (options.restart.crash_limit == 0) refuse("restart.crash_limit is 0; give 1 at least");
   for (auto* const time :
-       {&options.stop_timeout, &options.drain, &options.start_timeout, &options.restart.healthy_after,
-        &options.restart.first_delay, &options.restart.longest_delay}) {
+       {&options.stop_timeout, &options.drain, &options.handler_timeout, &options.max_lifetime, &options.start_timeout,
+        &options.restart.healthy_after, &options.restart.first_delay, &options.restart.longest_delay}) {
     *time = bounded(*time);
   }
   if (options.prove_for) options.prove_for = bounded(*options.prove_for);
@@ -82,6 +85,7 @@ pool_options checked(pool_options options) {
 program_options checked(program_options options) {
   options.ready_after = bounded(options.ready_after);
   options.max_wait = bounded(options.max_wait);
+  options.hang_timeout = bounded(options.hang_timeout);
   return options;
 }
 

@@ -22,6 +22,7 @@ crew::member& crew::start(std::size_t number) {
 void crew::ask_to_stop(member& one) noexcept {
   one.stopping = true;
   one.hurried = false;
+  one.hung = false;
   one.killed = false;  // a thread that a reload has left
   one.ends_by.reset();
   one.deadline = clock::now() + context_.options.stop_timeout;
@@ -75,7 +76,7 @@ std::optional<crew::dead_member> crew::take_ended() {
 
 /// Whether it has a deadline: to stop, or to say that it serves.
 bool crew::is_bound(const member& one) const noexcept {
-  return !one.killed && (one.stopping || (!one.serving && !ready_after_));
+  return !one.killed && (one.stopping || one.hung || (!one.serving && !ready_after_));
 }
 
 crew::member* crew::late(clock::time_point now) const noexcept {
@@ -112,7 +113,7 @@ std::size_t crew::serving() const noexcept {
 crew::clock::time_point crew::next_deadline() const noexcept {
   auto next = clock::time_point::max();
   for (const auto& one : members_) {
-    if (!one->killed && (!one->serving || one->stopping)) next = std::min(next, one->deadline);
+    if (!one->killed && (!one->serving || one->stopping || one->hung)) next = std::min(next, one->deadline);
     if (one->ends_by) next = std::min(next, *one->ends_by);
   }
   return next;

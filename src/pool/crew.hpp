@@ -33,6 +33,12 @@ class crew {
     /// Was told so twice: it is killed at once.
     bool hurried = false;
     bool killed = false;
+    /// Was told to abort, or cannot be: it hung.
+    bool hung = false;
+    /// Of a program that says so: when it last said that it goes on.
+    std::optional<clock::time_point> fed_at = {};
+    /// How much of its limits it may use, of a thousand.
+    unsigned share = 1000;
     /// Of one that was killed: when it should have ended.
     std::optional<clock::time_point> ends_by = {};
     std::unique_ptr<running_worker> worker = {};

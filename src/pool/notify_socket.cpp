@@ -14,12 +14,14 @@ namespace udppump::detail {
 
 namespace {
 
-bool says_ready(const std::string& message) {
+notify_socket::word word_of(pid_t sender, const std::string& message) {
+  notify_socket::word said{.pid = sender, .is_ready = false, .goes_on = false};
   std::istringstream lines{message};
   for (std::string line; std::getline(lines, line);) {
-    if (line == "READY=1") return true;
+    if (line == "READY=1") said.is_ready = true;
+    if (line == "WATCHDOG=1") said.goes_on = true;
   }
-  return false;
+  return said;
 }
 
 /// 0 if the kernel does not tell, or the process is in no PID namespace of this one's.
@@ -55,9 +57,9 @@ notify_socket::notify_socket() : socket_{sys::socket(AF_UNIX, SOCK_DGRAM | SOCK_
   name_ = '@' + std::string{name.sun_path + 1, size > prefix ? size - prefix : 0};
 }
 
-std::vector<pid_t> notify_socket::take(clock::time_point now) {
-  std::vector<pid_t> ready;
-  if (now < polled_from_) return ready;
+std::vector<notify_socket::word> notify_socket::take(clock::time_point now) {
+  std::vector<word> said;
+  if (now < polled_from_) return said;
   for (int taken = 0; taken < most_at_once; ++taken) {
     std::array<char, longest> text;
     // Descriptors that come along find no room, and are closed by the kernel.
@@ -69,13 +71,13 @@ std::vector<pid_t> notify_socket::take(clock::time_point now) {
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     const ssize_t size = sys::recvmsg(fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0) return ready;
+    if (size < 0) return said;
     if ((message.msg_flags & MSG_TRUNC) != 0) continue;
     const pid_t sender = sender_of(message);
-    if (sender > 0 && says_ready({text.data(), static_cast<std::size_t>(size)})) ready.push_back(sender);
+    if (sender > 0) said.push_back(word_of(sender, {text.data(), static_cast<std::size_t>(size)}));
   }
   polled_from_ = now + pause;
-  return ready;
+  return said;
 }
 
 }  // namespace udppump::detail

@@ -10,10 +10,10 @@
 
 namespace udppump::detail {
 
-/// Where programs say that they serve: "READY=1" in a datagram (sd_notify(3)). A Unix socket with an abstract name, to
-/// which whoever is in the same network namespace can send: of a message, only who sent it is believed, as the kernel
-/// tells that (SCM_CREDENTIALS, unix(7)), and what it says of itself. Nothing here waits, and a flood costs no more
-/// than so many messages in so much time.
+/// Where programs say that they serve, and go on: "READY=1" and "WATCHDOG=1" in a datagram (sd_notify(3)). A Unix
+/// socket with an abstract name, to which whoever is in the same network namespace can send: of a message, only who
+/// sent it is believed, as the kernel tells that (SCM_CREDENTIALS, unix(7)), and what it says of itself. Nothing here
+/// waits, and a flood costs no more than so many messages in so much time.
 class notify_socket {
  public:
   using clock = std::chrono::steady_clock;
@@ -29,8 +29,13 @@ class notify_socket {
   /// As NOTIFY_SOCKET has it: "@...".
   const std::string& name() const noexcept { return name_; }
 
-  /// Processes that have said that they are ready.
-  std::vector<pid_t> take(clock::time_point now);
+  struct word {
+    pid_t pid;
+    bool is_ready;  // READY=1
+    bool goes_on;   // WATCHDOG=1
+  };
+  /// What processes have said of themselves, in order.
+  std::vector<word> take(clock::time_point now);
   /// It is to be polled from then on.
   clock::time_point polled_from() const noexcept { return polled_from_; }
 

@@ -108,6 +108,11 @@ int pool_parent::run(worker_body body) {
 }
 
 int pool_parent::run(const worker_program& program, const program_options& options) {
+  if (options_.handler_timeout.count() != 0 || options_.max_requests != 0) {
+    throw std::invalid_argument{
+        "handler_timeout and max_requests require handlers, as a program receives by itself; set hang_timeout, "
+        "max_lifetime or max_memory, or omit them"};
+  }
   if (options_.model == worker_model::threads) {
     throw std::invalid_argument{"a program cannot run as a thread; set model to processes"};
   }
@@ -133,12 +138,14 @@ int pool_parent::run(const worker_program& program, const program_options& optio
     throw std::invalid_argument{"client_share requires handlers, as a program receives by itself; omit client_share"};
   }
   std::optional<notify_socket> notifies;
-  if (options.ready == readiness::notification) notifies.emplace();
-  program_launcher start{*context_, program, options.kill, notifies ? notifies->name() : std::string{}};
   const program_options checked_ones = checked(options);
-  return supervise(start, {.ready_after = notifies ? std::nullopt : std::optional{checked_ones.ready_after},
+  const bool tell = options.ready == readiness::notification;
+  if (tell || checked_ones.hang_timeout.count() != 0) notifies.emplace();
+  program_launcher start{*context_, program, checked_ones, notifies ? notifies->name() : std::string{}};
+  return supervise(start, {.ready_after = tell ? std::nullopt : std::optional{checked_ones.ready_after},
                            .notifies = notifies ? &*notifies : nullptr,
-                           .max_wait = checked_ones.max_wait});
+                           .max_wait = checked_ones.max_wait,
+                           .hang_timeout = checked_ones.hang_timeout});
 }
 
 int pool_parent::supervise(launcher& start, const of_programs& programs) {
@@ -153,7 +160,8 @@ int pool_parent::supervise(launcher& start, const of_programs& programs) {
                      .pid = pid_ ? &*pid_ : nullptr,
                      .ready_after = programs.ready_after,
                      .notifies = programs.notifies,
-                     .max_wait = programs.max_wait}};
+                     .max_wait = programs.max_wait,
+                     .hang_timeout = programs.hang_timeout}};
   return parent.run();
 }
 

@@ -37,6 +37,7 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
     std::optional<std::chrono::milliseconds> ready_after = {};
     notify_socket* notifies = nullptr;
     std::chrono::milliseconds max_wait{0};
+    std::chrono::milliseconds hang_timeout{0};
   };
   int supervise(launcher& start, const of_programs& programs);
 

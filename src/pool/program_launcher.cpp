@@ -63,6 +63,10 @@ class program_process : public worker_process {
     if (pid_ > 0) signal_group(SIGKILL);
     return worker_process::kill();  // which a group that holds others does not tell
   }
+  bool abort() noexcept override {
+    if (pid_ > 0) signal_group(SIGABRT);
+    return worker_process::abort();
+  }
 
  private:
   void signal_group(int signal) const noexcept {
@@ -92,6 +96,9 @@ std::vector<std::string> program_launcher::environment(std::size_t number) const
   std::string names;
   for (const std::size_t at : passed) names += (names.empty() ? "" : ":") + context_.sockets.called()[at].full_name();
   environment.push_back("LISTEN_FDNAMES=" + names);
+  if (options_.hang_timeout.count() != 0) {
+    environment.push_back("WATCHDOG_USEC=" + std::to_string(std::chrono::microseconds{options_.hang_timeout}.count()));
+  }
   if (!notify_.empty()) environment.push_back("NOTIFY_SOCKET=" + notify_);
   return environment;
 }
@@ -113,7 +120,7 @@ std::unique_ptr<running_worker> program_launcher::start(const assignment& what) 
     static_cast<void>(sys::signal_mask(SIG_SETMASK, context_.signal_mask));
     return execute(program_.path(), program_.arguments(), variables, context_.shared.page(what.page));
   });
-  return std::make_unique<program_process>(std::move(forked), context_.shared, what.page, kill_);
+  return std::make_unique<program_process>(std::move(forked), context_.shared, what.page, options_.kill);
 }
 
 }  // namespace udppump::detail

@@ -10,9 +10,10 @@ namespace udppump::detail {
 /// Workers are executions of a program that knows nothing of this library.
 class program_launcher : public launcher {
  public:
-  /// `notify`: what programs find in NOTIFY_SOCKET; empty: nothing.
-  program_launcher(const launch_context& context, worker_program program, kill_mode kill, std::string notify)
-      : context_{context}, program_{std::move(program)}, kill_{kill}, notify_{std::move(notify)} {}
+  /// `notify`: what programs find in NOTIFY_SOCKET; empty: nothing. `options` outlive it.
+  program_launcher(const launch_context& context, worker_program program, const program_options& options,
+                   std::string notify)
+      : context_{context}, program_{std::move(program)}, options_{options}, notify_{std::move(notify)} {}
 
   std::unique_ptr<running_worker> start(const assignment& what) override;
   bool keeps_pages() const noexcept override { return false; }
@@ -25,7 +26,7 @@ class program_launcher : public launcher {
 
   const launch_context& context_;
   const worker_program program_;
-  const kill_mode kill_;
+  const program_options& options_;
   const std::string notify_;
 };
 

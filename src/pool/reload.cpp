@@ -4,6 +4,12 @@
 
 namespace udppump::detail {
 
+reload reload::of_one(std::size_t number) noexcept {
+  reload one{number + 1, 1};
+  one.begun_ = number;
+  return one;
+}
+
 std::vector<std::size_t> reload::turns() {
   while (begun_ < workers_ && turns_.size() < width_) turns_.push_back({.number = begun_++});
   std::vector<std::size_t> numbers;

@@ -10,8 +10,10 @@ namespace udppump::detail {
 /// itself.
 class reload {
  public:
-  /// So many at a time; at least 1.
+  /// Of all workers, so many at a time; at least 1.
   reload(std::size_t workers, std::size_t width) noexcept : workers_{workers}, width_{width} {}
+  /// Of the worker with this number alone.
+  static reload of_one(std::size_t number) noexcept;
 
   /// Whose turn it is: as many numbers as the width allows, in order. Empty if all workers are new.
   std::vector<std::size_t> turns();

@@ -26,6 +26,8 @@ class running_worker {
   virtual void ask_to_stop() noexcept = 0;
   /// False if that cannot be done.
   virtual bool kill() noexcept = 0;
+  /// As kill(), but with a core dump, and so it may take long; or not happen, if it handles the signal.
+  virtual bool abort() noexcept = 0;
   /// Why not; of one whose kill() is false.
   virtual std::string_view cannot_be_killed_as() const noexcept = 0;
   /// Of one that kill() cannot end: from now on, the destructor does not wait for it either.

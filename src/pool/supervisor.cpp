@@ -112,6 +112,7 @@ void supervisor::go_round() {
   if (!is_stopping() && clock::now() >= sockets_.next() && sockets_.look(clock::now(), sessions_to_trust()))
     begin_reload();
   look_at_drain();
+  if (!is_stopping()) look_after_workers(clock::now());
   if (!is_stopping()) start_those_due();
   enforce_deadlines();
   continue_reload();  // last: it goes on without whoever is late
@@ -121,7 +122,7 @@ void supervisor::go_round() {
   if (!is_stopping() && now >= lanes_.next()) lanes_.look(now);
   if (now >= parts_.service.says_again_at()) parts_.service.say_again(now);
   if (now >= watchdog_at_) {
-    parts_.service.feed_watchdog();
+    if (does_serve()) parts_.service.feed_watchdog();
     watchdog_at_ = now + parts_.service.watchdog_interval();
   }
 }
@@ -152,7 +153,7 @@ supervisor::clock::time_point supervisor::next_event() const {
     next = std::min(next, parts_.notifies->polled_from());
   }
   if (is_stopping()) return next;
-  next = std::min({next, sockets_.next(), backlog_.next(), lanes_.next()});
+  next = std::min({next, sockets_.next(), backlog_.next(), lanes_.next(), hung_look_at_, renewal_at_});
   if (stranded_) next = std::min(next, stranded_->next());
   if (reload_) next = std::min(next, next_proof());
   if (drain_) next = std::min(next, drain_->looks_at);

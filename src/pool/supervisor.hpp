@@ -46,6 +46,7 @@ struct supervised {
   notify_socket* notifies = nullptr;
   /// Of programs; 0: none.
   std::chrono::milliseconds max_wait{0};
+  std::chrono::milliseconds hang_timeout{0};
 };
 
 /// The parent at work: keeps as many workers as wanted alive, stops, reloads and hands over. One thread, in run().
@@ -78,6 +79,8 @@ class supervisor {
     reload steps;
     clock::time_point began;
     std::vector<remains> left = {};
+    /// Of one worker that has reached a limit; no order of anybody.
+    bool is_renewal = false;
   };
   /// The queues are emptied before the stop.
   struct drain {
@@ -117,6 +120,13 @@ class supervisor {
   std::string how_it_was_late(const crew::member& one) const;
   void enforce_deadlines();
   void leave_undead();
+
+  void look_after_workers(clock::time_point now);
+  void look_for_hung(clock::time_point now);
+  void abort(crew::member& one, std::chrono::nanoseconds time);
+  void renew_one(clock::time_point now);
+  std::string limit_reached_by(const crew::member& one, clock::time_point now) const;
+  bool does_serve();
 
   void begin_reload();
   void continue_reload();
@@ -162,6 +172,10 @@ class supervisor {
   bool has_worker_died_ = false;       // since the sockets were looked at
   bool handed_over_ = false;           // another process serves on
   bool is_next_stop_ignored_ = false;  // it asks for what is under way
+  clock::time_point hung_look_at_ = {};
+  clock::time_point renewal_at_ = {};
+  std::uint64_t taken_before_ = 0;  // when the watchdog was last to be fed
+  bool waited_before_ = false, is_stuck_ = false;
   clock::time_point watchdog_at_ = clock::time_point::max();
   int result_ = 0;
   const std::chrono::milliseconds prove_for_;

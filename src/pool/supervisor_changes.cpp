@@ -97,10 +97,12 @@ void supervisor::take_step(std::size_t number, reload::step what) {
 void supervisor::end_reload() {
   const running_reload done = *reload_;
   reload_.reset();
-  if (phase_ == phase::serving) parts_.service.ready(status());
-  board_.count(tally::reloads);
-  log_.notice("reloaded",
-              "reloaded " + counted(places_.size(), "worker") + " in " + duration_text(clock::now() - done.began));
+  if (phase_ == phase::serving && !done.is_renewal) parts_.service.ready(status());
+  if (!done.is_renewal) {
+    board_.count(tally::reloads);
+    log_.notice("reloaded",
+                "reloaded " + counted(places_.size(), "worker") + " in " + duration_text(clock::now() - done.began));
+  }
   if (done.steps.asked_again()) begin_reload();
 }
 
@@ -115,8 +117,11 @@ void supervisor::give_reload_up(std::size_t number, const std::string& failure) 
     if (!is_needed) crew_.ask_to_stop(*one);
   }
   reload_.reset();
-  if (phase_ == phase::serving) parts_.service.ready(status());
-  log_.error("reload-failed", "the reload was given up at worker " + std::to_string(number) + ": " + failure +
+  constexpr std::chrono::seconds pause{10};
+  if (done.is_renewal) renewal_at_ = clock::now() + pause;
+  if (phase_ == phase::serving && !done.is_renewal) parts_.service.ready(status());
+  log_.error("reload-failed", std::string{done.is_renewal ? "the replacement" : "the reload"} +
+                                  " was given up at worker " + std::to_string(number) + ": " + failure +
                                   "; the workers that served before serve on");
   if (done.steps.asked_again()) begin_reload();
 }
@@ -214,6 +219,9 @@ void supervisor::enforce_deadlines() {
       log_.warning("worker-killed", who + how_it_was_late(*late) + "; what it held is lost" +
                                         (parts_.redelivers != nullptr ? " unless another takes it" : ""));
       if (is_stopping()) set_result(pool_result::killed);
+    } else if (late->hung) {
+      log_.error("worker-killed",
+                 who + " has not ended " + duration_text(aborting_time) + " after SIGABRT and is killed");
     } else {
       log_.error("worker-killed", who + " did not begin to serve within " + duration_text(options_.start_timeout) +
                                       " and is killed" +

@@ -37,10 +37,12 @@ crew::member& supervisor::start(std::size_t number) {
 
 /// From a worker's process, or another in its session. One that has ended by now cannot be told from a stranger.
 void supervisor::hear_ready() {
-  for (const pid_t sender : parts_.notifies->take(clock::now())) {
-    const pid_t session = sys::session_of(sender);
+  for (const auto& sender : parts_.notifies->take(clock::now())) {
+    const pid_t session = sys::session_of(sender.pid);
     for (const auto& one : crew_.members()) {
-      one->said_ready |= one->worker->pid() == sender || one->worker->pid() == session;
+      if (one->worker->pid() != sender.pid && one->worker->pid() != session) continue;
+      one->said_ready |= sender.is_ready;
+      if (sender.goes_on) one->fed_at = clock::now();
     }
   }
 }

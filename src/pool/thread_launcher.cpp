@@ -65,6 +65,7 @@ class thread_worker : public running_worker {
     shared.notify(work_->what.page);
   }
   bool kill() noexcept override { return false; }
+  bool abort() noexcept override { return false; }
   std::string_view cannot_be_killed_as() const noexcept override { return "is a thread"; }
   void abandon() noexcept override {
     if (thread_.joinable()) thread_.detach();

@@ -47,6 +47,8 @@ worker_process::~worker_process() {
 
 bool worker_process::kill() noexcept { return pid_ <= 0 || sys::kill(pid_, SIGKILL) != -EPERM; }
 
+bool worker_process::abort() noexcept { return pid_ <= 0 || sys::kill(pid_, SIGABRT) != -EPERM; }
+
 void paged_worker_process::ask_to_stop() noexcept {
   page_.orders.fetch_or(order_stop, std::memory_order_release);
   shared_.notify(at_);

@@ -20,6 +20,8 @@ struct forked_worker {
 
 /// How long a process may take to end that was killed.
 constexpr std::chrono::seconds killing_time{5};
+/// And one that was told to abort, which may write a core dump.
+constexpr std::chrono::seconds aborting_time{5};
 /// Why one that was killed is still there, and what helps, as the rest of a sentence about it.
 std::string why_not_gone(pid_t pid);
 
@@ -37,6 +39,7 @@ class worker_process : public running_worker {
   void list_parents_own(std::vector<int>& own) const override { lifeline_.list(own); }
   lifeline take_lifeline() noexcept override { return std::move(lifeline_); }
   bool kill() noexcept override;
+  bool abort() noexcept override;
   std::string_view cannot_be_killed_as() const noexcept override {
     return "has become another user, as set-user-ID programs do unless they may gain no privileges";
   }

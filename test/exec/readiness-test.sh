@@ -91,4 +91,19 @@ echo 'READY=10' >"$dir/words"
 run mute --start-timeout 200ms --crash-limit 2 --restart-delay 1ms
 await_line mute 'did not begin to serve within 200 ms and is killed; a program is to say READY=1'
 ended "$pid" 4
+echo "# who says WATCHDOG=1, and then does not for --hang-timeout, is aborted; who never says so is left alone"
+printf 'READY=1\nWATCHDOG=1\n' >"$dir/words"
+run hangs --hang-timeout 300ms --limit core=0
+await_line hangs 'worker 0 \(pid [0-9]+\) has not said WATCHDOG=1 for .*, and is aborted'
+await_line hangs 'was killed by signal 6 .*another is started'
+kill "$pid"
+ended "$pid" 0
+echo 'READY=1' >"$dir/words"
+run quiet --hang-timeout 1ms
+await_line quiet ' 1 worker serves '
+expect "$(sed -nE 's/.* serves 127.0.0.1:([0-9]+).*/\1/p' "$dir/quiet.log")" hello hello
+! said quiet 'WATCHDOG' || fail "it is taken for hung"
+tr '\0' '\n' <"/proc/$(children "$pid")/environ" | grep -x 'WATCHDOG_USEC=1000' >"$dir/unused" || fail "no WATCHDOG_USEC"
+kill "$pid"
+ended "$pid" 0
 echo "all is well"

@@ -108,6 +108,7 @@ class hostile_board {
     pid_t pid() const noexcept override { return 4711; }
     void ask_to_stop() noexcept override {}
     bool kill() noexcept override { return true; }
+    bool abort() noexcept override { return true; }
     std::string_view cannot_be_killed_as() const noexcept override { return "is dead"; }
     void abandon() noexcept override {}
   };

@@ -1,0 +1,154 @@
+// Workers that hang or grow, and whether the service serves at all.
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <random>
+
+#include "pool/counted.hpp"
+#include "pool/duration_text.hpp"
+#include "pool/leftovers.hpp"
+#include "pool/obituary.hpp"
+#include "pool/supervisor.hpp"
+#include "pool/worker_process.hpp"
+
+namespace udppump::detail {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+constexpr std::chrono::seconds between_renewals{1};
+constexpr unsigned whole = 1000, least = 900;
+
+/// In bytes; 0 if it is not known. Pss is for those who may trace the process (proc(5), /proc/PID/smaps_rollup); the
+/// pages that it does not share, as far as the kernel counts these, for all (/proc/PID/statm).
+std::uint64_t memory_of(pid_t pid) {
+  const std::string folder = "/proc/" + std::to_string(pid);
+  std::ifstream rollup{folder + "/smaps_rollup"};
+  for (std::string word; rollup >> word;) {
+    std::uint64_t kilobytes = 0;
+    if (word == "Pss:" && rollup >> kilobytes) return kilobytes * 1024;
+  }
+  std::ifstream counts{folder + "/statm"};
+  std::uint64_t size = 0;
+  std::uint64_t resident = 0;
+  std::uint64_t shared = 0;
+  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  if (!(counts >> size >> resident >> shared) || resident < shared) return 0;
+  return (resident - shared) * page;
+}
+
+unsigned drawn_share() {
+  static thread_local std::minstd_rand chance{std::random_device{}()};
+  return std::uniform_int_distribution<unsigned>{least, whole}(chance);
+}
+
+}  // namespace
+
+void supervisor::look_after_workers(clock::time_point now) {
+  if (now >= hung_look_at_) look_for_hung(now);
+  if (now >= renewal_at_) renew_one(now);
+}
+
+void supervisor::look_for_hung(clock::time_point now) {
+  const nanoseconds most = parts_.start.keeps_pages() ? nanoseconds{options_.handler_timeout} : parts_.hang_timeout;
+  hung_look_at_ = clock::time_point::max();
+  if (most.count() == 0) return;
+  hung_look_at_ = now + most;
+  for (const auto& one : crew_.members()) {
+    if (!one->serving || one->stopping || one->hung || one->killed) continue;
+    std::optional<clock::time_point> since = one->fed_at;
+    if (parts_.start.keeps_pages()) {
+      // The worker's own account: what lies in the future is none.
+      const std::uint64_t claimed = crew_.page_of(*one).handling_since.load(std::memory_order_relaxed);
+      if (claimed != 0 && claimed <= nanoseconds_of(now)) since = clock::time_point{nanoseconds{claimed}};
+    }
+    if (!since) continue;
+    if (now - *since >= most) {
+      abort(*one, now - *since);
+    } else {
+      hung_look_at_ = std::min(hung_look_at_, *since + most);
+    }
+  }
+}
+
+void supervisor::abort(crew::member& one, nanoseconds time) {
+  one.hung = true;
+  const std::string what =
+      name_of(one) + (parts_.start.keeps_pages() ? " has been in its handler for " : " has not said WATCHDOG=1 for ");
+  const bool aborts = one.worker->abort();
+  log_.error("worker-hung",
+             what + duration_text(time) +
+                 (aborts ? ", and is aborted" : ", " + std::string{one.worker->cannot_be_killed_as()} + " and goes on"),
+             {{"worker", std::to_string(one.number)},
+              {"pid", std::to_string(one.worker->pid())},
+              {"hung_ms", std::to_string(std::chrono::duration_cast<milliseconds>(time).count())}});
+  if (aborts) {
+    one.deadline = clock::now() + aborting_time;
+  } else {
+    one.deadline = clock::time_point::max();
+  }
+}
+
+std::string supervisor::limit_reached_by(const crew::member& one, clock::time_point now) const {
+  const auto part = [&one](auto limit) { return limit / whole * one.share; };
+  const auto lived = now - one.started;
+  if (options_.max_lifetime.count() != 0 && lived >= nanoseconds{options_.max_lifetime} / whole * one.share) {
+    return "has lived for " + duration_text(lived);
+  }
+  const std::uint64_t served = crew_.page_of(one).handled.load(std::memory_order_relaxed);
+  if (options_.max_requests != 0 && served >= std::max<std::uint64_t>(1, options_.max_requests * one.share / whole)) {
+    return "has served " + counted(served, "datagram");
+  }
+  if (options_.max_memory == 0) return {};
+  const std::uint64_t memory = memory_of(one.worker->pid());
+  if (memory < part(std::uint64_t{options_.max_memory})) return {};
+  constexpr std::uint64_t mebibyte = 1 << 20;
+  return "has " + std::to_string(memory / mebibyte) + " MiB of memory";
+}
+
+/// One at a time: the next one only when this one is replaced.
+void supervisor::renew_one(clock::time_point now) {
+  if (options_.max_lifetime.count() == 0 && options_.max_requests == 0 && options_.max_memory == 0) {
+    renewal_at_ = clock::time_point::max();
+    return;
+  }
+  constexpr int looks = 4;
+  const auto soon = std::max<nanoseconds>(nanoseconds{options_.max_lifetime} / looks, milliseconds{10});
+  renewal_at_ = now + (options_.max_lifetime.count() != 0 ? std::min<nanoseconds>(soon, between_renewals)
+                                                          : nanoseconds{between_renewals});
+  if (reload_ || drain_ || phase_ != phase::serving) return;
+  for (const auto& one : crew_.members()) {
+    if (!one->serving || one->stopping || one->hung || one->killed) continue;
+    if (one->share == whole) one->share = drawn_share();
+    const std::string why = limit_reached_by(*one, now);
+    if (why.empty()) continue;
+    log_.notice("worker-renewed", name_of(*one) + ' ' + why + ", and is replaced");
+    for (const auto& each : crew_.members()) each->replaces = each->has_proven_itself = false;
+    reload_ = running_reload{.steps = reload::of_one(one->number), .began = now, .is_renewal = true};
+    renewal_at_ = std::max<clock::time_point>(renewal_at_, now + milliseconds{100});
+    return;
+  }
+}
+
+/// For the watchdog: not if datagrams have waited since the last time it was asked, and nobody has taken any.
+bool supervisor::does_serve() {
+  const bool waits = phase_ == phase::serving && anything_waits(parts_.context.sockets.all());
+  std::uint64_t taken = 0;
+  for (std::size_t at = 0; at < board_.pages(); ++at) taken += taken_by(board_.page(at));
+  // What programs take is not known.
+  const bool is_stuck = parts_.start.keeps_pages() && waits && waited_before_ && taken == taken_before_;
+  waited_before_ = waits;
+  taken_before_ = taken;
+  if (is_stuck && !is_stuck_) {
+    log_.error("service-hung", "datagrams wait, and no worker has taken any for " +
+                                   duration_text(parts_.service.watchdog_interval()) +
+                                   ": the service manager's watchdog is not fed");
+  }
+  is_stuck_ = is_stuck;
+  return !is_stuck;
+}
+
+}  // namespace udppump::detail
