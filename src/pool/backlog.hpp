@@ -52,6 +52,8 @@ class backlog {
   /// When to call measure_queues(); the end of time if that depends on an arrival.
   clock::time_point next() const noexcept { return next_; }
   void measure_queues(clock::time_point now);
+  /// In the log, once a minute at most: how many datagrams pumps have dropped. measure_queues() does it as well.
+  void tell_of_drops(clock::time_point now);
 
  private:
   struct watched {
@@ -79,7 +81,6 @@ class backlog {
   };
   /// How many are to be told now, which they then count as; 0: none.
   std::uint64_t take_untold(drop_count& drops, clock::time_point now) const;
-  void tell_of_drops(clock::time_point now);
 
   const board& shared_;
   const rules rules_;

@@ -109,8 +109,10 @@ void supervisor::go_round() {
     if (orphans_) orphans_->worker_ended(killed, clock::now());
   }
   // Before any worker is started that might inherit what is wrong.
-  if (!is_stopping() && clock::now() >= sockets_.next() && sockets_.look(clock::now(), sessions_to_trust()))
-    begin_reload();
+  if (!is_stopping() && clock::now() >= sockets_.next()) {
+    backlog_.tell_of_drops(clock::now());  // workers that are quick leave nothing for it to see in a queue
+    if (sockets_.look(clock::now(), sessions_to_trust())) begin_reload();
+  }
   look_at_drain();
   if (!is_stopping()) look_after_workers(clock::now());
   if (!is_stopping()) start_those_due();

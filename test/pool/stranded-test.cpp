@@ -23,6 +23,7 @@ struct stranded : testing::Test {
     sockets.push_back(bound());
     for (std::size_t at = 0; at < 2; ++at) {
       page(at).state = page_state::serving;
+      page(at).served_lanes = 1;
       static_cast<void>(shared.page_signal(at));
     }
     EXPECT_FALSE(sockets[0].send_to("x", sockets[0].local()));
