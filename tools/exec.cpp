@@ -128,7 +128,7 @@ void add_where(CLI::App& app, wishes& wanted) {
                 "NAME is for LISTEN_FDNAMES. Needless if systemd passes sockets",
                 group});
   add_repeated(app, "--lane", [&wanted](const std::string& text) { wanted.pool.lanes.push_back(parse_lane(text)); },
-               {"NAME=EXPRESSION[,OPTION=VALUE]", "",
+               {"NAME[=EXPRESSION][,OPTION=VALUE]", "",
                 "a queue of its own for datagrams that match, such as 'quick=payload[2] < 4 and len < 100' "
                 "(pcap-filter(7), over the payload); may be given again, and the first that matches takes it; the "
                 "others are in the lane \"rest\". Each worker gets a socket for each lane that it serves. Options, "
