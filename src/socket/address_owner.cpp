@@ -103,7 +103,7 @@ address_owner owner_of(const address& local) {
   visit_descriptors([&](const std::string& link, const auto& called) {
     for (const bound_socket& one : sockets) {
       if (one.link != link) continue;
-      owner = {called(), one.local};
+      owner = {printable(called()), one.local};  // a process may give itself any name (prctl(2))
       return false;
     }
     return true;

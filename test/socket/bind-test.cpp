@@ -13,6 +13,7 @@
 #include <netpacket/packet.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -176,6 +177,28 @@ TEST(bind, to_an_abstract_name_exchanges_and_refuses_a_second) {
   EXPECT_FALSE(datagram_socket::connect(here).send("hello"));
   EXPECT_EQ(received(server), "hello");
   EXPECT_THAT(refused_bind(here).what(), HasSubstr(here.to_string() + ": Address already in use; socket-test (pid "));
+}
+
+TEST(bind, tells_the_name_that_a_process_gave_itself_without_what_a_terminal_would_obey) {
+  const auto here = address::parse("unix:@udppump-named-test-" + std::to_string(::getpid()));
+  std::optional<datagram_socket> held{datagram_socket::bind(here)};
+  const child_process holder{[] {
+    ::prctl(PR_SET_NAME, "\x1b]0;x\x07");
+    ::pause();
+  }};
+  held.reset();  // the child has it
+  std::string told;
+  ASSERT_TRUE(eventually([&] {
+    try {
+      static_cast<void>(datagram_socket::bind(here));
+    } catch (const std::system_error& refused) {
+      told = refused.what();
+    }
+    return told.find("]0;x") != std::string::npos;
+  })) << told;
+  EXPECT_THAT(told, HasSubstr("\\x1b]0;x\\x07 (pid "));
+  EXPECT_EQ(told.find('\x1b'), std::string::npos);
+  ::kill(holder.pid(), SIGKILL);
 }
 
 TEST(bind, to_no_address_or_an_unknown_family_is_refused) {
