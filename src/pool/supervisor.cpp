@@ -72,7 +72,9 @@ int supervisor::run() {
   while (!is_stopping() || !crew_.empty() || parts_.takes_over.is_ending()) go_round();
   end_orphans();
   give_up_offers();
-  if (!handed_over_) log_leftovers(parts_.context.sockets, !options_.adopt.empty(), log_);
+  if (!handed_over_) {
+    log_leftovers(parts_.context.sockets, !options_.adopt.empty() || parts_.takes_over.may_predecessor_serve(), log_);
+  }
   errors_.say_the_rest(clock::now());
   parts_.service.say_the_rest();
   log_.notice("stopped", handed_over_ ? "ended; another process serves on" : "stopped");

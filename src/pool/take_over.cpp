@@ -45,6 +45,7 @@ take_over::take_over(own_command own, descriptor listener, std::optional<service
       listener_{std::move(listener)},
       path_{std::move(path)},
       before_{std::move(before)},
+      may_predecessor_serve_{before_.has_value()},
       log_{log},
       lines_{log},
       patience_{patience},
@@ -76,6 +77,7 @@ std::string take_over::hear_predecessor() {
   }
   const predecessor last = std::move(*before_);
   before_.reset();
+  may_predecessor_serve_ = !last.is_ours();
   return last.why();
 }
 

@@ -42,6 +42,8 @@ class take_over {
 
   /// The pool before this one serves on if this one ends.
   bool depends_on_predecessor() const noexcept { return before_ && !before_->is_ours(); }
+  /// The pool before this one may serve on, or has not heard yet that it is to end: what waits is its as well.
+  bool may_predecessor_serve() const noexcept { return may_predecessor_serve_; }
   /// All workers of this pool serve: those of the pool before it may go.
   void say_ready() noexcept;
   /// Why the pool before this one does not hand over after all; empty if nothing of the kind was said.
@@ -114,6 +116,7 @@ class take_over {
   descriptor listener_;
   const std::optional<service_path> path_;
   std::optional<predecessor> before_;
+  bool may_predecessor_serve_;
   const pool_log& log_;
   limited_log lines_;
   std::vector<std::unique_ptr<successor>> successors_;  // in the order in which they came

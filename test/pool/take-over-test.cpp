@@ -351,6 +351,23 @@ TEST(a_start_that_is_passed_a_socket, tells_what_it_has_that_no_unit_sets_and_ke
   EXPECT_THAT(told, HasSubstr(" (unit) was passed with UDP_SEGMENT = 1 instead of 0, and is kept so"));
 }
 
+TEST(a_start_that_takes_over, and_fails_leaves_what_waits_to_the_pool_that_serves_on) {
+  pool_options options{.workers = 1, .restart = {.crash_limit = 2}, .take_over = temporary_path("fails")};
+  auto pool = pool_process::serving_with(options, [](datagram& received) {
+    std::this_thread::sleep_for(300ms);
+    received.reply(received.payload);
+  });
+  const asking_client client{pool.address()};
+  for (const char* text : {"1", "2", "3", "4", "5"}) client.send(text);
+  options.bind = {pool.address().to_string()};
+  pool_process failing{
+      options, [](worker_pool& made) { return made.run([](worker&) { throw std::runtime_error{"cannot serve"}; }); }};
+  EXPECT_EQ(failing.join(), 4) << failing.log();
+  EXPECT_TRUE(failing.has_said("for whoever serves it next")) << failing.log();
+  for (const char* text : {"1", "2", "3", "4", "5"}) EXPECT_EQ(client.receive(), text) << failing.log();
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
 TEST(a_start_that_takes_over, has_sockets_as_its_own_options_make_them_and_tells_what_was_not_so) {
   for (const auto who : {detail::socket_state::sharers::pumps, detail::socket_state::sharers::programs}) {
     std::string told;
