@@ -188,7 +188,8 @@ class ramp {
     any_bad_ = any_bad_ || seen == verdict::bad;
     if (seen == verdict::good || seen == verdict::bad) fewest_ = std::min(fewest_, result.requests());
     if (seen == verdict::bad || seen == verdict::invalid) let_recover(settings_);
-    return interruption() ? verdict::interrupted : seen;
+    // What was told to be good stays so: the next step, if there is one, is cut short at once.
+    return interruption() && seen != verdict::good ? verdict::interrupted : seen;
   }
 
   void tell(double rate, const load_result& result, verdict seen) {

@@ -173,7 +173,7 @@ for ((i = 0; i < 8; ++i)); do
 done
 wait "$client" || fail "dnsperf: $(cat "$dir/dnsperf")"
 grep -q 'Queries lost: *0 ' "$dir/dnsperf" || fail "dnsperf lost queries: $(cat "$dir/dnsperf" "$dir/err")"
-has_line 'reloaded 4 workers' err || fail "no reload is reported"
+await has_line 'reloaded 4 workers' err || fail "no reload is reported"
 
 echo "# a reload reads the zone anew, and a zone that is broken changes nothing"
 cp -- "$zone" "$dir/changing.zone"
