@@ -138,10 +138,10 @@ earlier_pid_file pid_file_of(std::string_view text) {
   return {.is_told = true, .file = file};
 }
 
-/// No name that a pool gives has a space, and none that it was given keeps one.
+/// No name that a pool gives has a space, and none that it was given keeps one. A colon is between a name and a lane.
 bool is_name(const std::string& word) {
   const std::size_t mark = word[0] == service_managers_mark ? 1 : 0;
-  return word.size() > mark && word[mark] != '@' &&
+  return word.size() > mark && word[mark] != '@' && word[mark] != ':' && word.back() != ':' &&
          std::none_of(word.begin(), word.end(), [](char one) { return static_cast<unsigned char>(one) < ' '; });
 }
 

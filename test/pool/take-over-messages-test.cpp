@@ -199,6 +199,13 @@ TEST(take_over_messages, of_sockets_have_a_name_for_each_descriptor_and_no_more)
   };
   EXPECT_EQ(parsed("udppump 1 sockets a b", 2).sockets.size(), 2u);
   EXPECT_EQ(parsed("udppump 1 sockets", 0).what, kind::sockets);
+  const auto lanes = parsed("udppump 1 sockets dns:quick +b:rest", 2);
+  ASSERT_EQ(lanes.sockets.size(), 2u);
+  EXPECT_EQ(lanes.sockets[0].as, (detail::listening{"dns", false, "quick"}));
+  EXPECT_EQ(lanes.sockets[1].as, (detail::listening{"b", true, "rest"}));
+  for (const char* nameless : {":", ":quick", "dns:", "+:quick", "+dns:"}) {
+    EXPECT_EQ(parsed((std::string{"udppump 1 sockets "} + nameless).c_str(), 1).what, kind::unknown) << nameless;
+  }
   EXPECT_EQ(parsed("udppump 1 sockets a b", 1).what, kind::unknown);
   EXPECT_EQ(parsed("udppump 1 sockets a", 2).what, kind::unknown);
   EXPECT_EQ(parsed("udppump 1 sockets @take-over @take-over", 2).what, kind::unknown);
