@@ -39,7 +39,8 @@ src/pool/log_writer.cpp open - a terminal that this process has open already, by
 src/pool/lock_holder.cpp ifstream,directory_iterator,status_of - reads /proc, and looks which file a descriptor there is of, for an error
 src/pool/supervisor_health.cpp ifstream - reads /proc
 src/pool/orphans.cpp open,directory_iterator - reads /proc
-src/pool/granted_cores.cpp ifstream - reads /proc, and control groups
+src/pool/control_group.cpp ifstream - reads /proc
+src/pool/granted_cores.cpp ifstream - reads control groups
 src/pool/pool_status.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
 src/pool/pool_status.cpp directory_iterator,read_symlink - reads /proc
 src/pool/predecessor.cpp open - looks what is there before it connects, and opens nothing (O_PATH)

@@ -2,127 +2,34 @@
 
 #include <algorithm>
 #include <fstream>
-#include <optional>
-#include <sstream>
-#include <string_view>
-#include <vector>
+
+#include "pool/control_group.hpp"
 
 namespace udppump::detail {
 
 namespace {
 
-constexpr auto nowhere = std::string::npos;
-
-/// Whether `name` is one of those in `list`, which have commas between them.
-bool lists(const std::string& list, std::string_view name) {
-  std::istringstream names{list};
-  for (std::string one; std::getline(names, one, ',');) {
-    if (one == name) return true;
-  }
-  return false;
-}
-
-/// mountinfo writes a space, a tab, a line feed and a backslash as \ and three octal digits (proc_pid_mountinfo(5)).
-std::string without_escapes(const std::string& text) {
-  std::string plain;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const std::string digits = text[at] == '\\' ? text.substr(at + 1, 3) : std::string{};
-    const bool is_escape = digits.size() == 3 && digits.find_first_not_of("01234567") == nowhere && digits < "400";
-    plain += is_escape ? static_cast<char>(std::stoi(digits, nullptr, 8)) : text[at];
-    at += is_escape ? 3 : 0;
-  }
-  return plain;
-}
-
-/// A hierarchy of control groups that has to do with the processor, and where this process is in it.
-struct hierarchy {
-  bool is_unified;
-  std::string group;
-};
-
-/// Lines of "ID:CONTROLLERS:PATH" (cgroups(7)).
-std::vector<hierarchy> memberships(const std::string& root) {
-  std::vector<hierarchy> found;
-  std::ifstream file{root + "/proc/self/cgroup"};
-  for (std::string line; std::getline(file, line);) {
-    const auto first = line.find(':');
-    const auto second = first == nowhere ? nowhere : line.find(':', first + 1);
-    if (second == nowhere) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    if (!controllers.empty() && !lists(controllers, "cpu")) continue;
-    found.push_back({controllers.empty(), line.substr(second + 1)});
-  }
-  return found;
-}
-
-/// A part of a hierarchy that can be seen here: the group `top` and those below it, at `folder`.
-struct mounted {
-  bool is_unified;
-  std::string top, folder;
-};
-
-/// "ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS [FIELD...] - TYPE SOURCE SUPER-OPTIONS" (proc_pid_mountinfo(5)).
-std::vector<mounted> mounts(const std::string& root) {
-  std::vector<mounted> found;
-  std::ifstream file{root + "/proc/self/mountinfo"};
-  for (std::string line; std::getline(file, line);) {
-    const auto middle = line.find(" - ");
-    if (middle == nowhere) continue;
-    std::istringstream before{line.substr(0, middle)};
-    std::istringstream after{line.substr(middle + 3)};
-    std::string skipped;
-    std::string top;
-    std::string folder;
-    std::string type;
-    std::string options;
-    before >> skipped >> skipped >> skipped >> top >> folder;
-    after >> type >> skipped >> options;
-    if (type != "cgroup2" && (type != "cgroup" || !lists(options, "cpu"))) continue;
-    found.push_back({type == "cgroup2", without_escapes(top), without_escapes(folder)});
-  }
-  return found;
-}
-
-/// What leads from `top` to `group`: empty, or a path that begins with '/'. Nothing if the group is not below it, as
-/// that of a process outside its own control group namespace ("/../other", cgroup_namespaces(7)).
-std::optional<std::string> way_down(const std::string& top, const std::string& group) {
-  const std::string above = top == "/" ? std::string{} : top;
-  if (group.compare(0, above.size(), above) != 0) return {};
-  std::string rest = group.substr(above.size());
-  if (rest == "/") rest.clear();
-  if (!rest.empty() && (rest.front() != '/' || (rest + '/').find("/../") != nowhere)) return {};
-  return rest;
-}
-
 /// 0: no quota.
-double quota_of(const std::string& folder, bool is_unified) {
+double quota_of(const control_group& group) {
   double runtime = 0;
   double period = 0;
-  if (is_unified) {
-    std::ifstream both{folder + "/cpu.max"};  // "QUOTA PERIOD", or "max" for no quota
+  if (group.is_unified) {
+    std::ifstream both{group.folder + "/cpu.max"};  // "QUOTA PERIOD", or "max" for no quota
     both >> runtime >> period;
   } else {
-    std::ifstream{folder + "/cpu.cfs_quota_us"} >> runtime;  // -1 for no quota
-    std::ifstream{folder + "/cpu.cfs_period_us"} >> period;
+    std::ifstream{group.folder + "/cpu.cfs_quota_us"} >> runtime;  // -1 for no quota
+    std::ifstream{group.folder + "/cpu.cfs_period_us"} >> period;
   }
   return runtime > 0 && period > 0 ? runtime / period : 0;
 }
 
 }  // namespace
 
-double granted_cores(const std::string& root) {
+double granted_cores(const std::string& root, const std::string& process) {
   double granted = 0;
-  const auto seen = mounts(root);
-  for (const hierarchy& one : memberships(root)) {
-    for (const mounted& here : seen) {
-      auto way = here.is_unified == one.is_unified ? way_down(here.top, one.group) : std::nullopt;
-      while (way) {
-        const double quota = quota_of(root + here.folder + *way, one.is_unified);
-        if (quota > 0) granted = granted > 0 ? std::min(granted, quota) : quota;
-        if (way->empty()) break;
-        way->resize(way->find_last_of('/'));
-      }
-    }
+  for (const control_group& one : control_groups_of(process, "cpu", root)) {
+    const double quota = quota_of(one);
+    if (quota > 0) granted = granted > 0 ? std::min(granted, quota) : quota;
   }
   return granted;
 }

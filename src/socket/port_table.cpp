@@ -135,26 +135,38 @@ address read_local(std::string_view text) noexcept {
   return host_and_port(colon == 8 ? AF_INET : AF_INET6, words, port);
 }
 
-/// The tables have "sl local_address rem_address st queues tr retrnsmt uid timeout inode".
 void read_tables(std::span<const std::uint16_t> ports, std::vector<listed_socket>& found) {
   for (const char* const table : {"/proc/self/net/udp", "/proc/self/net/udp6"}) {
-    std::ifstream lines{table};
-    std::string line;
-    std::getline(lines, line);
-    while (std::getline(lines, line)) {
-      std::istringstream words{line};
-      std::string slot, local, skipped;
-      listed_socket one;
-      words >> slot >> local;
-      for (int column = 0; column < 5; ++column) words >> skipped;
-      words >> one.user >> skipped >> one.inode;
-      one.local = read_local(local);
-      if (words && one.inode != 0 && !one.local.is_none() && is_among(ports, one.local.port())) found.push_back(one);
+    const auto lines = read_udp_table(table);
+    for (std::size_t at = 0; lines && at < lines->size(); ++at) {
+      const listed_socket& one = (*lines)[at].socket;
+      if (is_among(ports, one.local.port())) found.push_back(one);
     }
   }
 }
 
 }  // namespace
+
+std::optional<std::vector<table_line>> read_udp_table(const std::string& path) {
+  std::ifstream lines{path};
+  std::string line;
+  if (!std::getline(lines, line)) return {};
+  std::vector<table_line> found;
+  while (std::getline(lines, line)) {
+    // "sl local_address rem_address st tx_queue:rx_queue tr:when retrnsmt uid timeout inode ref pointer drops"
+    std::istringstream words{line};
+    std::string slot, local, queues, skipped;
+    table_line one;
+    words >> slot >> local >> skipped >> skipped >> queues >> skipped >> skipped;
+    words >> one.socket.user >> skipped >> one.socket.inode >> skipped >> skipped >> one.drops;
+    one.socket.local = read_local(local);
+    if (!words || one.socket.inode == 0 || one.socket.local.is_none()) continue;
+    const auto received = queues.find(':') + 1;
+    std::from_chars(queues.data() + received, queues.data() + queues.size(), one.queued, 16);
+    found.push_back(one);
+  }
+  return found;
+}
 
 std::vector<listed_socket> udp_sockets_on(std::span<const std::uint16_t> ports) {
   std::vector<listed_socket> found;

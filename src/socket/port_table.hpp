@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "udppump/address.hpp"
@@ -27,5 +28,14 @@ struct listed_socket {
 /// Those on any of these ports: as sock_diag(7) lists them, or where that is refused, /proc/net/udp and /proc/net/udp6;
 /// none if neither may be read.
 UDPPUMP_EXPORT std::vector<listed_socket> udp_sockets_on(std::span<const std::uint16_t> ports);
+
+/// A line of /proc/net/udp or udp6.
+struct table_line {
+  listed_socket socket;
+  /// Bytes that wait to be received, as the kernel counts them, and datagrams that it dropped at this socket.
+  std::uint64_t queued = 0, drops = 0;
+};
+/// Such a table, of whichever network namespace it is (/proc/PID/net/udp); nothing if it may not be read.
+UDPPUMP_EXPORT std::optional<std::vector<table_line>> read_udp_table(const std::string& path);
 
 }  // namespace udppump::detail
