@@ -12,7 +12,7 @@
 #include <udppump/worker_pool.hpp>
 #include <vector>
 
-#include "dns_answer.hpp"
+#include "dns_answer_cache.hpp"
 
 namespace {
 
@@ -77,8 +77,9 @@ class journal {
 /// A worker: loads the zone, so that a reload has it as it is now, and answers until it is told to stop.
 void answer_queries(udppump::worker& self, const std::string& zone_file) {
   const dns_zone zone = dns_zone::load(zone_file);
-  const auto answer = [&zone](udppump::datagram& query) {
-    if (const auto packet = dns_answer(zone, query.payload)) query.reply(*packet);
+  dns_answer_cache answers{zone};
+  const auto answer = [&answers](udppump::datagram& query) {
+    if (const auto packet = answers.answer(query.payload)) query.reply(*packet);
   };
   // Resolvers may ask from port 53; what another DNS server answers is known by its QR bit, and is not answered.
   auto unanswered = udppump::source_filter::against_loops();
