@@ -15,6 +15,7 @@ src/sys/sys_file.hpp fstatat,stat,access,faccessat,readlink,readlinkat,getxattr,
 src/sys/sys_aio.hpp syscall - the calls themselves; none has to do with names
 src/sys/sys_user.hpp syscall - capabilities and keys
 src/sys/sys_process.hpp syscall - descriptors
+tools/scale.cpp syscall - a signal to a process by its descriptor; none has to do with names
 src/sys/access_list.cpp attribute - of what service_path has opened, by its descriptor in /proc
 src/sys/close_others.cpp directory_iterator - reads /proc
 src/sys/folder_trust.cpp ifstream - reads /proc

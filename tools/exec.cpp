@@ -50,8 +50,8 @@ Exit codes:
     5  stopped as told, but workers had to be killed
   126  the program cannot be executed
   127  the program was not found
-Signals: TERM and INT stop it, a second one at once; HUP replaces the workers one by one; USR2 starts udppump anew,
-which takes the sockets over. More: udppump-exec(1))";
+Signals: TERM and INT stop it, a second one at once; HUP replaces the workers one by one; TTIN adds one, TTOU takes
+one away; USR2 starts udppump anew, which takes the sockets over. More: udppump-exec(1))";
 
 /// What the command line says.
 struct wishes {
@@ -176,10 +176,15 @@ void add_where(CLI::App& app, wishes& wanted) {
 
 void add_workers(CLI::App& app, wishes& wanted) {
   constexpr char group[] = "Workers";
-  constexpr std::size_t most_workers = 4096;
+  constexpr std::size_t most_workers = 4096, most_jitter = 90;
   pool_options& pool = wanted.pool;
   add_parsed(app, "--workers", pool.workers, count_in(1, most_workers),
              {"N", "", "how many, up to 4096; default: one for each core this process may use", group});
+  add_parsed(app, "--max-workers", pool.max_workers, count_in(1, most_workers),
+             {"N", "",
+              "how many there may be when udppump scale or SIGTTIN asks for more, up to 4096; default: four times "
+              "--workers, or 64 if that is more",
+              group});
   add_parsed(app, "--ready-after", wanted.run.ready_after, time_in(milliseconds{1}),
              {"TIME", "", "a worker that has lived this long counts as serving, in ms; default 200", group});
   add_parsed(app, "--ready", wanted.run.ready,
@@ -199,13 +204,17 @@ void add_workers(CLI::App& app, wishes& wanted) {
        "a worker that says WATCHDOG=1 to NOTIFY_SOCKET (sd_notify), and then not again for this time, is aborted "
        "and replaced, in s; default 0: nobody is asked",
        group});
-  add_parsed(app, "--max-lifetime", pool.max_lifetime, time_in(seconds{1}),
-             {"TIME", "",
-              "a worker that has lived this long, or up to a tenth less, is replaced as in a reload, in s; one at a "
-              "time; default 0: never",
-              group});
+  add_parsed(
+      app, "--max-lifetime", pool.max_lifetime, time_in(seconds{1}),
+      {"TIME", "",
+       "a worker that has lived this long is replaced as in a reload, in s; one at a time; default 0: never", group});
   add_parsed(app, "--max-memory", pool.max_memory, parse_memory,
              {"SIZE", "", "the same for one that has this much memory (PSS); looked at once a second", group});
+  add_parsed(app, "--max-jitter", pool.max_jitter, count_in(0, most_jitter),
+             {"PERCENT", "",
+              "each worker's own --max-lifetime and --max-memory are lower by a share that is drawn from 0 to this, so "
+              "that not all are due at once; up to 90, default 10",
+              group});
   add_parsed(app, "--kill-mode", wanted.run.kill,
              one_of<kill_mode>({{"group", kill_mode::group}, {"process", kill_mode::process}}),
              {"group|process", "",
@@ -414,7 +423,7 @@ int run_program(wishes& wanted, const event_log& log) {
   wanted.pool.log = [&log](const pool_event& event) { log.write(event); };
   // Before there is a pid file, by which somebody may send these: until run() takes them there is nothing to reload.
   parent = ::getpid();
-  handle({SIGHUP, SIGUSR2});
+  handle({SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU});
   std::optional<worker_pool> pool;
   try {
     pool.emplace(wanted.pool);

@@ -3,8 +3,8 @@
 
 _udppump_exec() {
   local word=$1 before=$2 valued flags at
-  valued='--bind --lane --receive-buffer --max-wait --send-buffer --join --device --path-mtu --workers --ready
-    --ready-after --start-timeout --stop-timeout --hang-timeout --max-lifetime --max-memory --kill-mode --drain
+  valued='--bind --lane --receive-buffer --max-wait --send-buffer --join --device --path-mtu --workers --max-workers --ready
+    --ready-after --start-timeout --stop-timeout --hang-timeout --max-lifetime --max-memory --max-jitter --kill-mode --drain
     --crash-limit --healthy-after --restart-delay
     --reload-on-change --reload-width --prove-for --take-over --nice --limit --user --group --groups --log
     --pid-file'
@@ -52,6 +52,16 @@ _udppump_exec() {
   esac
 }
 
+# The pools that this user may change.
+_udppump_scale() {
+  local word=$1
+  if [[ $word == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W '--help' -- "$word")
+  elif ((COMP_CWORD == 2)); then
+    mapfile -t COMPREPLY < <(compgen -W "$(pgrep -x udppump 2>/dev/null)" -- "$word")
+  fi
+}
+
 # Values that the measuring commands share. What only a person can choose has no completion, and awaits one.
 _udppump_value() {
   local word=$1 option=$2
@@ -96,11 +106,12 @@ _udppump_measure() {
 _udppump() {
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'compare exec load work --help --version' -- "$2")
+    mapfile -t COMPREPLY < <(compgen -W 'compare exec load scale work --help --version' -- "$2")
     return
   fi
   case ${COMP_WORDS[1]} in
     exec) _udppump_exec "$2" "$3" ;;
+    scale) _udppump_scale "$2" ;;
     compare | load | work) _udppump_measure "${COMP_WORDS[1]}" "$2" "$3" ;;
   esac
 }

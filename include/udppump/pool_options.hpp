@@ -113,6 +113,9 @@ struct pool_options {
   std::vector<lane> lanes = {};
   /// 0: one for each core this process may use (usable_cores()). At most 4096.
   std::size_t workers = 0;
+  /// How many there may be once worker_pool::request_scale() or a signal asks for more; the memory that the pool shares
+  /// with them has room for so many. 0: four times `workers`, or 64 if that is more. At most 4096.
+  std::size_t max_workers = 0;
   worker_model model = worker_model::processes;
   /// How the workers' pumps wait.
   waiter_kind waiter = waiter_kind::automatic;
@@ -146,12 +149,14 @@ struct pool_options {
   /// it held is given to another. Of threads it is only logged, as they cannot be ended. 0: handlers may take for ever.
   std::chrono::milliseconds handler_timeout{0};
   /// A worker that has finished so many datagrams, has lived so long, or has so many bytes of memory, is replaced as in
-  /// a reload, one after the other. Each takes up to a tenth less, by chance, so that not all are due at once. Memory
-  /// is the process's proportional set size, or its own pages if that may not be read. 0: no limit. Memory only of
-  /// processes.
+  /// a reload, one after the other. Memory is the process's proportional set size, or its own pages if that may not be
+  /// read. 0: no limit. Memory only of processes.
   std::uint64_t max_requests = 0;
   std::chrono::milliseconds max_lifetime{0};
   std::size_t max_memory = 0;
+  /// Each worker's own limits are lower than those by a share that is drawn from 0 to so many percent, so that not all
+  /// are due at once. At most 90.
+  unsigned max_jitter = 10;
   /// A new worker that has not begun to serve so long after its start is killed.
   std::chrono::milliseconds start_timeout = std::chrono::seconds{30};
   /// Workers are new executions of this program's file rather than forks, so that a reload has new code: each comes by

@@ -64,6 +64,10 @@ struct worker_status {
 /// a count of workers that you do not trust.
 struct UDPPUMP_EXPORT pool_status {
   pid_t parent = 0;
+  /// How many workers there are to be, and how many there may be (pool_options::max_workers); how often that number was
+  /// ordered to be another one (worker_pool::request_scale), whether or not it then was.
+  std::size_t workers_wanted = 0, max_workers = 0;
+  std::uint64_t scale_orders = 0;
   std::uint64_t restarts = 0, reloads = 0;
   /// Datagrams given to another worker after theirs died; dropped as poisoned; lost for want of room to keep them.
   std::uint64_t redelivered = 0, poisoned = 0, abandoned = 0;

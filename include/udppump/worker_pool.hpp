@@ -45,7 +45,8 @@ enum class pool_result : std::uint8_t {
 ///
 /// Signals, to the parent: SIGTERM and SIGINT stop it, a second one kills those that have not ended; SIGHUP replaces
 /// the workers one by one, each new one before its old one; SIGUSR2 starts this program's file anew, and the new
-/// process takes the sockets over. These signals and SIGCHLD are blocked on the thread that runs the pool, and, if
+/// process takes the sockets over. SIGTTIN adds a worker, SIGTTOU stops one; a SIGTTIN with a value (sigqueue(3)) sets
+/// their number. These signals and SIGCHLD are blocked on the thread that runs the pool, and, if
 /// workers are processes, so are others that would end the process and that nobody handles, ignores or blocks: SIGUSR1,
 /// SIGPIPE, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT, SIGXCPU, SIGXFSZ, and real-time signals. They mean
 /// nothing; the log says who sent them. A timer of the process itself (alarm(2)) ends it as ever. Workers have the
@@ -74,8 +75,14 @@ class UDPPUMP_EXPORT worker_pool {
   /// As SIGTERM and SIGHUP to the parent. Any thread, signal handlers, and the workers.
   void request_stop() noexcept;
   void request_reload() noexcept;
+  /// So many workers from now on, from 1 to pool_options::max_workers: more are started, or those with the highest
+  /// numbers stop as in a reload. A number that cannot be, as it would leave a lane without workers, is refused: the
+  /// log says why, and all stays as it is. Of several requests the last one holds. A reload keeps the number; a pool
+  /// that takes over begins with its own. Any thread, signal handlers, and the workers.
+  void request_scale(std::size_t workers) noexcept;
 
   std::span<const datagram_socket> sockets() const noexcept;
+  /// How many there are to be, now; in a worker, when it was started.
   std::size_t workers() const noexcept;
 
  private:

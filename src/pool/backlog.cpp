@@ -41,7 +41,7 @@ std::size_t kernels_default(const datagram_socket& like) noexcept {
 template <class Count>
 std::uint64_t sum_of(const board& shared, Count count) noexcept {
   std::uint64_t all = 0;
-  for (std::size_t at = 0; at < shared.pages(); ++at) all += count(shared.page(at));
+  for (std::size_t at = 0; at < shared.pages_used(); ++at) all += count(shared.page(at));
   return all;
 }
 

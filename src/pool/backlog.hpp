@@ -52,6 +52,8 @@ class backlog {
   /// When to call measure_queues(); the end of time if that depends on an arrival.
   clock::time_point next() const noexcept { return next_; }
   void measure_queues(clock::time_point now);
+  /// As many as there are to be now.
+  void set_workers(std::size_t workers) noexcept { rules_.workers = workers; }
   /// In the log, once a minute at most: how many datagrams pumps have dropped. measure_queues() does it as well.
   void tell_of_drops(clock::time_point now);
 
@@ -83,7 +85,7 @@ class backlog {
   std::uint64_t take_untold(drop_count& drops, clock::time_point now) const;
 
   const board& shared_;
-  const rules rules_;
+  rules rules_;
   const pool_log& log_;
   std::vector<int> descriptors_;
   std::vector<watched> watched_;

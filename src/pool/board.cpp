@@ -1,5 +1,6 @@
 #include "pool/board.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -67,10 +68,9 @@ board::board(std::size_t pages, std::size_t payload_limit)
   header_->payload_limit = geometry_.payload_limit;
   header_->parent = sys::process_id();
   header_->version = layout_version;
-  const kept_row row = this->kept();
-  for (std::uint32_t at = 0; at < row.size(); ++at) row[at].header.msg_len = kept_datagram::nothing;
   page_signals_.resize(pages);
   claimed_.resize(pages);
+  most_claimed_ = pages;
   notifier_.emplace();
 }
 
@@ -129,9 +129,12 @@ worker_share board::share_of(std::size_t page) const noexcept {
 }
 
 std::size_t board::claim(std::size_t number) {
-  for (std::size_t at = 0; at < claimed_.size(); ++at) {
+  for (std::size_t at = 0; at < most_claimed_; ++at) {
     if (claimed_[at]) continue;
     claimed_[at] = true;
+    pages_used_ = std::max(pages_used_, at + 1);
+    header_->pages_used = static_cast<std::uint32_t>(pages_used_);
+    if (keeps_datagrams()) own_of(at).header.msg_len = kept_datagram::nothing;
     worker_page& one = page(at);
     one.orders = one.looks = one.full = 0;
     one.pid = 0;
@@ -161,6 +164,13 @@ void board::release(std::size_t at) noexcept {
   claimed_[at] = false;
 }
 
+void board::set_workers(std::size_t workers) noexcept {
+  const bool is_first = workers_.exchange(workers, std::memory_order_relaxed) == 0;
+  header_->workers = static_cast<std::uint32_t>(workers);
+  const std::size_t most = std::min(2 * workers, claimed_.size());
+  most_claimed_ = is_first ? most : std::max(most_claimed_, most);
+}
+
 void board::count(tally what) noexcept {
   const auto which = static_cast<std::size_t>(what);
   header_->counts[which].store(++counts_[which], std::memory_order_relaxed);
@@ -169,6 +179,11 @@ void board::count(tally what) noexcept {
 void board::request(std::uint32_t what) noexcept {
   header_->requests.fetch_or(what, std::memory_order_release);
   notify_by(parent_signal());
+}
+
+void board::request_scale(std::size_t workers) noexcept {
+  header_->scale_to = static_cast<std::uint32_t>(std::min<std::size_t>(workers, UINT32_MAX));
+  request(detail::request_scale);
 }
 
 void board::clear_parent_signal() noexcept { eventfd_notifier::clear(parent_signal()); }

@@ -18,12 +18,12 @@ namespace udppump::detail {
 
 /// Of the shared memory as a whole. A change of board_geometry, board_header, quarantine_list, worker_page or
 /// kept_datagram is a new one.
-constexpr std::uint32_t layout_version = 7;
+constexpr std::uint32_t layout_version = 8;
 constexpr char board_name[] = "udppump-pool";  // of the memfd
 constexpr char board_magic[8] = {'u', 'd', 'p', 'p', 'u', 'm', 'p', '\0'};
 
 /// Bits of board_header::requests.
-constexpr std::uint32_t request_stop = 1, request_reload = 2;
+constexpr std::uint32_t request_stop = 1, request_reload = 2, request_scale = 4;
 
 /// Events that a pool counts.
 enum class tally : std::size_t { restarts, reloads, redelivered, poisoned, abandoned, quarantines };
@@ -59,6 +59,11 @@ struct board_header {
   std::atomic<std::int32_t> parent;
   /// What anyone wants of the parent, in bits; it is then notified.
   std::atomic<std::uint32_t> requests;
+  /// With request_scale: how many workers.
+  std::atomic<std::uint32_t> scale_to;
+  /// How many there are to be. How many pages have ever been in use: the first ones. Orders to change the number of
+  /// workers that were carried out or refused.
+  std::atomic<std::uint32_t> workers, pages_used, scale_orders;
   /// Raised whenever a kept datagram is offered: time to look for one.
   std::atomic<std::uint32_t> offers;
   /// By tally; the parent counts by itself, and shows it here.
@@ -88,6 +93,12 @@ class board {
   board_header& header() const noexcept { return *header_; }
   worker_page& page(std::size_t index) const noexcept;
   std::size_t pages() const noexcept { return geometry_.pages; }
+  /// Those that have ever been claimed are the first ones. The others' memory is not there before it is touched.
+  std::size_t pages_used() const noexcept { return pages_used_; }
+  /// How many workers there are to be: shown in the header, and known here as well. Up to twice as many pages as the
+  /// most of these that ever were can be claimed.
+  void set_workers(std::size_t workers) noexcept;
+  std::size_t workers() const noexcept { return workers_.load(std::memory_order_relaxed); }
 
   bool keeps_datagrams() const noexcept { return geometry_.kept() != 0; }
   std::uint32_t payload_limit() const noexcept { return geometry_.payload_limit; }
@@ -107,6 +118,7 @@ class board {
   std::uint64_t counted(tally what) const noexcept { return counts_[static_cast<std::size_t>(what)]; }
   /// Bits for board_header::requests; the parent is notified. Any thread, signal handlers.
   void request(std::uint32_t what) noexcept;
+  void request_scale(std::size_t workers) noexcept;
   /// Has the worker of a page look at what it was told.
   void notify(std::size_t page) const noexcept;
 
@@ -134,6 +146,8 @@ class board {
   board_header* header_ = nullptr;
   std::size_t size_ = 0;
   std::vector<bool> claimed_;  // pages; in the parent
+  std::size_t pages_used_ = 0, most_claimed_ = 0;
+  std::atomic<std::size_t> workers_{0};
   std::array<std::uint64_t, tallies> counts_{};
 };
 

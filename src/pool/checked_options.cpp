@@ -10,6 +10,8 @@ namespace udppump::detail {
 namespace {
 
 constexpr std::size_t most_workers = 4096;
+constexpr std::size_t least_room = 64;
+constexpr unsigned most_jitter = 90;
 /// Keeps "for ever" from overflowing the clock.
 constexpr std::chrono::hours longest_time{24 * 365};
 
@@ -26,6 +28,16 @@ pool_options checked(pool_options options) {
   if (options.workers > most_workers) {
     refuse("workers: " + std::to_string(options.workers) + " is too many; give " + std::to_string(most_workers) +
            " at most");
+  }
+  if (options.max_workers == 0) options.max_workers = std::min(most_workers, std::max(4 * options.workers, least_room));
+  if (options.max_workers < options.workers || options.max_workers > most_workers) {
+    refuse("max_workers: " + std::to_string(options.max_workers) + " is not between the " +
+           std::to_string(options.workers) + " workers to begin with and " + std::to_string(most_workers) +
+           "; give a number that is");
+  }
+  if (options.max_jitter > most_jitter) {
+    refuse("max_jitter: " + std::to_string(options.max_jitter) + " percent is too much; give " +
+           std::to_string(most_jitter) + " at most");
   }
   static_cast<void>(asked_waiter(options.waiter));  // throws
   const bool threads = options.model == worker_model::threads;

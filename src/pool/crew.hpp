@@ -37,8 +37,8 @@ class crew {
     bool hung = false;
     /// Of a program that says so: when it last said that it goes on.
     std::optional<clock::time_point> fed_at = {};
-    /// How much of its limits it may use, of a thousand.
-    unsigned share = 1000;
+    /// How much of its limits it may use, of a thousand; 0: it was not drawn yet.
+    unsigned share = 0;
     /// Of one that was killed: when it should have ended.
     std::optional<clock::time_point> ends_by = {};
     std::unique_ptr<running_worker> worker = {};

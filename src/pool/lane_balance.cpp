@@ -55,7 +55,7 @@ void lane_balance::measure(clock::time_point now) {
   const double elapsed = std::chrono::duration<double, std::nano>{now - std::exchange(measured_at_, now)}.count();
   for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
     std::uint64_t sum = 0;
-    for (std::size_t at = 0; at < shared_.pages(); ++at) {
+    for (std::size_t at = 0; at < shared_.pages_used(); ++at) {
       sum += shared_.page(at).lanes[lane].handler_time.load(std::memory_order_relaxed);
     }
     const std::uint64_t before = std::exchange(counted_[lane], sum);
@@ -92,7 +92,7 @@ void lane_balance::look(clock::time_point now) {
 }
 
 void lane_balance::tell_workers() noexcept {
-  for (std::size_t at = 0; at < shared_.pages(); ++at) {
+  for (std::size_t at = 0; at < shared_.pages_used(); ++at) {
     worker_page& page = shared_.page(at);
     if (page.state.load(std::memory_order_acquire) == page_state::free) continue;
     page.served_lanes.store(plan_.lanes_of(page.number.load(std::memory_order_relaxed)), std::memory_order_relaxed);

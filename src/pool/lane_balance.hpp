@@ -25,6 +25,8 @@ class lane_balance {
   clock::time_point next() const noexcept { return next_; }
   /// Measures, and tells the workers if they are to serve other lanes.
   void look(clock::time_point now);
+  /// The plan has changed.
+  void tell_workers() noexcept;
 
   /// How many of `workers` should be kept for a lane whose requests keep `own` of them busy on average, if those of
   /// later lanes keep `later` busy: at least one, and one is left for these. Who is kept should be busy for 60% of the
@@ -34,7 +36,6 @@ class lane_balance {
 
  private:
   void measure(clock::time_point now);
-  void tell_workers() noexcept;
 
   board& shared_;
   const std::span<const lane> lanes_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "pool/counted.hpp"
 
@@ -51,6 +52,20 @@ std::size_t lane_plan::left_for(std::size_t lane) const noexcept {
 void lane_plan::reserve(std::size_t lane, std::size_t workers) {
   kept_[lane].reserve = workers;
   deal();
+}
+
+bool lane_plan::scale(std::span<const lane> lanes, std::size_t workers) {
+  lane_plan other{lanes, workers};
+  for (std::size_t at = 0; at < lanes.size(); ++at) {
+    if (lanes[at].reserve != automatic_reserve) continue;
+    const std::size_t most = other.reserve_of(at) + other.left_for(lanes.size() - 1) - 1;
+    other.reserve(at, std::min(reserve_of(at), most));
+  }
+  const std::size_t both = std::min(lanes_of_.size(), other.lanes_of_.size());
+  const bool is_changed =
+      !std::equal(lanes_of_.begin(), lanes_of_.begin() + static_cast<std::ptrdiff_t>(both), other.lanes_of_.begin());
+  *this = std::move(other);
+  return is_changed;
 }
 
 void lane_plan::deal() {

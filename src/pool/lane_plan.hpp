@@ -29,6 +29,10 @@ class lane_plan {
   std::size_t left_for(std::size_t lane) const noexcept;
   /// At least one worker must be left for the lanes after it.
   void reserve(std::size_t lane, std::size_t workers);
+  /// For another number of workers, with the lanes that it was made of; what the pool reserved by itself stays, as far
+  /// as it can. Whether those that there are already may serve other lanes than before. Throws as the constructor, and
+  /// has changed nothing then.
+  bool scale(std::span<const lane> lanes, std::size_t workers);
 
  private:
   struct kept_workers {

@@ -21,6 +21,7 @@ class pool_core {
   virtual int run(const worker_program& program, const program_options& options) = 0;
   /// Bits of board_header::requests. Any thread, signal handlers.
   virtual void request(std::uint32_t what) noexcept = 0;
+  virtual void request_scale(std::size_t workers) noexcept = 0;
   virtual const std::vector<datagram_socket>& sockets() const noexcept = 0;
   virtual std::size_t workers() const noexcept = 0;
 };

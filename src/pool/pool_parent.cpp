@@ -46,7 +46,8 @@ pool_parent::pool_parent(pool_options options)
       sockets_{options_.socket, options_.lanes},
       lanes_{options_.lanes, options_.workers} {
   open();
-  board_.emplace(2 * options_.workers, options_.redeliver ? options_.redeliver->largest : 0);
+  board_.emplace(2 * options_.max_workers, options_.redeliver ? options_.redeliver->largest : 0);
+  board_->set_workers(options_.workers);
   if (options_.redeliver) {
     redelivers_.emplace(*options_.redeliver, *board_, sockets_.all(), log_, heir{become_.user(), become_.group()},
                         options_.quarantine);

@@ -27,8 +27,9 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
   int run(worker_body body) override;
   int run(const worker_program& program, const program_options& options) override;
   void request(std::uint32_t what) noexcept override { board_->request(what); }
+  void request_scale(std::size_t workers) noexcept override { board_->request_scale(workers); }
   const std::vector<datagram_socket>& sockets() const noexcept override { return sockets_.all(); }
-  std::size_t workers() const noexcept override { return options_.workers; }
+  std::size_t workers() const noexcept override { return board_->workers(); }
 
  private:
   void open();

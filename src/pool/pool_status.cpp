@@ -166,6 +166,9 @@ pool_status pool_status::of(pid_t parent) {
   const std::uint64_t now = nanoseconds_of(std::chrono::steady_clock::now());
   const auto counted = [&header](tally what) { return header->counts[static_cast<std::size_t>(what)].load(); };
   pool_status told{.parent = header->parent,
+                   .workers_wanted = header->workers,
+                   .max_workers = geometry->pages / 2,
+                   .scale_orders = header->scale_orders,
                    .restarts = counted(tally::restarts),
                    .reloads = counted(tally::reloads),
                    .redelivered = counted(tally::redelivered),
@@ -176,7 +179,7 @@ pool_status pool_status::of(pid_t parent) {
                    .limited = header->limited_before,
                    .workers = {}};
   copy<worker_page> page;
-  for (std::uint32_t at = 0; at < geometry->pages; ++at) {
+  for (std::uint32_t at = 0; at < std::min<std::uint32_t>(geometry->pages, header->pages_used); ++at) {
     if (!page.read(memory, geometry->page_at(at))) fail_as_unsound(parent);
     const page_state state = page->state;
     if (!is_known(state)) fail_as_unsound(parent);

@@ -15,7 +15,8 @@ reexecuted_worker::reexecuted_worker(pool_options options, const inheritance& le
       sockets_{options_.socket, options_.lanes},
       lanes_{options_.lanes, options_.workers},
       board_{descriptor{left.memory}, descriptor{left.parent_signal}, left.page, descriptor{left.page_signal}},
-      what_{.number = board_.page(left.page).number, .page = left.page} {
+      what_{.number = board_.page(left.page).number, .page = left.page},
+      workers_{board_.header().workers.load(std::memory_order_relaxed)} {
   for (const auto& [fd, name] : left.sockets) sockets_.adopt({descriptor{fd}, listening::of_word(name)});
 }
 

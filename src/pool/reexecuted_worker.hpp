@@ -16,8 +16,9 @@ class reexecuted_worker : public pool_core {
   int run(worker_body body) override;
   int run(const worker_program& program, const program_options& options) override;
   void request(std::uint32_t what) noexcept override { board_.request(what); }
+  void request_scale(std::size_t workers) noexcept override { board_.request_scale(workers); }
   const std::vector<datagram_socket>& sockets() const noexcept override { return sockets_.all(); }
-  std::size_t workers() const noexcept override { return options_.workers; }
+  std::size_t workers() const noexcept override { return workers_; }
 
  private:
   const pool_options options_;
@@ -26,6 +27,7 @@ class reexecuted_worker : public pool_core {
   lane_plan lanes_;
   board board_;
   const assignment what_;
+  const std::size_t workers_;
 };
 
 }  // namespace udppump::detail

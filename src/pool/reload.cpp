@@ -17,6 +17,11 @@ std::vector<std::size_t> reload::turns() {
   return numbers;
 }
 
+void reload::end_at(std::size_t workers) noexcept {
+  workers_ = std::min(workers_, workers);
+  std::erase_if(turns_, [workers](const turn& one) { return one.number >= workers; });
+}
+
 reload::step reload::next(std::size_t number, const seen& now) {
   const auto its = std::find_if(turns_.begin(), turns_.end(), [&](const turn& one) { return one.number == number; });
   if (its == turns_.end()) return step::wait;

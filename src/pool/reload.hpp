@@ -40,6 +40,9 @@ class reload {
   /// Of one whose turn it is.
   [[nodiscard]] step next(std::size_t number, const seen& now);
 
+  /// From now on there are only so many workers. Those that were added since it began are new.
+  void end_at(std::size_t workers) noexcept;
+
   /// Another reload was asked for; it follows this one.
   void ask_again() noexcept { again_ = true; }
   bool asked_again() const noexcept { return again_; }

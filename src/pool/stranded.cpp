@@ -57,7 +57,7 @@ bool stranded_watch::something_waits_for(const worker_page& page) const noexcept
 /// By all workers there are; may go back when one dies, which is a change as well.
 std::uint64_t stranded_watch::taken() const noexcept {
   std::uint64_t all = 0;
-  for (std::size_t at = 0; at < shared_.pages(); ++at) all += taken_by(shared_.page(at));
+  for (std::size_t at = 0; at < shared_.pages_used(); ++at) all += taken_by(shared_.page(at));
   return all;
 }
 
@@ -76,7 +76,7 @@ unsigned stranded_watch::kick_idle_workers(clock::time_point now) {
   }
   suspects_.clear();
   if (waits && !is_second) {
-    for (std::size_t at = 0; at < shared_.pages(); ++at) {
+    for (std::size_t at = 0; at < shared_.pages_used(); ++at) {
       const worker_page& page = shared_.page(at);
       if (is_idle(page) && something_waits_for(page)) suspects_.push_back({at, taken_by(page)});
     }

@@ -50,16 +50,18 @@ bool is_own_alarm(const signalfd_siginfo& came) noexcept {
   return (signal == SIGALRM || signal == SIGVTALRM || signal == SIGPROF) && came.ssi_code == SI_KERNEL;
 }
 
+std::string sender_of_signal(const signalfd_siginfo& came) {
+  const auto pid = static_cast<pid_t>(came.ssi_pid);
+  if (!names_its_sender(came.ssi_code) || pid <= 0) return "a process that is not known";
+  return "process " + std::to_string(pid) + " of user " + std::to_string(came.ssi_uid);
+}
+
 std::string account_of_stray(const signalfd_siginfo& came) {
   const auto pid = static_cast<pid_t>(came.ssi_pid);
   const auto signal = static_cast<int>(came.ssi_signo);
   if (came.ssi_code > 0) return {};
   if (pid == sys::process_id()) return {};  // SIGPIPE and SIGXFSZ come so, if it has written
-  std::string sender = "a process that is not known";
-  if (names_its_sender(came.ssi_code) && pid > 0) {
-    sender = "process " + std::to_string(pid) + " of user " + std::to_string(came.ssi_uid);
-  }
-  return name_of(signal) + " from " + sender + " means nothing here, and is ignored";
+  return name_of(signal) + " from " + sender_of_signal(came) + " means nothing here, and is ignored";
 }
 
 }  // namespace udppump::detail

@@ -16,6 +16,9 @@ std::span<const int> stray_signals() noexcept;
 /// end of the process.
 bool is_own_alarm(const signalfd_siginfo& came) noexcept;
 
+/// "process 12 of user 0", if the kernel tells who sent it.
+std::string sender_of_signal(const signalfd_siginfo& came);
+
 /// What is to be said of one; empty if nothing is, as the kernel sent it for something that is looked at elsewhere.
 /// Names the sender if the kernel does, which a sender by sigqueue(3) may prevent.
 std::string account_of_stray(const signalfd_siginfo& came);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "pool/leftovers.hpp"
+#include "pool/scale_order.hpp"
 #include "pool/stray_signal.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
@@ -172,6 +173,7 @@ void supervisor::take_requests(bool notified) {
   const std::uint32_t wanted = board_.header().requests.exchange(0, std::memory_order_acquire);
   if ((wanted & request_stop) != 0) begin_stop("asked to stop", false);
   if ((wanted & request_reload) != 0) begin_reload();
+  if ((wanted & request_scale) != 0) scale(board_.header().scale_to.load(std::memory_order_relaxed), "the program");
 }
 
 void supervisor::take_signals() {
@@ -197,6 +199,10 @@ void supervisor::take_signals() {
       case SIGTERM:
       case SIGINT:
         begin_stop(came.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM", false);
+        break;
+      case SIGTTIN:
+      case SIGTTOU:
+        if (const auto order = scale_order::of(came, places_.size())) scale(order->workers, order->asked_by);
         break;
       default:
         sockets_.look_soon(clock::now());  // one of them may send it

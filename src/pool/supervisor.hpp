@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -137,6 +138,10 @@ class supervisor {
   reload::seen look_at(std::size_t number) const;
   void end_reload();
   void give_reload_up(std::size_t number, const std::string& failure);
+
+  /// An order, of whomever and for whatever number: carried out or refused, and the log says so.
+  void scale(std::int64_t wanted, const std::string& asked_by);
+  void scale_to(std::size_t wanted, const std::string& asked_by);
 
   void begin_stop(const std::string& why, bool handed_over);
   bool begin_drain(const std::string& why, bool handed_over);

@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 constexpr std::chrono::seconds between_renewals{1};
-constexpr unsigned whole = 1000, least = 900;
+constexpr unsigned whole = 1000;
 
 /// In bytes; 0 if it is not known. Pss is for those who may trace the process (proc(5), /proc/PID/smaps_rollup); the
 /// pages that it does not share, as far as the kernel counts these, for all (/proc/PID/statm).
@@ -40,9 +40,10 @@ std::uint64_t memory_of(pid_t pid) {
   return (resident - shared) * page;
 }
 
-unsigned drawn_share() {
+/// Of a thousand: up to `jitter` percent less than all.
+unsigned drawn_share(unsigned jitter) {
   static thread_local std::minstd_rand chance{std::random_device{}()};
-  return std::uniform_int_distribution<unsigned>{least, whole}(chance);
+  return std::uniform_int_distribution<unsigned>{whole - jitter * (whole / 100), whole}(chance);
 }
 
 }  // namespace
@@ -122,7 +123,7 @@ void supervisor::renew_one(clock::time_point now) {
   if (reload_ || drain_ || phase_ != phase::serving) return;
   for (const auto& one : crew_.members()) {
     if (!one->serving || one->stopping || one->hung || one->killed) continue;
-    if (one->share == whole) one->share = drawn_share();
+    if (one->share == 0) one->share = drawn_share(options_.max_jitter);
     const std::string why = limit_reached_by(*one, now);
     if (why.empty()) continue;
     log_.notice("worker-renewed", name_of(*one) + ' ' + why + ", and is replaced");
@@ -137,7 +138,7 @@ void supervisor::renew_one(clock::time_point now) {
 bool supervisor::does_serve() {
   const bool waits = phase_ == phase::serving && anything_waits(parts_.context.sockets.all());
   std::uint64_t taken = 0;
-  for (std::size_t at = 0; at < board_.pages(); ++at) taken += taken_by(board_.page(at));
+  for (std::size_t at = 0; at < board_.pages_used(); ++at) taken += taken_by(board_.page(at));
   // What programs take is not known.
   const bool is_stuck = parts_.start.keeps_pages() && waits && waited_before_ && taken == taken_before_;
   waited_before_ = waits;

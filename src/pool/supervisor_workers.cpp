@@ -31,7 +31,7 @@ crew::member& supervisor::start(std::size_t number) {
   }
   left_groups_.list(own);
   crew::member& started = crew_.start(number);
-  places_[number].start_at.reset();
+  if (number < places_.size()) places_[number].start_at.reset();
   return started;
 }
 
@@ -95,7 +95,8 @@ void supervisor::bury(const crew::dead_member& dead) {
   }
   const bool waits_for_another = parts_.redelivers != nullptr && parts_.redelivers->rescue(who.page);
   if (waits_for_another) crew_.notify_all();
-  if (reload_ && who.replaces && !who.has_proven_itself) {
+  const bool has_place = who.number < places_.size();  // else there are to be fewer
+  if (reload_ && who.replaces && !who.has_proven_itself && has_place) {
     give_reload_up(who.number, who.serving ? "the new worker died before it had proven itself"
                                            : "the new worker died before it served");
   }
@@ -104,7 +105,7 @@ void supervisor::bury(const crew::dead_member& dead) {
   has_worker_died_ |= !expected;
   if (expected) {
     log_.info("worker-ended", told, std::move(fields));
-  } else if (is_stopping() || crew_.serving_as(who.number) != nullptr) {
+  } else if (is_stopping() || !has_place || crew_.serving_as(who.number) != nullptr) {
     log_.warning("worker-died", told, std::move(fields));
   } else {
     board_.count(tally::restarts);

@@ -25,6 +25,7 @@ int worker_pool::run(const worker_program& program, const program_options& optio
 
 void worker_pool::request_stop() noexcept { core_->request(detail::request_stop); }
 void worker_pool::request_reload() noexcept { core_->request(detail::request_reload); }
+void worker_pool::request_scale(std::size_t workers) noexcept { core_->request_scale(workers); }
 std::span<const datagram_socket> worker_pool::sockets() const noexcept { return core_->sockets(); }
 std::size_t worker_pool::workers() const noexcept { return core_->workers(); }
 

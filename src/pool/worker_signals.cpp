@@ -29,7 +29,7 @@ void add_if_unwanted(int signal, const sigset_t& blocked, sigset_t& to) noexcept
 }  // namespace
 
 sigset_t with_parents_signals(sigset_t mask) noexcept {
-  for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&mask, one);
+  for (const int one : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD}) sigaddset(&mask, one);
   return mask;
 }
 
@@ -46,7 +46,8 @@ void take_workers_signals(board& shared, std::size_t page) {
   action.sa_flags = SA_RESTART;
   static_cast<void>(sys::signal_action(SIGTERM, action));
   action.sa_handler = SIG_IGN;  // a terminal's Ctrl-C goes to all, and the parent acts on it
-  for (const int parents : {SIGINT, SIGHUP, SIGUSR2}) static_cast<void>(sys::signal_action(parents, action));
+  for (const int parents : {SIGINT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU})
+    static_cast<void>(sys::signal_action(parents, action));
 }
 
 blocked_signals::blocked_signals(sigset_t& before, strays others) : set_{parents_signals()}, before_{before} {

@@ -177,7 +177,7 @@ TEST_F(backlog_of_pool, a_queue_that_holds_half_a_second_of_work_is_told_once_a_
   EXPECT_TRUE(one.events.empty()) << "it has not waited for so long";
   one.look();  // stamps what is looked at, if it came before anybody wanted to know
   std::this_thread::sleep_for(backlog::tells_from + 20ms);
-  one.shared.page(0).received = 10'000;
+  one.shared.page(one.shared.claim(0)).received = 10'000;
   one.look();
   ASSERT_EQ(one.events.size(), 1u);
   EXPECT_EQ(one.events[0].name, "behind");

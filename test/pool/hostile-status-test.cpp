@@ -36,6 +36,7 @@ class pretended_pool {
     std::memcpy(header.magic, detail::board_magic, sizeof header.magic);
     header.version = detail::layout_version;
     header.pages = pages;
+    header.pages_used = ~std::uint32_t{0};  // as a worker could have it: all are looked at
     header.parent = 4711;
     fill(header, memory.fd());
     ::munmap(at, size);

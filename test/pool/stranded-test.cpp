@@ -22,6 +22,7 @@ struct stranded : testing::Test {
   stranded() {
     sockets.push_back(bound());
     for (std::size_t at = 0; at < 2; ++at) {
+      EXPECT_EQ(shared.claim(at), at);
       page(at).state = page_state::serving;
       page(at).served_lanes = 1;
       static_cast<void>(shared.page_signal(at));
