@@ -56,7 +56,7 @@ tools/load/plan/input_file.hpp ifstream - as in input_file.cpp
 tools/load/plan/input_file.cpp ifstream,stat - reads what the user names for himself
 tools/load/run/work_server.cpp ifstream,directory_iterator - reads /proc
 tools/load/run/machine_look.cpp ifstream - reads /proc
-tools/exec.cpp access,stat - for the words of an error about the command line; what is there is used by others, who look anew
+tools/exec_worker_options.cpp access,stat - for the words of an error about the command line; what is there is used by others, who look anew
 tools/main.cpp open - /dev/null, for the descriptors 0 to 2
 '
 

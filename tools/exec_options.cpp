@@ -1,0 +1,59 @@
+#include "exec_options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <stdexcept>
+
+#include "command_line.hpp"
+#include "exec_values.hpp"
+
+namespace udppump::tools {
+
+void add_privilege_options(CLI::App& app, exec_options& wanted) {
+  constexpr char group[] = "Privileges";
+  privileges& become = wanted.pool.become;
+  add_parsed(app, "--user", become.user, not_empty,
+             {"USER", "", "become this user, by name or number, once the sockets are bound; requires root", group});
+  add_parsed(app, "--group", become.group, not_empty, {"GROUP", "", "and this group; default: the user's own", group});
+  add_read(
+      app, "--groups", [&become](const std::string& text) { become.groups = parse_groups(text); },
+      {"GROUP,...", "", "and these supplementary ones; \"\" for none; default: those the user is a member of", group});
+  auto* const none = app.add_flag_callback(
+      "--no-new-privs", [&become] { become.no_new_privileges = true; },
+      "no program that a worker starts gains privileges (no_new_privs); the default with --user");
+  app.add_flag_callback(
+         "--new-privs", [&become] { become.no_new_privileges = false; },
+         "with --user: let set-user-ID programs that a worker starts gain privileges")
+      ->excludes(none)
+      ->group(group);
+  none->group(group);
+}
+
+void add_telling_options(CLI::App& app, exec_options& wanted) {
+  constexpr char group[] = "Telling";
+  add_parsed(app, "--log", wanted.form,
+             one_of<log_form>({{"text", log_form::text}, {"json", log_form::json}, {"journal", log_form::journal}}),
+             {"text|json|journal", "", "lines of text (the default) or JSON on stderr, or systemd's journal", group});
+  app.add_flag("--quiet", wanted.quiet, "warnings and errors only")->group(group);
+  add_parsed(
+      app, "--pid-file", wanted.pool.pid_file, not_empty,
+      {"FILE", "",
+       "holds the id of this process while all workers serve, and is locked by it; nobody else may be allowed to "
+       "write to its folder",
+       group});
+}
+
+// An address of a Unix socket goes with no option that is of IP or of interfaces.
+void check_together(const CLI::App& app, const exec_options& wanted) {
+  const auto is_unix = [](const std::string& text) { return text.substr(text.find('=') + 1).starts_with("unix:"); };
+  const auto& bind = wanted.pool.bind;
+  const auto found = std::ranges::find_if(bind, is_unix);
+  if (found == bind.end()) return;
+  for (const char* const option : {"--path-mtu", "--join", "--broadcast", "--v6only", "--device", "--reuse-port"}) {
+    if (app.count(option) == 0) continue;
+    throw std::invalid_argument{std::string{option} + ": not with --bind " + *found +
+                                ", which is no address of IP; omit one of the two"};
+  }
+}
+
+}  // namespace udppump::tools
