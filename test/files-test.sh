@@ -48,6 +48,7 @@ src/pool/predecessor.cpp open - looks what is there before it connects, and open
 src/pool/peer.cpp open,read_link - reads what a process calls itself in /proc
 src/pool/board.cpp truncate - of a memfd, by its descriptor
 src/pool/pid_file.cpp truncate - of what service_path has opened, by its descriptor
+tools/doctor/file_tree.cpp ifstream,read_symlink,directory_iterator - reads /proc, /sys and control groups, and the pid file of a pool; nothing but what doctor finds is told
 tools/load/report/output_file.cpp open - what the user names for himself (--json FILE, --plot FILE), as himself
 tools/load/report/output_file.cpp stat,lstat - the same
 tools/load/report/output_file.cpp fchmod,rename,unlink - of the file that it has made beside that one, as no other was there (O_EXCL)

@@ -23,6 +23,7 @@ int code_of(const std::error_code& refused, int otherwise) noexcept;
 using action = std::function<int()>;
 
 void add_compare(CLI::App& app, action& chosen);
+void add_doctor(CLI::App& app, action& chosen);
 void add_load(CLI::App& app, action& chosen);
 void add_scale(CLI::App& app, action& chosen);
 void add_work(CLI::App& app, action& chosen);

@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
   char** const mark = program_mark(argc, argv);
   action chosen;
   add_compare(app, chosen);
+  add_doctor(app, chosen);
   add_exec(app, {std::min(mark + 1, argv + argc), argv + argc}, chosen);
   add_load(app, chosen);
   add_scale(app, chosen);

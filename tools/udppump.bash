@@ -106,10 +106,11 @@ _udppump_measure() {
 _udppump() {
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'compare exec load scale work --help --version' -- "$2")
+    mapfile -t COMPREPLY < <(compgen -W 'compare doctor exec load scale work --help --version' -- "$2")
     return
   fi
   case ${COMP_WORDS[1]} in
+    doctor) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$2") ;;
     exec) _udppump_exec "$2" "$3" ;;
     scale) _udppump_scale "$2" ;;
     compare | load | work) _udppump_measure "${COMP_WORDS[1]}" "$2" "$3" ;;

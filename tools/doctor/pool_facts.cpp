@@ -1,0 +1,136 @@
+#include "doctor/pool_facts.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+#include <utility>
+
+#include "socket/address_owner.hpp"
+#include "socket/port_table.hpp"
+#include "udppump/printable.hpp"
+
+namespace udppump::doctor {
+
+namespace {
+
+using detail::listed_socket;
+using detail::table_line;
+
+/// What the kernel tells of the UDP sockets in the pool's network namespace.
+struct port_list {
+  std::vector<table_line> lines = {};
+  bool is_known = false, is_ours = false;
+};
+
+port_list read_ports(const file_tree& files, const process_facts& parent) {
+  port_list list;
+  const std::string folder = files.root() + "/proc/" + std::to_string(parent.pid) + "/net/";
+  for (const char* const table : {"udp", "udp6"}) {
+    auto lines = detail::read_udp_table(folder + table);
+    if (!lines) continue;
+    list.is_known = true;
+    std::ranges::move(*lines, std::back_inserter(list.lines));
+  }
+  list.is_ours = !parent.network.empty() && parent.network == files.link("/proc/self/ns/net");
+  return list;
+}
+
+/// Who else has a socket where this one is.
+std::vector<std::string> strangers_of(const table_line& own, const port_list& list, std::span<const ino_t> known) {
+  std::vector<listed_socket> listed;
+  if (list.is_ours) {
+    // Tells of interfaces, too.
+    const std::uint16_t port = own.socket.local.port();
+    listed = detail::udp_sockets_on({&port, 1});
+  } else {
+    for (const table_line& line : list.lines) listed.push_back(line.socket);
+  }
+  const auto self = std::find_if(listed.begin(), listed.end(),
+                                 [&](const listed_socket& one) { return one.inode == own.socket.inode; });
+  if (self == listed.end()) return {};
+  const detail::bound_place place{self->local, self->device.value_or(0),
+                                  self->local.is_ipv6() && self->takes_ipv4.value_or(true)};
+  return detail::names_of(detail::sharers_of(place, listed, known));
+}
+
+void read_sockets(const file_tree& files, pool_facts& facts) {
+  if (!facts.parent || !facts.parent->sockets) return;
+  const auto& known = *facts.parent->sockets;
+  const port_list list = read_ports(files, *facts.parent);
+  if (!list.is_known) facts.hidden.push_back({"who has the port", "/proc/net/udp may not be read"});
+  for (const table_line& line : list.lines) {
+    if (std::find(known.begin(), known.end(), line.socket.inode) == known.end()) continue;
+    socket_facts one;
+    one.name = line.socket.local.to_string();
+    one.queued = line.queued;
+    one.drops = line.drops;
+    one.strangers = strangers_of(line, list, known);
+    facts.sockets.push_back(std::move(one));
+  }
+  if (!list.is_ours) {
+    facts.hidden.push_back({"the network of pool " + std::to_string(facts.pid),
+                            "it is in a network namespace of its own, and what is said of the machine is not said of "
+                            "that; nsenter -t " +
+                                std::to_string(facts.pid) + " -n udppump doctor " + std::to_string(facts.pid)});
+  }
+}
+
+void read_pid_file(const file_tree& files, pool_facts& facts) {
+  const auto named = option_value(facts.parent->arguments, "--pid-file");
+  if (!named || named->empty()) return;
+  facts.pid_file = printable(*named);
+  const std::string path = named->front() == '/' ? *named : "/proc/" + std::to_string(facts.pid) + "/cwd/" + *named;
+  facts.pid_file_content = files.text(path);
+  if (!facts.pid_file_content) facts.hidden.push_back({"the pid file " + facts.pid_file, "it may not be read"});
+}
+
+worker_facts read_worker(const file_tree& files, const worker_status& status, bool is_thread) {
+  worker_facts one;
+  one.number = status.number;
+  one.pid = status.pid;
+  one.state = status.state;
+  one.uptime = status.uptime;
+  one.handling_for = status.handling_for.count() != 0 ? std::optional{status.handling_for} : std::nullopt;
+  one.taken = status.received;
+  one.kicks = status.kicks;
+  if (!is_thread) one.process = read_process(files, status.pid);
+  return one;
+}
+
+}  // namespace
+
+std::optional<std::string> option_value(const std::vector<std::string>& arguments, const std::string& option) {
+  std::optional<std::string> value;
+  for (std::size_t at = 1; at < arguments.size() && arguments[at] != "--"; ++at) {
+    if (arguments[at] == option && at + 1 < arguments.size()) value = arguments[at + 1];
+    if (arguments[at].starts_with(option + '=')) value = arguments[at].substr(option.size() + 1);
+  }
+  return value;
+}
+
+pool_facts read_pool(const file_tree& files, const pool_status& status) {
+  pool_facts facts;
+  facts.pid = status.parent;
+  facts.restarts = status.restarts;
+  facts.expired = status.expired;
+  facts.limited = status.limited;
+  facts.poisoned = status.poisoned;
+  facts.workers_wanted = status.workers.size();
+  for (const worker_status& one : status.workers) {
+    facts.workers.push_back(read_worker(files, one, facts.has_threads));
+  }
+  facts.parent = read_process(files, facts.pid);
+  if (!facts.parent) return facts;
+  read_sockets(files, facts);
+  read_pid_file(files, facts);
+  facts.group = read_groups(files, facts.pid);
+  if (facts.group.unit.empty()) return facts;
+  if (const auto told = ask_for_unit(facts.group.unit)) {
+    facts.unit = parse_unit(*told);
+  } else {
+    facts.hidden.push_back({"the unit " + printable(facts.group.unit), "systemctl does not tell of it"});
+  }
+  return facts;
+}
+
+}  // namespace udppump::doctor
