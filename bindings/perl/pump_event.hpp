@@ -52,6 +52,12 @@ struct pump_event : event_object {
     through.reset();
   }
 
+  void drop(pTHX) {
+    event_object::drop(aTHX);
+    SvREFCNT_dec(std::exchange(on_expired, nullptr));
+    SvREFCNT_dec(std::exchange(on_limited, nullptr));
+  }
+
   udppump::datagram_socket socket;
   SV* handle;
   std::shared_ptr<source> through;  // from add() or wake_fd() on, until remove()
@@ -62,6 +68,8 @@ struct pump_event : event_object {
   std::chrono::nanoseconds max_age{0};
   udppump::client_limit client_limit;
   udppump::client_share client_share;
+  SV* on_expired = nullptr;  // null: none
+  SV* on_limited = nullptr;
   udppump::pump_stats before;  // of the pumps that were removed
 };
 

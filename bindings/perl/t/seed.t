@@ -401,6 +401,8 @@ subtest 'new: max_age drops what has waited too long, and counts it' => sub {
     my @got;
     my $pump = udppump_new($server, sub { push @got, $_[0]{buffer} });
     is $pump->max_age(0.2), $pump, 'it returns the pump';
+    my @expired;
+    is $pump->on_expired(sub { push @expired, [@{$_[0]}{qw(from buffer len errno)}] }), $pump, 'and so does on_expired';
     $pump->add;    # the kernel begins to note when datagrams come, a little later
     for my $try (1 .. 20) {
         $client->send('old');
@@ -409,6 +411,7 @@ subtest 'new: max_age drops what has waited too long, and counts it' => sub {
         last if $pump->stats->{expired};
     }
     is $pump->stats->{expired}, 1;
+    is_deeply \@expired, [[$client->sockname, 'old', 3, 0]], 'on_expired hears of it';
     @got = ();
     $client->send('new');
     ok run_until(sub { @got });
@@ -438,13 +441,31 @@ subtest 'new: client_limit drops what is too much of a client, and counts it' =>
     my $pump = udppump_new($server, sub { push @got, $_[0]{buffer} });
     is $pump->client_limit(rate => 0.01, burst => 2), $pump, 'it returns the pump';
     is $pump->client_share, $pump, 'and so does client_share';
+    my @over;
+    my $slip = sub {
+        push @over, $_[0]{buffer};
+        $pump->reply("by TCP $_[0]{buffer}") if @over % 2;
+    };
+    is $pump->on_limited($slip), $pump, 'and so does on_limited';
+    eval { $pump->on_limited('slip') };
+    like $@, qr/^on_limited: a code reference is needed, or undef for none at \Q${\__FILE__}\E line \d+\.$/;
     $pump->add;
     $client->send($_) for 1 .. 5;
     ok run_until(sub { @got + $pump->stats->{limited} == 5 });
     is_deeply \@got, [1, 2];
     is $pump->stats->{limited}, 3;
-    for my $name ('client_limit', 'client_share') {
-        eval { $pump->$name };
+    is_deeply \@over, [3, 4, 5], 'on_limited hears of them';
+    my @told;
+    for (1 .. 2) {
+        local $SIG{ALRM} = sub { die "no answer\n" };
+        alarm 10;
+        $client->recv(my $answer, 100);
+        alarm 0;
+        push @told, $answer;
+    }
+    is_deeply \@told, ['by TCP 3', 'by TCP 5'], 'and may answer';
+    for my $name ('client_limit', 'client_share', 'on_limited', 'on_expired') {
+        eval { $pump->$name($name =~ /^on/ ? undef : ()) };
         like $@, qr/^$name: the pump is at work; call it before add.* at \Q${\__FILE__}\E line \d+\.$/;
     }
     $pump->remove;

@@ -160,6 +160,13 @@ While more comes than can be served, no client is served more than an equal shar
 over it is dropped and counted as for C<client_limit>, with which it goes together; C<ipv4_prefix> and C<ipv6_prefix> may be
 given. C<client_share(0)>: no shares, as at first. Call it when C<client_limit> may be called. Returns the pump.
 
+=head2 on_expired($code), on_limited($code)
+
+Calls C<$code> as the callback is called, but with what C<max_age> has dropped, and with what C<client_limit> or
+C<client_share> have: C<reply> tells the sender so, for example every second one to come by TCP. It takes time from what is
+served. If it dies, that is handled as if the callback had. C<undef>: none, as at first. Call it before C<add> and
+C<wake_fd>, or when the pump was removed. Returns the pump.
+
 =head2 fh, args, args_del, callback, except_handler, set_priority, trace, free
 
 As those of Event::Lib's events. C<fh> is the very handle that was given. A callback that dies calls the pump's

@@ -40,8 +40,8 @@ event_base* loop_base(pTHX) {
   return event_get_base(&probe);
 }
 
-/// One call of the callback with what was received, or an error.
-void deliver(pTHX_ pump_event* object, SV* from, SV* buffer, IV len, IV error) {
+/// One call of `callback`, which is one of the object's, with what was received, or an error.
+void deliver(pTHX_ pump_event* object, SV* callback, SV* from, SV* buffer, IV len, IV error) {
   object->trace("fires");
   HV* const hash = newHV();
   store(aTHX_ hash, key_from, from);
@@ -52,7 +52,7 @@ void deliver(pTHX_ pump_event* object, SV* from, SV* buffer, IV len, IV error) {
   const unsigned generation = forks;
   source& through = *object->through;                  // whoever dispatches holds it
   SV* const body = SvREFCNT_inc_simple_NN(object->body);  // the callback may let go of the pump
-  outcome ended = call(aTHX_ object->callback, &reference, 1, *object);
+  outcome ended = call(aTHX_ callback, &reference, 1, *object);
   if (ended == outcome::died) {
     ENTER;
     SAVETMPS;
@@ -104,18 +104,26 @@ void start(pTHX_ pump_event* object) {
     if (failed.what == kind::control_truncated || !failed.code) return;  // the datagram comes; all is well again
     dTHX;
     SV* const from = failed.peer.is_none() ? newSV(0) : packed(aTHX_ object, failed.peer);
-    deliver(aTHX_ object, from, newSV(0), -1, failed.code.value());
+    deliver(aTHX_ object, object->callback, from, newSV(0), -1, failed.code.value());
   };
-  auto handler = [object](udppump::datagram& received) {
-    dTHX;
-    struct restored {
-      current_datagram before;
-      ~restored() { current = before; }
-    } restored{std::exchange(current, {object, &received})};
-    SV* const buffer = newSVpvn(reinterpret_cast<const char*>(received.payload.data()), received.payload.size());
-    if (TAINTING_get) SvTAINTED_on(buffer);  // as that of recv()
-    deliver(aTHX_ object, packed(aTHX_ object, received.from), buffer, static_cast<IV>(received.payload.size()), 0);
+  // A callback of Perl's that is null is nobody's: it was taken away while the pump is at work.
+  const auto through = [object](SV* pump_event::* callback) {
+    return [object, callback](udppump::datagram& received, auto...) {
+      dTHX;
+      if (object->*callback == nullptr) return;
+      struct restored {
+        current_datagram before;
+        ~restored() { current = before; }
+      } restored{std::exchange(current, {object, &received})};
+      SV* const buffer = newSVpvn(reinterpret_cast<const char*>(received.payload.data()), received.payload.size());
+      if (TAINTING_get) SvTAINTED_on(buffer);  // as that of recv()
+      deliver(aTHX_ object, object->*callback, packed(aTHX_ object, received.from), buffer,
+              static_cast<IV>(received.payload.size()), 0);
+    };
   };
+  const auto handler = through(&pump_event::callback);
+  if (object->on_expired != nullptr) options.on_expired = through(&pump_event::on_expired);
+  if (object->on_limited != nullptr) options.on_limited = through(&pump_event::on_limited);
   if (udppump::datagram_socket* const pools = socket_of_pool(object->socket.fd())) {
     object->grouped = worker.self->pumps().add(*pools, handler, std::move(options));
     object->through = worker.group;
@@ -572,6 +580,22 @@ client_share(SV* self, ...)
       pump_event* const object = pump_of(aTHX_ self, "client_share");
       if (object->through) croak("client_share: the pump is at work; call it before add() and wake_fd(), or remove() the pump first");
       guarded(aTHX_ "client_share", [&] { object->client_share = client_share_of(aTHX_ &ST(1), items - 1); });
+    }
+    XSRETURN(1);
+
+void
+on_expired(SV* self, SV* code)
+  ALIAS:
+    on_limited = 1
+  PPCODE:
+    {
+      const char* const name = ix == 0 ? "on_expired" : "on_limited";
+      pump_event* const object = pump_of(aTHX_ self, name);
+      if (object->through) croak("%s: the pump is at work; call it before add() and wake_fd(), or remove() the pump first", name);
+      code = sv_mortalcopy(code);
+      if (SvOK(code) && code_of(aTHX_ code) == nullptr) croak("%s: a code reference is needed, or undef for none", name);
+      SV*& kept = ix == 0 ? object->on_expired : object->on_limited;
+      SvREFCNT_dec(std::exchange(kept, SvOK(code) ? newSVsv(code) : nullptr));
     }
     XSRETURN(1);
 
