@@ -117,6 +117,9 @@ std::vector<drainer> all_drainers() {
   // No more than a filled queue is ever over it.
   all.push_back(with<udppump_run>("udppump-run-client_limit", waiter_kind::automatic, std::chrono::hours{0},
                                   udppump::client_limit{{.rate = 1e6, .burst = 1'000'000}}));
+  // One client fills the queue, so that it is behind, and has more than its share: each datagram is looked up.
+  all.push_back(with<udppump_run>("udppump-run-client_share", waiter_kind::automatic, std::chrono::hours{0},
+                                  udppump::client_limit{}, udppump::client_share::equal(), drops_go_to::handler));
   all.push_back(with<udppump_on_libevent>("udppump-libevent", waiter_kind::automatic));
   return all;
 }

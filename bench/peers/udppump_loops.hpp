@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,19 +28,23 @@ inline void throw_if(const std::error_code& error, const char* call) {
   if (error) throw std::system_error{error, call};
 }
 
+/// What client_limit and client_share drop: whether the handler sees it all the same, for those who count to the end.
+enum class drops_go_to { nobody, handler };
+
 /// udppump without a loop of the program's own: run(). Serves one socket, once.
 template <class Handler>
 class udppump_run {
  public:
   udppump_run(std::span<udppump::datagram_socket> sockets, Handler handler, udppump::waiter_kind waiter,
               std::chrono::nanoseconds max_age = {}, udppump::client_limit client_limit = {},
-              udppump::client_share client_share = {})
+              udppump::client_share client_share = {}, drops_go_to drops = drops_go_to::nobody)
       : handler_{std::move(handler)},
         pump_{sockets.front(),
-              [this](udppump::datagram& received) {
-                if (!handler_(received)) pump_.stop();
-              },
-              {.max_age = max_age, .client_limit = std::move(client_limit), .client_share = std::move(client_share)},
+              [this](udppump::datagram& received) { handle(received); },
+              {.max_age = max_age,
+               .client_limit = std::move(client_limit),
+               .client_share = std::move(client_share),
+               .on_limited = hearing(drops)},
               waiter} {}
 
   void serve() { throw_if(pump_.run(), "pump::run"); }
@@ -47,6 +52,14 @@ class udppump_run {
   wake_counts wakes() const { return counted_by(pump_); }
 
  private:
+  void handle(udppump::datagram& received) {
+    if (!handler_(received)) pump_.stop();
+  }
+  std::function<void(udppump::datagram&)> hearing(drops_go_to drops) {
+    if (drops == drops_go_to::nobody) return {};
+    return [this](udppump::datagram& received) { handle(received); };
+  }
+
   Handler handler_;
   udppump::pump pump_;
 };
