@@ -34,14 +34,16 @@ done < <(called '(^|[^A-Za-z_0-9>.:])::[a-z_0-9]+\(' src)
 receivers='
 src/sys/sys.hpp - the calls themselves
 src/socket/receive.cpp - datagram_socket, and what a pump receives by
-src/socket/port_table.cpp - a netlink socket, on which the kernel lists sockets: no datagram socket
+src/socket/udp_list.cpp - a netlink socket, on which the kernel lists sockets: no datagram socket
 src/socket/socket_state.cpp - empties the queue of errors, and takes no datagram
 src/pool/notify_socket.cpp - what programs say of themselves (sd_notify): a Unix socket that the parent made
+src/pool/status_visit.cpp - a connection (SOCK_SEQPACKET) that passes a descriptor: no datagram socket
 src/pool/take_over_messages.cpp - a connection (SOCK_SEQPACKET) that passes descriptors: no datagram socket
 test/address/address-test.cpp - what the kernel writes into an address, below datagram_socket
 test/support/fault.cpp - puts faults into the calls, and makes them
 test/fuzz/take-over-fuzz.cpp - a connection, as in take_over_messages.cpp
 test/pool/take-over-messages-test.cpp - the same
+test/pool/status-door-test.cpp - a connection, looked at without taking what came
 test/socket/control-message-test.cpp - the control data as the kernel writes it, which datagram_socket reads
 test/socket/send-test.cpp - what the error queue gives back of a payload, which datagram_socket throws away
 bench/peers/recvfrom_loop.hpp - what is compared with: the bare call in a loop

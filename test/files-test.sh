@@ -27,6 +27,8 @@ src/socket/port_table.cpp ifstream - reads /proc
 src/socket/address_owner.cpp ifstream,directory_iterator,read_symlink - reads /proc
 src/socket/socket_error.cpp symlink_status,exists,is_socket - for the words of an error; nothing is decided by it
 src/pool/socket_check.cpp status_at - looks by the folder of service_path whether a socket still has its name; removing and binding are left to that
+src/pool/status_door.cpp bind - an abstract name, by chance
+src/pool/status_visit.cpp ifstream - reads /proc
 src/pool/notify_socket.cpp bind - an abstract name, which the kernel chooses
 src/pool/service_manager.cpp status_of - whether there is a socket at NOTIFY_SOCKET, for the words of the log; sd_notify(3) decides anew
 src/pool/pool_sockets.cpp set_owner - of a socket itself, by its descriptor: what a path names stays as it is
@@ -42,8 +44,11 @@ src/pool/supervisor_health.cpp ifstream - reads /proc
 src/pool/orphans.cpp open,directory_iterator - reads /proc
 src/pool/control_group.cpp ifstream - reads /proc
 src/pool/granted_cores.cpp ifstream - reads control groups
-src/pool/pool_status.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
-src/pool/pool_status.cpp directory_iterator,read_symlink - reads /proc
+src/pool/board.cpp open - its own memory, by its descriptor in /proc, for reading alone
+src/pool/board.cpp set_mode - of a memfd, by its descriptor
+src/pool/pool_memory.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
+src/pool/pool_memory.cpp directory_iterator,read_symlink - reads /proc
+src/pool/process_usage.cpp ifstream,directory_iterator,status_of - reads /proc
 src/pool/predecessor.cpp open - looks what is there before it connects, and opens nothing (O_PATH)
 src/pool/peer.cpp open,read_link - reads what a process calls itself in /proc
 src/pool/board.cpp truncate - of a memfd, by its descriptor

@@ -87,6 +87,12 @@ class stops_by_signal {
   stops_by_signal& operator=(const stops_by_signal&) = delete;
 };
 
+/// Of the program's file, if a pool may be called so.
+std::string name_after(const std::string& path) {
+  std::string file = path.substr(path.rfind('/') + 1);
+  return why_no_pool_name(file).empty() ? file : std::string{};
+}
+
 int run_program(exec_options& wanted, const event_log& log) {
   // Before anything is opened or bound.
   const auto fail = [&](const std::exception& why, int code) {
@@ -105,6 +111,7 @@ int run_program(exec_options& wanted, const event_log& log) {
                                                                       : exit_not_executable);
   }
 
+  if (wanted.pool.name.empty()) wanted.pool.name = name_after(wanted.program.front());
   wanted.pool.end_orphans = true;  // this process has no other children
   wanted.pool.log = [&log](const pool_event& event) { log.write(event); };
   // Before there is a pid file, by which somebody may send these: until run() takes them there is nothing to reload.

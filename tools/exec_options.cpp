@@ -35,6 +35,16 @@ void add_telling_options(CLI::App& app, exec_options& wanted) {
              one_of<log_form>({{"text", log_form::text}, {"json", log_form::json}, {"journal", log_form::journal}}),
              {"text|json|journal", "", "lines of text (the default) or JSON on stderr, or systemd's journal", group});
   app.add_flag("--quiet", wanted.quiet, "warnings and errors only")->group(group);
+  add_parsed(app, "--name", wanted.pool.name,
+             [](const std::string& text) {
+               if (const std::string why = why_no_pool_name(text); !why.empty()) {
+                 throw std::invalid_argument{load::quoted(text) + ' ' + why};
+               }
+               return text;
+             },
+             {"NAME", "", "what udppump stat calls the pool; default: as the program's file", group});
+  add_parsed(app, "--status-group", wanted.pool.status_group, not_empty,
+             {"GROUP", "", "its members may look at the pool too (udppump stat); default: this user and root", group});
   add_parsed(
       app, "--pid-file", wanted.pool.pid_file, not_empty,
       {"FILE", "",

@@ -7,7 +7,7 @@ _udppump_exec() {
     --ready-after --start-timeout --stop-timeout --hang-timeout --max-lifetime --max-memory --max-jitter --kill-mode --drain
     --crash-limit --healthy-after --restart-delay
     --reload-on-change --reload-width --prove-for --take-over --nice --limit --user --group --groups --log
-    --pid-file'
+    --name --status-group --pid-file'
   flags='--v6only --broadcast --reuse-port --pin --no-new-privs --new-privs --quiet --help'
 
   for ((at = 2; at < COMP_CWORD; ++at)); do
@@ -31,7 +31,7 @@ _udppump_exec() {
     --device) mapfile -t COMPREPLY < <(cd /sys/class/net 2>/dev/null && compgen -f -- "$word") ;;
     --path-mtu) mapfile -t COMPREPLY < <(compgen -W 'default omit interface dont want always probe' -- "$word") ;;
     --user) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
-    --group | --groups) mapfile -t COMPREPLY < <(compgen -g -- "$word") ;;
+    --group | --groups | --status-group) mapfile -t COMPREPLY < <(compgen -g -- "$word") ;;
     --kill-mode) mapfile -t COMPREPLY < <(compgen -W 'group process' -- "$word") ;;
     --ready) mapfile -t COMPREPLY < <(compgen -W 'time notify' -- "$word") ;;
     --log) mapfile -t COMPREPLY < <(compgen -W 'text json journal' -- "$word") ;;
@@ -106,12 +106,13 @@ _udppump_measure() {
 _udppump() {
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'compare doctor exec load scale work --help --version' -- "$2")
+    mapfile -t COMPREPLY < <(compgen -W 'compare doctor exec load scale stat work --help --version' -- "$2")
     return
   fi
   case ${COMP_WORDS[1]} in
     doctor) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$2") ;;
     exec) _udppump_exec "$2" "$3" ;;
+    stat) mapfile -t COMPREPLY < <(compgen -W '--all --json --help' -- "$2") ;;
     scale) _udppump_scale "$2" ;;
     compare | load | work) _udppump_measure "${COMP_WORDS[1]}" "$2" "$3" ;;
   esac

@@ -13,6 +13,7 @@
 #include "udppump/client_limit.hpp"
 #include "udppump/client_share.hpp"
 #include "udppump/datagram_socket.hpp"
+#include "udppump/export.hpp"
 #include "udppump/lanes.hpp"
 #include "udppump/resource_limit.hpp"
 #include "udppump/waiter.hpp"
@@ -95,6 +96,9 @@ struct sender_quarantine {
   std::chrono::milliseconds time = std::chrono::minutes{10};
 };
 
+/// Why a pool cannot have this name, and what helps, as the rest of a sentence about it; empty if it can.
+UDPPUMP_EXPORT std::string why_no_pool_name(std::string_view name);
+
 /// No time may be negative; one above a year counts as a year.
 struct pool_options {
   /// Where to listen: written addresses as address::parse() reads them, each with an optional name before it for
@@ -104,6 +108,14 @@ struct pool_options {
   /// Datagram sockets that this process has open already, by descriptor: the pool serves duplicates of them, beside
   /// what is in `bind`. Not with take_over or reexecute, whose new processes open their own.
   std::vector<int> adopt = {};
+  /// What the pool is called, for `udppump stat NAME` and its kin: 1 to 63 printable characters without white space or
+  /// '/', and not a number, which would be a process id. Several pools may have the same one. Empty: the name of the
+  /// program's file.
+  std::string name = {};
+  /// A group, by name or number, whose members may look at the pool as its user and root may (pool_status). Each look
+  /// is at the memory itself, which they get for reading; the pool is asked once. Not set: nobody else
+  /// (docs/security.md).
+  std::optional<std::string> status_group = {};
   /// Options of the sockets in `bind`, and of those that were passed or adopted.
   socket_options socket = {};
   /// Several queues behind each port, so that short requests do not wait behind long ones; all addresses must be of

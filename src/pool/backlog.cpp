@@ -38,10 +38,9 @@ std::size_t kernels_default(const datagram_socket& like) noexcept {
 }
 
 /// Counts of workers are claims: a sum may be of anything.
-template <class Count>
-std::uint64_t sum_of(const board& shared, Count count) noexcept {
+std::uint64_t taken_from(const board& shared) noexcept {
   std::uint64_t all = 0;
-  for (std::size_t at = 0; at < shared.pages_used(); ++at) all += count(shared.page(at));
+  for (std::size_t at = 0; at < shared.pages_used(); ++at) all += taken_by(shared.page(at));
   return all;
 }
 
@@ -96,7 +95,7 @@ void backlog::arrived(clock::time_point now) noexcept {
 
 void backlog::measure_queues(clock::time_point now) {
   if (counted_at_ == clock::time_point::min() || now - counted_at_ >= std::chrono::seconds{1}) {
-    const std::uint64_t taken = sum_of(shared_, taken_by);
+    const std::uint64_t taken = taken_from(shared_);
     // A worker that dies takes its count along.
     a_second_.reset();
     if (counted_at_ != clock::time_point::min() && taken >= counted_) {
@@ -135,6 +134,7 @@ bool backlog::look_at(watched& one, clock::time_point now) {
     // Nothing of the workers' notices, and from now on it is known since when each datagram waits.
     one.is_stamped = one.from.note_times() >= 0;
   }
+  show_age(one, waits, now);
   if (one.limit) {
     const std::size_t wanted =
         one.limit->after({.now = now, .fill = found->fill, .waits = waits, .drops = drops != 0, .limit = found->limit});
@@ -142,6 +142,15 @@ bool backlog::look_at(watched& one, clock::time_point now) {
   }
   log_backlog(one, waits, now);
   return found->fill != 0;
+}
+
+/// Its age when nobody looks any more is none.
+void backlog::show_age(const watched& one, nanoseconds waits, clock::time_point now) const noexcept {
+  const auto index = static_cast<std::size_t>(&one - watched_.data());
+  if (!one.is_stamped || index >= shared_.sockets()) return;
+  shown_socket& shown = shared_.socket(index);
+  shown.waits.store(static_cast<std::uint64_t>(waits.count()), std::memory_order_relaxed);
+  shown.looked_at.store(nanoseconds_of(now), std::memory_order_relaxed);
 }
 
 void backlog::log_backlog(watched& one, nanoseconds waits, clock::time_point now) {
@@ -169,11 +178,7 @@ void backlog::log_backlog(watched& one, nanoseconds waits, clock::time_point now
 }
 
 std::uint64_t backlog::take_untold(drop_count& drops, clock::time_point now) const {
-  const auto of_worker = drops.of_worker;
-  const std::uint64_t dropped =
-      sum_of(shared_,
-             [of_worker](const worker_page& page) { return (page.*of_worker).load(std::memory_order_relaxed); }) +
-      (shared_.header().*drops.before).load(std::memory_order_relaxed);
+  const std::uint64_t dropped = shared_.total(drops.which);
   if (dropped == drops.told || now < drops.next_line) return 0;
   drops.next_line = now + between_lines;
   return dropped - std::exchange(drops.told, dropped);

@@ -39,7 +39,7 @@ class backlog {
     std::span<const lane> lanes = {};
   };
 
-  /// All outlive it.
+  /// All outlive it. How long what waits has waited is shown on the board.
   backlog(const board& shared, const std::vector<datagram_socket>& sockets, const rules& chosen, const pool_log& log);
   /// Buffers are as large again as they may become.
   ~backlog();
@@ -73,11 +73,11 @@ class backlog {
   };
 
   bool look_at(watched& one, clock::time_point now);
+  void show_age(const watched& one, std::chrono::nanoseconds waits, clock::time_point now) const noexcept;
   void log_backlog(watched& one, std::chrono::nanoseconds waits, clock::time_point now);
   /// Datagrams that workers dropped for one reason: how many of them the log has told, and when it may tell more.
   struct drop_count {
-    shared_count worker_page::*of_worker;
-    shared_count board_header::*before;
+    shared_count lane_counts::*which;
     std::uint64_t told = 0;
     clock::time_point next_line = clock::time_point::min();
   };
@@ -95,8 +95,8 @@ class backlog {
   clock::time_point counted_at_ = clock::time_point::min();
   std::uint64_t counted_ = 0;
   std::optional<double> a_second_;  // that all workers take
-  drop_count expired_{&worker_page::expired, &board_header::expired_before};
-  drop_count limited_{&worker_page::limited, &board_header::limited_before};
+  drop_count expired_{&lane_counts::expired};
+  drop_count limited_{&lane_counts::limited};
 };
 
 }  // namespace udppump::detail

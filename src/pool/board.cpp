@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <string>
 
 #include "sys/failure.hpp"
@@ -36,10 +37,15 @@ std::size_t board_geometry::kept_at() const noexcept { return page_at(pages); }
 std::size_t board_geometry::kept_distance() const noexcept {
   return round_up(sizeof(kept_datagram) + payload_limit, memory_page);
 }
-std::size_t board_geometry::size() const noexcept { return kept_at() + kept() * kept_distance(); }
+std::size_t board_geometry::socket_at(std::uint32_t index) const noexcept {
+  return kept_at() + kept() * kept_distance() + index * sizeof(shown_socket);
+}
+std::size_t board_geometry::size() const noexcept { return round_up(socket_at(sockets), memory_page); }
 
 std::optional<board_geometry> board_header::geometry_of(const board_header& told) noexcept {
-  const board_geometry claimed{.pages = as_claimed(told.pages), .payload_limit = as_claimed(told.payload_limit)};
+  const board_geometry claimed{.pages = as_claimed(told.pages),
+                               .payload_limit = as_claimed(told.payload_limit),
+                               .sockets = as_claimed(told.sockets)};
   if (std::memcmp(told.magic, board_magic, sizeof board_magic) != 0 || as_claimed(told.version) != layout_version ||
       !claimed.is_sound()) {
     return {};
@@ -47,12 +53,17 @@ std::optional<board_geometry> board_header::geometry_of(const board_header& told
   return claimed;
 }
 
-board::board(std::size_t pages, std::size_t payload_limit)
+board::board(std::size_t pages, std::size_t payload_limit, std::size_t sockets)
     : parent_signal_{make_signal()},
       geometry_{.pages = static_cast<std::uint32_t>(pages),
-                .payload_limit = static_cast<std::uint32_t>(payload_limit)} {
+                .payload_limit = static_cast<std::uint32_t>(payload_limit),
+                .sockets = static_cast<std::uint32_t>(std::min<std::size_t>(sockets, board_geometry::most_sockets))} {
   memory_ = descriptor{sys::memory_file(board_name)};
   if (!memory_) fail_with_cure(memory_.fd(), "memfd_create");
+  // Else whoever has it open for reading could open it anew for writing, by /proc.
+  if (const int set = sys::set_mode(memory_.fd(), S_IRUSR); set < 0) {
+    fail_with_cure(set, "fchmod of the memory shared with the workers");
+  }
   const std::size_t size = geometry_.size();
   if (const int made = sys::truncate(memory_.fd(), size); made < 0) {
     fail(made, "shared memory of " + std::to_string(size) + " bytes for the workers",
@@ -66,6 +77,7 @@ board::board(std::size_t pages, std::size_t payload_limit)
   std::memcpy(header_->magic, board_magic, sizeof board_magic);
   header_->pages = geometry_.pages;
   header_->payload_limit = geometry_.payload_limit;
+  header_->sockets = geometry_.sockets;
   header_->parent = sys::process_id();
   header_->version = layout_version;
   page_signals_.resize(pages);
@@ -108,6 +120,10 @@ worker_page& board::page(std::size_t index) const noexcept {
   return *reinterpret_cast<worker_page*>(at(geometry_.page_at(static_cast<std::uint32_t>(index))));
 }
 
+shown_socket& board::socket(std::size_t index) const noexcept {
+  return *reinterpret_cast<shown_socket*>(at(geometry_.socket_at(static_cast<std::uint32_t>(index))));
+}
+
 /// The workers' own come first, one for each page; then those for redelivery.
 kept_row board::kept() const noexcept { return {at(geometry_.kept_at()), geometry_.kept_distance(), geometry_.kept()}; }
 
@@ -139,11 +155,12 @@ std::size_t board::claim(std::size_t number) {
     one.orders = one.looks = one.full = 0;
     one.pid = 0;
     one.number = static_cast<std::uint32_t>(number);
-    one.kicks = one.handling_since = one.received = one.bytes = one.handled = one.handler_time = 0;
-    one.ignored = one.quarantined = one.expired = one.limited = 0;
+    one.handling_since = 0;
     one.served_lanes = ~std::uint32_t{0};
-    for (auto& count : one.times) count.store(0, std::memory_order_relaxed);
-    for (lane_counts& each : one.lanes) each.handled = each.handler_time = 0;
+    for (shared_count& count : one.counts.all()) count.store(0, std::memory_order_relaxed);
+    for (auto& each : one.in_flight) each.store(0, std::memory_order_relaxed);
+    one.knows_ages = one.waiter = 0;
+    one.waiter_fallback[0] = '\0';
     one.last_words[0] = '\0';
     for (told_errors& each : one.errors) each.count = 0;
     one.errors_are_new = 0;
@@ -157,10 +174,20 @@ std::size_t board::claim(std::size_t number) {
 }
 
 void board::release(std::size_t at) noexcept {
-  // Nobody counts a dead worker's twice: whoever reads sees a page that is free, or one that is not.
-  add(header_->expired_before, page(at).expired.exchange(0, std::memory_order_relaxed));
-  add(header_->limited_before, page(at).limited.exchange(0, std::memory_order_relaxed));
+  // Nobody counts a dead worker's twice, or not at all: whoever reads looks at `sums` before and after.
+  sums_ += 2;
+  header_->sums.store(sums_ - 1);
   page(at).state = page_state::free;
+  std::size_t which = 0;
+  const auto shown = header_->before.all();
+  for (shared_count& count : page(at).counts.all()) {
+    const std::uint64_t own = count.exchange(0, std::memory_order_relaxed);
+    // What is no count, as the worker has written something else there, does not make the sum smaller.
+    before_[which] += std::min(own, std::numeric_limits<std::uint64_t>::max() - before_[which]);
+    shown[which].store(before_[which], std::memory_order_relaxed);
+    ++which;
+  }
+  header_->sums.store(sums_);
   claimed_[at] = false;
 }
 
@@ -169,6 +196,21 @@ void board::set_workers(std::size_t workers) noexcept {
   header_->workers = static_cast<std::uint32_t>(workers);
   const std::size_t most = std::min(2 * workers, claimed_.size());
   most_claimed_ = is_first ? most : std::max(most_claimed_, most);
+}
+
+std::uint64_t board::total(shared_count lane_counts::*which) const noexcept {
+  std::uint64_t all = 0;
+  const auto place = static_cast<std::size_t>(&(header_->before.lanes[0].*which) - &header_->before.lanes[0].received);
+  constexpr std::size_t each = sizeof(lane_counts) / sizeof(shared_count);
+  for (std::size_t lane = 0; lane < most_lanes; ++lane) all += before_[lane * each + place];
+  for (std::size_t at = 0; at < claimed_.size(); ++at) {
+    if (claimed_[at]) all += sum_of(page(at).counts, which);
+  }
+  return all;
+}
+
+descriptor board::memory_to_read() const noexcept {
+  return descriptor{sys::open(("/proc/self/fd/" + std::to_string(memory_.fd())).c_str(), O_RDONLY)};
 }
 
 void board::count(tally what) noexcept {

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "pump/kept_datagram.hpp"
@@ -16,9 +18,9 @@
 
 namespace udppump::detail {
 
-/// Of the shared memory as a whole. A change of board_geometry, board_header, quarantine_list, worker_page or
-/// kept_datagram is a new one.
-constexpr std::uint32_t layout_version = 8;
+/// Of the shared memory as a whole. A change of board_geometry, board_header, quarantine_list, worker_page,
+/// kept_datagram or shown_socket is a new one.
+constexpr std::uint32_t layout_version = 9;
 constexpr char board_name[] = "udppump-pool";  // of the memfd
 constexpr char board_magic[8] = {'u', 'd', 'p', 'p', 'u', 'm', 'p', '\0'};
 
@@ -26,26 +28,60 @@ constexpr char board_magic[8] = {'u', 'd', 'p', 'p', 'u', 'm', 'p', '\0'};
 constexpr std::uint32_t request_stop = 1, request_reload = 2, request_scale = 4;
 
 /// Events that a pool counts.
-enum class tally : std::size_t { restarts, reloads, redelivered, poisoned, abandoned, quarantines };
-constexpr std::size_t tallies = 6;
+enum class tally : std::size_t { restarts, reloads, redelivered, poisoned, abandoned, quarantines, hangs };
+constexpr std::size_t tallies = 7;
 
-/// Where things lie in the shared memory: a header, then worker_pages, then kept_datagrams. It follows from two
-/// numbers. Each process computes with a copy of its own, as others may write to the one in the header.
+enum class shown_kind : std::uint32_t { unknown = 0, handlers = 1, programs = 2 };
+
+/// What a pool is, as it wants to be shown. Whole texts and numbers, written before there is any worker.
+struct shown_pool {
+  static constexpr std::size_t longest_name = 63;
+
+  char name[longest_name + 1];
+  char version[32];
+  shared_count started_at;  // CLOCK_MONOTONIC, nanoseconds
+  std::atomic<shown_kind> kind;
+  std::atomic<std::uint32_t> threads;  // the workers are; else processes
+  std::atomic<std::uint32_t> lanes;
+  std::atomic<std::uint32_t> max_age_ms;
+  /// SO_RCVBUF is changed while the pool runs (program_options::max_wait).
+  std::atomic<std::uint32_t> max_wait_ms;
+};
+
+/// One of the pool's sockets. The kernel knows what waits there, and what was dropped, by the inode (sock_diag(7)).
+struct shown_socket {
+  shared_count inode;  // another if the pool bound a new one in its place
+  /// Of the receive buffer, in bytes of payload; 0: nothing was asked for.
+  shared_count asked;
+  /// How long the datagram that waits had waited when the parent looked, in nanoseconds, and when that was; 0: the
+  /// parent does not know when datagrams come here.
+  shared_count waits, looked_at;
+  std::atomic<std::uint32_t> lane;
+  char address[156];
+  char lane_name[32];
+  char name[64];
+};
+
+/// Where things lie in the shared memory: a header, then worker_pages, then kept_datagrams, then shown_sockets. It
+/// follows from three numbers. Each process computes with a copy of its own, as others may write to the one in the
+/// header.
 struct board_geometry {
-  static constexpr std::uint32_t most_pages = 2 * 4096, largest_payload = 1 << 20;
+  static constexpr std::uint32_t most_pages = 2 * 4096, largest_payload = 1 << 20, most_sockets = 1 << 16;
 
   std::uint32_t pages = 0;
   std::uint32_t payload_limit = 0;  // 0 without redeliver
+  std::uint32_t sockets = 0;
 
   /// Whether a pool can have asked for it; only then do the others hold.
   constexpr bool is_sound() const noexcept {
-    return pages >= 1 && pages <= most_pages && payload_limit <= largest_payload;
+    return pages >= 1 && pages <= most_pages && payload_limit <= largest_payload && sockets <= most_sockets;
   }
   std::size_t page_at(std::uint32_t index) const noexcept;
   std::size_t kept_at() const noexcept;
   std::size_t kept_distance() const noexcept;
   /// How many there are: the workers' own, one for each page, then as many for redelivery.
   std::uint32_t kept() const noexcept { return payload_limit == 0 ? 0 : 2 * pages; }
+  std::size_t socket_at(std::uint32_t index) const noexcept;
   std::size_t size() const noexcept;
 };
 
@@ -55,7 +91,7 @@ struct board_header {
   char magic[8];
   std::uint32_t version;
   /// The geometry.
-  std::uint32_t pages, payload_limit;
+  std::uint32_t pages, payload_limit, sockets;
   std::atomic<std::int32_t> parent;
   /// What anyone wants of the parent, in bits; it is then notified.
   std::atomic<std::uint32_t> requests;
@@ -68,8 +104,11 @@ struct board_header {
   std::atomic<std::uint32_t> offers;
   /// By tally; the parent counts by itself, and shows it here.
   shared_count counts[tallies];
-  /// Datagrams that were too old, or too many of a client (worker_page), of workers that are gone.
-  shared_count expired_before, limited_before;
+  shown_pool shown;
+  /// Odd while the parent adds a page to `before`, and frees it; whoever reads both looks whether it has changed.
+  std::atomic<std::uint32_t> sums;
+  /// Of workers that are gone. The parent has its own copy.
+  worker_counts before;
   /// The parent keeps it by itself as well, and writes it here for the workers.
   quarantine_list quarantined;
 
@@ -83,7 +122,7 @@ struct board_header {
 class board {
  public:
   /// `payload_limit` is 0 if no datagrams are kept. Throws std::system_error.
-  board(std::size_t pages, std::size_t payload_limit);
+  board(std::size_t pages, std::size_t payload_limit, std::size_t sockets = 0);
   /// What another process made: its memory, and the descriptors by which the parent and one page are notified.
   board(descriptor memory, descriptor parent_signal, std::size_t page, descriptor page_signal);
   ~board();
@@ -99,6 +138,8 @@ class board {
   /// most of these that ever were can be claimed.
   void set_workers(std::size_t workers) noexcept;
   std::size_t workers() const noexcept { return workers_.load(std::memory_order_relaxed); }
+  shown_socket& socket(std::size_t index) const noexcept;
+  std::size_t sockets() const noexcept { return geometry_.sockets; }
 
   bool keeps_datagrams() const noexcept { return geometry_.kept() != 0; }
   std::uint32_t payload_limit() const noexcept { return geometry_.payload_limit; }
@@ -113,6 +154,8 @@ class board {
   /// knows by itself.
   std::size_t claim(std::size_t number);
   void release(std::size_t page) noexcept;
+  /// Of all workers, and those before them; in the parent.
+  std::uint64_t total(shared_count lane_counts::*which) const noexcept;
   /// One event more. The parent's thread alone.
   void count(tally what) noexcept;
   std::uint64_t counted(tally what) const noexcept { return counts_[static_cast<std::size_t>(what)]; }
@@ -127,6 +170,9 @@ class board {
   void clear_parent_signal() noexcept;
 
   int memory_fd() const noexcept { return memory_.fd(); }
+  /// The same memory, opened for reading alone; nobody else who gets it can open it anew for anything. Empty, with
+  /// -errno, if it cannot be opened so.
+  descriptor memory_to_read() const noexcept;
   int parent_signal() const noexcept { return parent_signal_.fd(); }
   /// Made when it is first asked for, which is before the worker starts; throws std::system_error.
   int page_signal(std::size_t page);
@@ -149,6 +195,16 @@ class board {
   std::size_t pages_used_ = 0, most_claimed_ = 0;
   std::atomic<std::size_t> workers_{0};
   std::array<std::uint64_t, tallies> counts_{};
+  std::array<std::uint64_t, worker_counts::size> before_{};
+  std::uint32_t sums_ = 0;
 };
+
+/// Cut to the room there is, and ended.
+template <std::size_t Room>
+void show_text(char (&room)[Room], std::string_view text) noexcept {
+  const std::size_t size = std::min(text.size(), Room - 1);
+  std::copy_n(text.data(), size, room);
+  room[size] = '\0';
+}
 
 }  // namespace udppump::detail

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "pool/board.hpp"
+#include "sys/printable.hpp"
 #include "wait/waiter.hpp"
 
 namespace udppump::detail {
@@ -38,6 +40,9 @@ pool_options checked(pool_options options) {
   if (options.max_jitter > most_jitter) {
     refuse("max_jitter: " + std::to_string(options.max_jitter) + " percent is too much; give " +
            std::to_string(most_jitter) + " at most");
+  }
+  if (const std::string why = why_no_pool_name(options.name); !options.name.empty() && !why.empty()) {
+    refuse("name: " + quoted(options.name) + ' ' + why);
   }
   static_cast<void>(asked_waiter(options.waiter));  // throws
   const bool threads = options.model == worker_model::threads;
@@ -102,3 +107,20 @@ program_options checked(program_options options) {
 }
 
 }  // namespace udppump::detail
+
+namespace udppump {
+
+std::string why_no_pool_name(std::string_view name) {
+  if (name.empty()) return "is empty; give a name";
+  if (name.size() > detail::shown_pool::longest_name) return "is longer than 63 bytes; give a shorter one";
+  if (detail::printable_word(name) != name || name.find('/') != std::string_view::npos) {
+    return "has white space, a slash, a quotation mark or what cannot be printed; give a name without";
+  }
+  if (name.find_first_not_of("0123456789") == std::string_view::npos) {
+    return "is a number, which would be read as a process id; give a name that has a letter";
+  }
+  if (name.front() == '-') return "begins with a dash, as options do; give a name that begins with a letter";
+  return {};
+}
+
+}  // namespace udppump

@@ -56,7 +56,7 @@ void lane_balance::measure(clock::time_point now) {
   for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
     std::uint64_t sum = 0;
     for (std::size_t at = 0; at < shared_.pages_used(); ++at) {
-      sum += shared_.page(at).lanes[lane].handler_time.load(std::memory_order_relaxed);
+      sum += shared_.page(at).counts.lanes[lane].handler_time.load(std::memory_order_relaxed);
     }
     const std::uint64_t before = std::exchange(counted_[lane], sum);
     if (sum < before) continue;

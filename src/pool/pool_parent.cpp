@@ -9,6 +9,7 @@
 #include "pool/own_terminal.hpp"
 #include "pool/program_launcher.hpp"
 #include "pool/self_launcher.hpp"
+#include "pool/shown.hpp"
 #include "pool/supervisor.hpp"
 #include "pool/thread_launcher.hpp"
 #include "pool/worker_setup.hpp"
@@ -46,8 +47,11 @@ pool_parent::pool_parent(pool_options options)
       sockets_{options_.socket, options_.lanes},
       lanes_{options_.lanes, options_.workers} {
   open();
-  board_.emplace(2 * options_.max_workers, options_.redeliver ? options_.redeliver->largest : 0);
+  board_.emplace(2 * options_.max_workers, options_.redeliver ? options_.redeliver->largest : 0, sockets_.size());
   board_->set_workers(options_.workers);
+  show_pool(*board_, options_, own_.path);
+  show_sockets(*board_, sockets_);
+  if (options_.status_group) door_.emplace(*options_.status_group, *board_);
   if (options_.redeliver) {
     redelivers_.emplace(*options_.redeliver, *board_, sockets_.all(), log_, heir{become_.user(), become_.group()},
                         options_.quarantine);
@@ -151,6 +155,8 @@ int pool_parent::run(const worker_program& program, const program_options& optio
 
 int pool_parent::supervise(launcher& start, const of_programs& programs) {
   become_.bind_thread();
+  board_->header().shown.kind = start.keeps_pages() ? shown_kind::handlers : shown_kind::programs;
+  board_->header().shown.max_wait_ms = shown_milliseconds(programs.max_wait);
   if (!service_.complaint().empty()) log_.warning("service-manager", service_.complaint());
   supervisor parent{{.context = *context_,
                      .start = start,
@@ -159,6 +165,7 @@ int pool_parent::supervise(launcher& start, const of_programs& programs) {
                      .takes_over = *takes_over_,
                      .redelivers = redelivers_ ? &*redelivers_ : nullptr,
                      .pid = pid_ ? &*pid_ : nullptr,
+                     .door = door_ ? &*door_ : nullptr,
                      .ready_after = programs.ready_after,
                      .notifies = programs.notifies,
                      .max_wait = programs.max_wait,

@@ -12,6 +12,7 @@
 #include "pool/pool_sockets.hpp"
 #include "pool/redeliverer.hpp"
 #include "pool/service_manager.hpp"
+#include "pool/status_door.hpp"
 #include "pool/take_over.hpp"
 
 namespace udppump::detail {
@@ -52,6 +53,7 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
   std::optional<take_over> takes_over_;
   std::optional<pid_file> pid_;
   std::optional<board> board_;
+  std::optional<status_door> door_;
   std::optional<redeliverer> redelivers_;
   std::optional<launch_context> context_;
 };

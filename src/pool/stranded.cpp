@@ -69,7 +69,7 @@ unsigned stranded_watch::kick_idle_workers(clock::time_point now) {
   for (const suspect& one : suspects_) {
     worker_page& page = shared_.page(one.page);
     if (!something_waits_for(page) || !is_idle(page) || taken_by(page) != one.taken) continue;
-    add(page.kicks, 1);
+    add(page.counts.kicks, 1);
     page.looks.fetch_add(1, std::memory_order_release);
     shared_.notify(one.page);
     ++kicked;

@@ -5,6 +5,7 @@
 
 #include "pool/leftovers.hpp"
 #include "pool/scale_order.hpp"
+#include "pool/shown.hpp"
 #include "pool/stray_signal.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys_process.hpp"
@@ -102,6 +103,7 @@ void supervisor::go_round() {
   take_requests(woken.news);
   if (woken.signal) take_signals();
   if (woken.ready && parts_.notifies != nullptr) hear_ready();
+  if (woken.visitor && parts_.door != nullptr) parts_.door->look(clock::now());
   note_serving();
   errors_.look(crew_, clock::now());
   strays_.write_due(clock::now());
@@ -114,7 +116,10 @@ void supervisor::go_round() {
   // Before any worker is started that might inherit what is wrong.
   if (!is_stopping() && clock::now() >= sockets_.next()) {
     backlog_.tell_of_drops(clock::now());  // workers that are quick leave nothing for it to see in a queue
-    if (sockets_.look(clock::now(), sessions_to_trust())) begin_reload();
+    if (sockets_.look(clock::now(), sessions_to_trust())) {
+      show_sockets(board_, parts_.context.sockets);
+      begin_reload();
+    }
   }
   look_at_drain();
   if (!is_stopping()) look_after_workers(clock::now());
@@ -140,6 +145,9 @@ wake_reasons supervisor::wait() {
   if (parts_.notifies != nullptr && clock::now() >= parts_.notifies->polled_from()) {
     list.watch(parts_.notifies->fd(), &wake_reasons::ready);
   }
+  if (parts_.door != nullptr && clock::now() >= parts_.door->polled_from()) {
+    list.watch(parts_.door->fd(), &wake_reasons::visitor);
+  }
   for (const int fd : parts_.takes_over.descriptors()) list.watch(fd, &wake_reasons::take_over);
   if (!is_stopping()) {
     auto asked = backlog_.wants_to_know();
@@ -156,6 +164,9 @@ supervisor::clock::time_point supervisor::next_event() const {
                 errors_.wakes_at(), strays_.next(), parts_.service.says_again_at(), limits_ ? limits_->next() : never});
   if (parts_.notifies != nullptr && parts_.notifies->polled_from() > clock::now()) {
     next = std::min(next, parts_.notifies->polled_from());
+  }
+  if (parts_.door != nullptr && parts_.door->polled_from() > clock::now()) {
+    next = std::min(next, parts_.door->polled_from());
   }
   if (is_stopping()) return next;
   next = std::min({next, sockets_.next(), backlog_.next(), lanes_.next(), hung_look_at_, renewal_at_});

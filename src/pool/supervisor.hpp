@@ -25,6 +25,7 @@
 #include "pool/restart_plan.hpp"
 #include "pool/service_manager.hpp"
 #include "pool/socket_check.hpp"
+#include "pool/status_door.hpp"
 #include "pool/stranded.hpp"
 #include "pool/take_over.hpp"
 #include "pool/wake_list.hpp"
@@ -41,6 +42,7 @@ struct supervised {
   take_over& takes_over;
   redeliverer* redelivers;  // null without redeliver
   const pid_file* pid;      // null without pid_file
+  status_door* door;        // null without status_group
   /// Of workers that do not say themselves when they serve; not set if they do.
   std::optional<std::chrono::milliseconds> ready_after = {};
   /// Where programs say it; null if there is no such place.

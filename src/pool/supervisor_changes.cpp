@@ -25,9 +25,8 @@ void supervisor::begin_reload() {
 }
 
 bool supervisor::is_proven(const crew::member& one, clock::time_point now) const noexcept {
-  return one.serving &&
-         (one.has_proven_itself || now - one.serving_since >= prove_for_ ||
-          crew_.page_of(one).handled.load(std::memory_order_relaxed) >= options_.restart.healthy_after_datagrams);
+  return one.serving && (one.has_proven_itself || now - one.serving_since >= prove_for_ ||
+                         handled_by(crew_.page_of(one)) >= options_.restart.healthy_after_datagrams);
 }
 
 /// When it is to be looked again whether a new worker has proven itself. How many datagrams it has finished, it does

@@ -80,6 +80,7 @@ void supervisor::abort(crew::member& one, nanoseconds time) {
   const std::string what =
       name_of(one) + (parts_.start.keeps_pages() ? " has been in its handler for " : " has not said WATCHDOG=1 for ");
   const bool aborts = one.worker->abort();
+  board_.count(tally::hangs);
   log_.error("worker-hung",
              what + duration_text(time) +
                  (aborts ? ", and is aborted" : ", " + std::string{one.worker->cannot_be_killed_as()} + " and goes on"),
@@ -99,7 +100,7 @@ std::string supervisor::limit_reached_by(const crew::member& one, clock::time_po
   if (options_.max_lifetime.count() != 0 && lived >= nanoseconds{options_.max_lifetime} / whole * one.share) {
     return "has lived for " + duration_text(lived);
   }
-  const std::uint64_t served = crew_.page_of(one).handled.load(std::memory_order_relaxed);
+  const std::uint64_t served = handled_by(crew_.page_of(one));
   if (options_.max_requests != 0 && served >= std::max<std::uint64_t>(1, options_.max_requests * one.share / whole)) {
     return "has served " + counted(served, "datagram");
   }

@@ -25,6 +25,7 @@ crew::member& supervisor::start(std::size_t number) {
   if (parts_.redelivers != nullptr && parts_.redelivers->file() >= 0) own.push_back(parts_.redelivers->file());
   if (parts_.notifies != nullptr) own.push_back(parts_.notifies->fd());
   if (parts_.pid != nullptr) own.push_back(parts_.pid->fd());
+  if (parts_.door != nullptr) parts_.door->list(own);
   if (log_.own_descriptor() >= 0) own.push_back(log_.own_descriptor());
   for (const auto& one : crew_.members()) {
     one->worker->list_parents_own(own);
@@ -85,7 +86,7 @@ void supervisor::bury(const crew::dead_member& dead) {
   const crew::member& who = *dead.who;
   const auto now = clock::now();
   sockets_.look_soon(now);
-  const std::uint64_t served = crew_.page_of(who).handled.load(std::memory_order_relaxed);
+  const std::uint64_t served = handled_by(crew_.page_of(who));
   errors_.look_at_last(who, crew_.page_of(who), now);
   auto [told, fields] = obituary_of(dead, served, now - who.started, parts_.start.keeps_pages());
 
@@ -163,8 +164,7 @@ std::string supervisor::plan_restart(const crew::dead_member& dead, clock::time_
 bool supervisor::has_others(std::size_t number) const {
   const auto is_well = [&](const crew::member& one) {
     return one.serving && !one.stopping &&
-           (clock::now() - one.started >= options_.restart.healthy_after ||
-            crew_.page_of(one).handled.load(std::memory_order_relaxed) > 0);
+           (clock::now() - one.started >= options_.restart.healthy_after || handled_by(crew_.page_of(one)) > 0);
   };
   for (std::size_t other = 0; other < places_.size(); ++other) {
     if (other == number) continue;

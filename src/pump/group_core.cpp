@@ -35,7 +35,13 @@ group_core::group_core(waiter_kind kind, std::chrono::nanoseconds budget_time, b
       chosen_{choose_waiter(
           asked_, errands_.link() || asked_ == waiter_kind::epoll ? sleeper::wait : sleeper::event_loop, signal_)},
       budget_time_{std::min<std::chrono::nanoseconds>(budget_time, longest_budget)},
-      single_{single} {}
+      single_{single} {
+  tell_waiter();
+}
+
+void group_core::tell_waiter() noexcept {
+  if (const auto& link = errands_.link()) link->waits_with(chosen_.waiter->kind(), chosen_.fallback);
+}
 
 group_core::~group_core() {
   if (guard_.mark().in_child()) chosen_.waiter->abandon();
@@ -93,6 +99,7 @@ void group_core::sleep_in(sleeper who) {
         pumps_.make_ready(one);
       });
       chosen_ = std::move(chosen);
+      tell_waiter();
     } catch (const std::system_error& refused) {
       return fail_all(refused.code());
     }
@@ -262,6 +269,7 @@ void group_core::replace_waiter(std::error_code why) {
       chosen.fallback = chosen_.fallback + (ring ? "io_uring_enter; " : "epoll_wait; ") + cure_of(why.value()) + ": " +
                         why.message() + "; using " + std::string{to_string(next)};
       chosen_ = std::move(chosen);
+      tell_waiter();
       pumps_.for_each([this](member& one) {
         if (std::exchange(one.armed, false)) pumps_.make_ready(one);
       });

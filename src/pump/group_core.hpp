@@ -107,6 +107,7 @@ class UDPPUMP_EXPORT group_core : public std::enable_shared_from_this<group_core
 
   /// Waiting itself failed: another waiter if that is allowed, else the end of all pumps.
   void replace_waiter(std::error_code why);
+  void tell_waiter() noexcept;
   void fail_all(std::error_code why);
   void fail(member& one, std::error_code why);
   /// If that is refused, the pump reports it at its first turn.

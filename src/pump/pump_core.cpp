@@ -52,15 +52,22 @@ pump_core::pump_core(datagram_socket& socket, handler on_datagram, pump_options 
   if (share_ && socket.shared_line() == nullptr) {
     fail_with_cure(-ENOMEM, "a page of memory shared with the other workers, which client_share needs");
   }
+  if (link_) flight_->show_in(link_->in_flight(socket.lane()));
+  knows_ages_ = link_ != nullptr && (options_.max_age.count() != 0 || socket.control().receive_time);
+  if (knows_ages_) link_->knows_ages();
   if (options_.max_age.count() == 0 || socket.control().receive_time) return;
   if (const int set = receiver_.note_times(); set < 0) {
     fail_with_cure(set, "setsockopt SO_TIMESTAMP = 1, which max_age needs");
   }
 }
 
+pump_core::~pump_core() { home_.in_child() ? flight_->forget_pool() : flight_->leave_pool(); }
+
 void pump_core::after_fork(std::shared_ptr<wake_signal> signal) {
+  flight_->forget_pool();
   flight_ = std::make_shared<flight>(options_.max_in_flight, std::move(signal));
   link_.reset();  // the parent's
+  knows_ages_ = false;
   kept_ = nullptr;
   if (batch_) batch_->clear();
   if (standing_ == standing::parents) standing_ = standing::in_service;
@@ -91,7 +98,8 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
     std::span room{kept_ != nullptr ? kept_->payload() : buffer.data(), room_size};
     const auto looked_at = measured.read_at();
     // What is left of a batch was taken a moment ago, when the queue was young.
-    const bool with_time = !has_batch() && may_expire(looked_at);
+    const bool age_is_due = knows_ages_ && (!meter_.brief() || unaged_ + 1 >= ages_one_in);
+    const bool with_time = !has_batch() && (age_is_due || may_expire(looked_at));
     long failed = with_time ? 0 : receive_batch(taken, measured);
     if (failed == 0) failed = receive(room, common, with_time);
     if (failed < 0) {
@@ -118,9 +126,11 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
       measured.go_on();
       continue;
     }
-    const auto age = with_time ? too_old(common) : std::nullopt;
-    const bool is_limited = is_over_limit(common, looked_at) || (!age && is_over_share(common, looked_at));
-    if (is_limited || age) {
+    const auto age = with_time || age_is_due ? age_of(common) : std::nullopt;
+    if (knows_ages_) note_age(count_of(common.came), age_is_due, age);
+    const bool is_old = age && is_too_old(*age);
+    const bool is_limited = is_over_limit(common, looked_at) || (!is_old && is_over_share(common, looked_at));
+    if (is_limited || is_old) {
       measured.leave_out();
       is_limited ? limit(room, common) : expire(room, common, *age);
       if (kept_ != nullptr) link_->finished(*kept_);
@@ -205,7 +215,7 @@ bool pump_core::drops(const scratch& common) noexcept {
   if (!is_ignored && !(link_ && link_->is_quarantined(common.shown.from))) return false;
   const std::size_t count = count_of(common.came);
   (is_ignored ? stats_.ignored : stats_.quarantined) += count;
-  if (link_) is_ignored ? link_->ignored(count) : link_->quarantined(count);
+  if (link_) is_ignored ? link_->ignored(socket_.lane(), count) : link_->quarantined(socket_.lane(), count);
   return true;
 }
 
@@ -214,7 +224,7 @@ std::size_t pump_core::count_of(const received& came) noexcept {
   return segment == 0 || size == 0 ? 1 : (size + segment - 1) / segment;
 }
 
-std::optional<std::chrono::nanoseconds> pump_core::too_old(const scratch& common) noexcept {
+std::optional<std::chrono::nanoseconds> pump_core::age_of(const scratch& common) noexcept {
   const auto at = arrival_clock::read();
   const auto& stamp = common.came.told.time;
   if (!stamp) {
@@ -223,14 +233,21 @@ std::optional<std::chrono::nanoseconds> pump_core::too_old(const scratch& common
     arrivals_.was_empty(at.now);
     return {};
   }
-  const auto age = arrivals_.age(*stamp, at);
-  return age > options_.max_age ? std::optional{age} : std::nullopt;
+  return arrivals_.age(*stamp, at);
+}
+
+/// `count` datagrams were taken. One whose age is known stands for those since the one before it.
+void pump_core::note_age(std::size_t count, bool is_due, std::optional<std::chrono::nanoseconds> age) noexcept {
+  unaged_ += static_cast<unsigned>(count);
+  if (!is_due) return;
+  if (age) link_->waited(socket_.lane(), *age, unaged_);
+  unaged_ = 0;
 }
 
 void pump_core::expire(std::span<std::byte> buffer, scratch& common, std::chrono::nanoseconds age) {
   const std::size_t count = count_of(common.came);
   stats_.expired += count;
-  if (link_) link_->expired(count);
+  if (link_) link_->expired(socket_.lane(), count);
   if (options_.on_expired) tell_of_each(buffer, common, [&] { options_.on_expired(common.shown, age); });
 }
 
@@ -242,7 +259,7 @@ std::optional<queue_share::fill> pump_core::waiting() const noexcept {
 void pump_core::limit(std::span<std::byte> buffer, scratch& common) {
   const std::size_t count = count_of(common.came);
   stats_.limited += count;
-  if (link_) link_->limited(count);
+  if (link_) link_->limited(socket_.lane(), count);
   if (options_.on_limited) tell_of_each(buffer, common, [&] { options_.on_limited(common.shown); });
 }
 
@@ -323,7 +340,7 @@ void pump_core::deliver_one(std::span<std::byte> buffer, std::size_t size, datag
   show(buffer, size, shown);
   ++stats_.received;
   stats_.bytes += shown.payload.size();
-  if (link_) link_->received(shown.payload.size());
+  if (link_) link_->received(socket_.lane(), shown.payload.size());
   if (shown.truncated()) ++stats_.truncated;
   call_out([&] { handler_(shown); });
 }
@@ -347,7 +364,9 @@ void pump_core::call_out(Call call) {
 /// Memory that this process shares with its parent, and the socket's queue, are the parent's.
 void pump_core::leave_to_parent() noexcept {
   if (standing_ == standing::in_service) standing_ = standing::parents;
+  flight_->forget_pool();
   link_.reset();
+  knows_ages_ = false;
   kept_ = nullptr;
   if (batch_) batch_->clear();
 }

@@ -56,6 +56,9 @@ class pump_core {
   /// of a worker_pool.
   pump_core(datagram_socket& socket, handler on_datagram, pump_options options, std::shared_ptr<wake_signal> signal,
             const fork_mark& home, std::shared_ptr<worker_link> link = nullptr);
+  ~pump_core();
+  pump_core(const pump_core&) = delete;
+  pump_core& operator=(const pump_core&) = delete;
 
   /// Receives into `buffer` and `common`, and calls the handler, until something ends the turn. If datagrams come one
   /// at a time and `arming_looks` (waiter::looks_when_armed()), it leaves to the waiter to find the queue empty.
@@ -105,6 +108,8 @@ class pump_core {
 
  private:
   using clock = std::chrono::steady_clock;
+  /// While handlers are brief, so many datagrams share a look at the clock.
+  static constexpr unsigned ages_one_in = 16;
   /// parents: this is the child of a fork, and after_fork() was not called.
   enum class standing : std::uint8_t { in_service, over, parents };
 
@@ -123,8 +128,12 @@ class pump_core {
   bool may_expire(clock::time_point now) const noexcept {
     return options_.max_age.count() != 0 && now - arrivals_.earliest() >= options_.max_age / 2;
   }
-  /// How long what was received has waited, if that is too long.
-  std::optional<std::chrono::nanoseconds> too_old(const scratch& common) noexcept;
+  /// How long what was received has waited, if the kernel says so.
+  std::optional<std::chrono::nanoseconds> age_of(const scratch& common) noexcept;
+  bool is_too_old(std::chrono::nanoseconds age) const noexcept {
+    return options_.max_age.count() != 0 && age > options_.max_age;
+  }
+  void note_age(std::size_t count, bool is_due, std::optional<std::chrono::nanoseconds> age) noexcept;
   /// Counts what was received as too old, and tells on_expired.
   void expire(std::span<std::byte> buffer, scratch& common, std::chrono::nanoseconds age);
   bool is_over_limit(const scratch& common, clock::time_point now) const noexcept {
@@ -178,6 +187,8 @@ class pump_core {
   bool behind_ = false;  // the last turn did not empty the queue
   bool look_at_errors_ = false;
   std::optional<interface_change> interface_to_report_;
+  bool knows_ages_ = false;      // and tells the pool
+  unsigned unaged_ = 0;          // datagrams since the last whose age was told
   unsigned refused_ = 0;         // failed receives in a row
   unsigned empty_in_a_row_ = 0;  // wake-ups that found nothing
   stand_by stand_by_;

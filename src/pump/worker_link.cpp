@@ -59,11 +59,23 @@ void worker_link::finished(kept_datagram& kept) noexcept {
 
 void worker_link::handled(std::size_t lane, unsigned count, clock::duration together) noexcept {
   const auto time = static_cast<std::uint64_t>(std::max(clock::duration{0}, together).count());
-  add(page_.handled, count);
-  add(page_.handler_time, time);
-  add(page_.lanes[lane].handled, count);
-  add(page_.lanes[lane].handler_time, time);
-  add(page_.times[bucket_of(time / count)], count);
+  add(page_.counts.lanes[lane].handled, count);
+  add(page_.counts.lanes[lane].handler_time, time);
+  add(page_.counts.times[bucket_of(time / count)], count);
+}
+
+void worker_link::waited(std::size_t lane, std::chrono::nanoseconds age, unsigned count) noexcept {
+  const auto time = static_cast<std::uint64_t>(std::max(std::chrono::nanoseconds{0}, age).count());
+  add(page_.counts.lanes[lane].aged, count);
+  add(page_.counts.lanes[lane].age_time, time * count);
+  add(page_.counts.ages[bucket_of(time)], count);
+}
+
+void worker_link::waits_with(waiter_kind kind, std::string_view fallback) noexcept {
+  const std::size_t size = std::min(fallback.size(), sizeof page_.waiter_fallback - 1);
+  std::memcpy(page_.waiter_fallback, fallback.data(), size);
+  page_.waiter_fallback[size] = '\0';
+  page_.waiter.store(static_cast<std::uint32_t>(kind), std::memory_order_release);
 }
 
 void worker_link::serving() noexcept {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include "pump/kept_datagram.hpp"
@@ -12,6 +13,7 @@
 #include "udppump/datagram_socket.hpp"
 #include "udppump/export.hpp"
 #include "udppump/pump_options.hpp"
+#include "udppump/waiter.hpp"
 
 namespace udppump::detail {
 
@@ -77,6 +79,8 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   void serving() noexcept;
   void stopping() noexcept;
   std::function<void()> on_stop;
+  /// What its pumps wait with; again when that has changed.
+  void waits_with(waiter_kind kind, std::string_view fallback) noexcept;
   /// Of pumps that have none of their own.
   std::chrono::nanoseconds max_age{0};
   udppump::client_limit client_limit;
@@ -106,15 +110,21 @@ class UDPPUMP_EXPORT worker_link {  // exported for udppump::pool
   void handling(clock::time_point since) noexcept {
     page_.handling_since.store(nanoseconds_of(since), std::memory_order_relaxed);
   }
-  void received(std::size_t bytes) noexcept {
-    add(page_.received, 1);
-    add(page_.bytes, bytes);
+  void received(std::size_t lane, std::size_t bytes) noexcept {
+    add(page_.counts.lanes[lane].received, 1);
+    add(page_.counts.lanes[lane].bytes, bytes);
   }
   bool is_quarantined(const address& from) const noexcept { return share_.quarantined.holds(from); }
-  void ignored(std::size_t count) noexcept { add(page_.ignored, count); }
-  void quarantined(std::size_t count) noexcept { add(page_.quarantined, count); }
-  void expired(std::size_t count) noexcept { add(page_.expired, count); }
-  void limited(std::size_t count) noexcept { add(page_.limited, count); }
+  void ignored(std::size_t lane, std::size_t count) noexcept { add(page_.counts.lanes[lane].ignored, count); }
+  void quarantined(std::size_t lane, std::size_t count) noexcept { add(page_.counts.lanes[lane].quarantined, count); }
+  void expired(std::size_t lane, std::size_t count) noexcept { add(page_.counts.lanes[lane].expired, count); }
+  void limited(std::size_t lane, std::size_t count) noexcept { add(page_.counts.lanes[lane].limited, count); }
+  /// From now on waited() is told.
+  void knows_ages() noexcept { page_.knows_ages.store(1, std::memory_order_relaxed); }
+  /// A datagram, which stands for `count`, had waited so long when it was taken.
+  void waited(std::size_t lane, std::chrono::nanoseconds age, unsigned count) noexcept;
+  /// Tickets of a lane that are out.
+  std::atomic<std::int64_t>& in_flight(std::size_t lane) noexcept { return page_.in_flight[lane]; }
   /// `count` handlers of a lane have returned, after so much time together.
   void handled(std::size_t lane, unsigned count, clock::duration together) noexcept;
   /// No handler runs any more.

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "udppump/lanes.hpp"
 
@@ -58,9 +59,34 @@ struct told_errors {
   shared_count text[longest / sizeof(std::uint64_t)];
 };
 
+/// What a worker counts for each lane; without lanes, all of it for the first.
 struct lane_counts {
-  shared_count handled, handler_time;
+  shared_count received, bytes, handled, handler_time;
+  /// Datagrams that were taken and not given to a handler.
+  shared_count ignored, quarantined, expired, limited;
+  /// Datagrams of which it is known how long they waited (worker_page::ages), and that time together.
+  shared_count aged, age_time;
 };
+
+/// What outlives a worker: the parent adds it up (board_header::before). Nothing but counts.
+struct worker_counts {
+  lane_counts lanes[most_lanes];
+  shared_count times[time_buckets];  // in the handler
+  /// From the arrival of a datagram to when it was taken, of one in some.
+  shared_count ages[time_buckets];
+  shared_count kicks;  // the parent's
+
+  static constexpr std::size_t size = most_lanes * (sizeof(lane_counts) / sizeof(shared_count)) + 2 * time_buckets + 1;
+  std::span<shared_count, size> all() noexcept { return std::span<shared_count, size>{&lanes[0].received, size}; }
+};
+static_assert(sizeof(worker_counts) == worker_counts::size * sizeof(shared_count));
+
+/// Over all lanes.
+inline std::uint64_t sum_of(const worker_counts& counts, shared_count lane_counts::*which) noexcept {
+  std::uint64_t all = 0;
+  for (const lane_counts& each : counts.lanes) all += (each.*which).load(std::memory_order_relaxed);
+  return all;
+}
 
 /// What a worker and its pool tell each other, in memory that both processes share, and that whoever wants to look may
 /// read (pool_status). The parent writes the first part, the worker the second. All of it is atomic without a lock, and
@@ -72,7 +98,6 @@ struct alignas(64) worker_page {
   std::atomic<std::int32_t> pid;
   std::atomic<std::uint32_t> number;
   shared_count started_at;  // CLOCK_MONOTONIC, nanoseconds
-  shared_count kicks;
   /// A bit for each lane of the pool; looked at again when `looks` is raised.
   std::atomic<std::uint32_t> served_lanes;
 
@@ -80,11 +105,15 @@ struct alignas(64) worker_page {
   std::atomic<std::uint32_t> full;
   /// CLOCK_MONOTONIC, nanoseconds; 0 while in no handler.
   shared_count handling_since;
-  shared_count received, bytes, handled, handler_time;
-  lane_counts lanes[most_lanes];  // those two by lane
-  /// Datagrams that were taken and not given to a handler.
-  shared_count ignored, quarantined, expired, limited;
-  shared_count times[time_buckets];
+  worker_counts counts;
+  /// Tickets that are out, by lane. Threads that return some later may have begun before the page was emptied: it may
+  /// be negative then.
+  std::atomic<std::int64_t> in_flight[most_lanes];
+  /// Whether some pump knows when its datagrams came.
+  std::atomic<std::uint32_t> knows_ages;
+  /// A waiter_kind, and why it is not another (waiter_report); written once, or a few times, and then no text twice.
+  std::atomic<std::uint32_t> waiter;
+  char waiter_fallback[240];
   /// Why the worker ends, for the parent's log.
   char last_words[240];
   /// By receive_error::kind, those that no on_error heard. `errors_are_new` is set by the worker with one more, and
@@ -93,11 +122,16 @@ struct alignas(64) worker_page {
   std::atomic<std::uint32_t> errors_are_new;
 };
 
+inline std::uint64_t handled_by(const worker_page& page) noexcept { return sum_of(page.counts, &lane_counts::handled); }
+
 /// Datagrams that the worker took out of its sockets.
 inline std::uint64_t taken_by(const worker_page& page) noexcept {
-  return page.received.load(std::memory_order_relaxed) + page.ignored.load(std::memory_order_relaxed) +
-         page.quarantined.load(std::memory_order_relaxed) + page.expired.load(std::memory_order_relaxed) +
-         page.limited.load(std::memory_order_relaxed);
+  std::uint64_t all = 0;
+  for (const auto which : {&lane_counts::received, &lane_counts::ignored, &lane_counts::quarantined,
+                           &lane_counts::expired, &lane_counts::limited}) {
+    all += sum_of(page.counts, which);
+  }
+  return all;
 }
 
 }  // namespace udppump::detail

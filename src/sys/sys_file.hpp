@@ -4,7 +4,9 @@
 // or -errno, and EINTR is decided here.
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -143,6 +145,12 @@ inline int listen(int fd, int backlog) noexcept {
 }
 inline int accept(int fd) noexcept {
   return repeat([&] { return ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); });
+}
+/// Bytes of memory that the other end of a Unix socket has not read yet, or -errno (unix(7), SIOCOUTQ).
+inline int unread_by_peer(int fd) noexcept {
+  int bytes = 0;
+  const int told = once([&] { return ::ioctl(fd, SIOCOUTQ, &bytes); });
+  return told < 0 ? told : bytes;
 }
 /// Nothing more is taken by this end: who sends to it is told so (EPIPE). What it has already may still be read.
 inline int stop_receiving(int fd) noexcept {

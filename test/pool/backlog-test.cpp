@@ -177,7 +177,7 @@ TEST_F(backlog_of_pool, a_queue_that_holds_half_a_second_of_work_is_told_once_a_
   EXPECT_TRUE(one.events.empty()) << "it has not waited for so long";
   one.look();  // stamps what is looked at, if it came before anybody wanted to know
   std::this_thread::sleep_for(backlog::tells_from + 20ms);
-  one.shared.page(one.shared.claim(0)).received = 10'000;
+  one.shared.page(one.shared.claim(0)).counts.lanes[0].received = 10'000;
   one.look();
   ASSERT_EQ(one.events.size(), 1u);
   EXPECT_EQ(one.events[0].name, "behind");
@@ -209,7 +209,7 @@ TEST_F(backlog_of_pool, what_workers_dropped_as_too_old_is_told_once_a_minute_an
   const std::size_t page = one.shared.claim(0);
   one.look();
   EXPECT_TRUE(one.events.empty());
-  one.shared.page(page).expired = 3;
+  one.shared.page(page).counts.lanes[0].expired = 3;
   one.look();
   ASSERT_EQ(one.events.size(), 1u);
   EXPECT_EQ(one.events[0].name, "expired");
@@ -218,7 +218,7 @@ TEST_F(backlog_of_pool, what_workers_dropped_as_too_old_is_told_once_a_minute_an
   one.look(61s);
   EXPECT_EQ(one.events.size(), 1u) << "told already";
   const std::size_t next = one.shared.claim(0);
-  one.shared.page(next).expired = 1;
+  one.shared.page(next).counts.lanes[0].expired = 1;
   one.look();
   ASSERT_EQ(one.events.size(), 2u);
   EXPECT_NE(one.events[1].text.find("1 datagram had"), std::string::npos) << one.events[1].text;
@@ -293,10 +293,11 @@ void expect_drops(const pool_options& options, const pump_options& of_pumps) {
   for (int count = 0; count < 3; ++count) send();
   std::this_thread::sleep_for(100ms);
   *may_go_on = true;
-  EXPECT_TRUE(eventually([&] { return pool.status().expired + pool.status().workers.at(0).received == sent; }));
-  const auto dropped = pool.status().expired;
+  EXPECT_TRUE(eventually(
+      [&] { return pool.status().traffic->all.expired + pool.status().workers.at(0).traffic->all.received == sent; }));
+  const auto dropped = pool.status().traffic->all.expired;
   EXPECT_GE(dropped, 3u);
-  EXPECT_EQ(pool.status().workers.at(0).expired, dropped);
+  EXPECT_EQ(pool.status().workers.at(0).traffic->all.expired, dropped);
   EXPECT_TRUE(pool.says("had waited longer than max_age")) << pool.log();
   const pid_t worker = pool.workers().at(0);
   ::kill(worker, SIGKILL);
@@ -304,7 +305,7 @@ void expect_drops(const pool_options& options, const pump_options& of_pumps) {
     const auto status = pool.status();
     return status.workers.size() == 1 && status.workers[0].pid != worker;
   }));
-  EXPECT_EQ(pool.status().expired, dropped) << "those of a dead worker count on";
+  EXPECT_EQ(pool.status().traffic->all.expired, dropped) << "those of a dead worker count on";
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 
@@ -327,14 +328,14 @@ struct pool_client_limit : testing::Test {
     const auto taken = [&] {
       const auto status = pool.status();
       std::uint64_t received = 0;
-      for (const auto& each : status.workers) received += each.received;
-      return received + status.limited;
+      for (const auto& each : status.workers) received += each.traffic->all.received;
+      return received + status.traffic->all.limited;
     };
     for (std::uint64_t sent = 1; sent <= 10; ++sent) {
       ASSERT_FALSE(sender.send_to("x", pool.address()));
       ASSERT_TRUE(eventually([&] { return taken() == sent; })) << pool.log();
     }
-    EXPECT_EQ(pool.status().limited, 7u);
+    EXPECT_EQ(pool.status().traffic->all.limited, 7u);
     EXPECT_TRUE(pool.says("some clients send more than client_limit allows")) << pool.log();
     const auto before = pool.workers();
     for (const pid_t worker : before) ::kill(worker, SIGKILL);
@@ -344,9 +345,9 @@ struct pool_client_limit : testing::Test {
                return std::ranges::find(before, each.pid) != before.end() || each.state == worker_state::starting;
              });
     })) << pool.log();
-    EXPECT_EQ(pool.status().limited, 7u) << "those of dead workers count on";
+    EXPECT_EQ(pool.status().traffic->all.limited, 7u) << "those of dead workers count on";
     ASSERT_FALSE(sender.send_to("x", pool.address()));
-    EXPECT_TRUE(eventually([&] { return pool.status().limited == 8; })) << "new workers know the client";
+    EXPECT_TRUE(eventually([&] { return pool.status().traffic->all.limited == 8; })) << "new workers know the client";
     EXPECT_EQ(pool.stop(), 0) << pool.log();
   }
 };
@@ -378,7 +379,7 @@ TEST_P(pool_client_share, all_workers_drop_who_floods_and_serve_the_others) {
     }
   };
   std::jthread running{flood};
-  EXPECT_TRUE(eventually([&] { return pool.status().limited > 100; })) << pool.log();
+  EXPECT_TRUE(eventually([&] { return pool.status().traffic->all.limited > 100; })) << pool.log();
   EXPECT_TRUE(eventually([&] {
     static_cast<void>(honest.send_to("honest", server));
     std::byte answer[16];

@@ -185,11 +185,12 @@ TEST(hostile_board, the_log_has_the_true_id_and_marks_what_is_the_workers_own_ac
                                static_cast<void>(self.serve([](datagram& received) {
                                  if (received.text() != "lie") return echo(received);
                                  // Its page is the one of the two that bears its id.
-                                 for (std::size_t at = 4096; at <= 2 * 4096; at += 4096) {
+                                 for (const std::uint32_t index : {0u, 1u}) {
+                                   const std::size_t at = detail::board_geometry{.pages = 2}.page_at(index);
                                    auto& page = reinterpret_cast<detail::worker_page&>(board_of_this_process()[at]);
                                    if (page.pid != ::getpid()) continue;
                                    page.pid = 1;
-                                   page.handled = 4711;
+                                   page.counts.lanes[0].handled = 4711;
                                    std::strcpy(page.last_words, "a\" \x1b[2J\nudppump: forged");
                                  }
                                  ::_exit(9);

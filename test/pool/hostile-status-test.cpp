@@ -16,6 +16,7 @@
 #include "pool/board.hpp"
 #include "support/process.hpp"
 #include "udppump/pool_status.hpp"
+#include "udppump/printable.hpp"
 
 using namespace udppump;
 using namespace std::chrono_literals;
@@ -45,6 +46,7 @@ class pretended_pool {
       for (;;) ::pause();
     });
   }
+  pid_t pid() const { return process_->pid(); }
   pool_status status() const { return pool_status::of(process_->pid()); }
   std::string refusal() const {
     try {
@@ -72,7 +74,7 @@ TEST(hostile_status, what_a_pool_writes_is_read) {
     page_of(header, 1).pid = 17;
   }};
   const auto told = pool.status();
-  EXPECT_EQ(told.parent, 4711);
+  EXPECT_EQ(told.parent, pool.pid()) << "and not what it says";
   ASSERT_EQ(told.workers.size(), 1u);
   EXPECT_EQ(told.workers[0].pid, 17);
 }
@@ -87,6 +89,8 @@ TEST(hostile_status, what_no_pool_writes_is_refused_with_a_reason) {
       [](auto& header, int) { header.pages = detail::board_geometry::most_pages; },
       [](auto& header, int) { header.pages = detail::board_geometry::most_pages + 1; },
       [](auto& header, int) { header.pages = std::numeric_limits<std::uint32_t>::max(); },
+      [](auto& header, int) { header.sockets = 1 << 16; },
+      [](auto& header, int) { header.sockets = std::numeric_limits<std::uint32_t>::max(); },
       [](auto& header, int) { header.payload_limit = std::numeric_limits<std::uint32_t>::max(); },
       [](auto& header, int) { page_of(header, 0).state = static_cast<detail::page_state>(3); },
       [](auto&, int memory) { EXPECT_EQ(::ftruncate(memory, 0), 0); },
@@ -107,13 +111,18 @@ TEST(hostile_status, numbers_without_end_are_the_most_that_their_types_hold) {
   const auto told = pool.status();
   ASSERT_EQ(told.workers.size(), 1u);
   const worker_status& one = told.workers[0];
-  EXPECT_EQ(one.handler_time, std::chrono::nanoseconds::max());
+  ASSERT_TRUE(one.traffic && one.traffic->ages);
+  EXPECT_EQ(one.traffic->all.handler_time, std::chrono::nanoseconds::max());
+  EXPECT_EQ(one.traffic->all.received, std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(one.traffic->all.in_flight, 0u) << "less than none";
+  EXPECT_FALSE(one.waiter) << "there is no such kind";
   EXPECT_EQ(one.uptime, 0ns) << "it started in the future";
-  EXPECT_EQ(one.times.total(), std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(told.traffic->all.received, std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(one.traffic->times.total(), std::numeric_limits<std::uint64_t>::max());
   for (const double part : {0.0, 0.5, 1.0, -1.0, 2.0}) {
-    EXPECT_EQ(one.times.percentile(part), 8ns) << "the first bucket has that many already";
+    EXPECT_EQ(one.traffic->times.percentile(part), 8ns) << "the first bucket has that many already";
   }
-  EXPECT_EQ(one.times.percentile(std::numeric_limits<double>::quiet_NaN()), 0ns);
+  EXPECT_FALSE(one.traffic->times.percentile(std::numeric_limits<double>::quiet_NaN()));
 }
 
 TEST(hostile_status, memory_that_is_cut_off_and_written_to_meanwhile_ends_nobody) {
@@ -122,9 +131,15 @@ TEST(hostile_status, memory_that_is_cut_off_and_written_to_meanwhile_ends_nobody
       [](auto&, int) {},
       [&random](int memory) {
         const auto word = static_cast<std::uint32_t>(random() % 6);
+        static_cast<void>(::pwrite(memory, &word, sizeof word, offsetof(detail::board_header, sums)));
         static_cast<void>(::ftruncate(memory, static_cast<off_t>(random() % 3 * 6000)));
         static_cast<void>(::pwrite(memory, &word, sizeof word, static_cast<off_t>(random() % 3000 * 4)));
-        const std::uint32_t start[] = {0, 0, detail::layout_version, static_cast<std::uint32_t>(random() % 9000)};
+        const std::uint32_t start[] = {0,
+                                       0,
+                                       detail::layout_version,
+                                       static_cast<std::uint32_t>(random() % 9000),
+                                       0,
+                                       static_cast<std::uint32_t>(random() % 100)};
         static_cast<void>(::pwrite(memory, start, sizeof start, 0));
         static_cast<void>(::pwrite(memory, detail::board_magic, sizeof detail::board_magic, 0));
       }};
@@ -148,9 +163,11 @@ TEST(hostile_status, any_bytes_are_refused_or_read) {
     try {
       for (const auto& one : pool.status().workers) {
         EXPECT_GE(one.uptime, 0ns);
-        EXPECT_GE(one.handling_for, 0ns);
-        EXPECT_GE(one.handler_time, 0ns);
-        EXPECT_GE(one.times.percentile(0.99), 0ns);
+        EXPECT_GE(one.handling_for.value_or(0ns), 0ns);
+        EXPECT_GE(one.traffic->all.handler_time, 0ns);
+        EXPECT_GE(one.traffic->all.age_time, 0ns);
+        EXPECT_GE(one.traffic->times.percentile(0.99).value_or(0ns), 0ns);
+        EXPECT_EQ(printable(one.waiter_fallback), one.waiter_fallback);
       }
     } catch (const std::system_error& refused) {
       EXPECT_EQ(refused.code(), std::errc::protocol_error) << refused.what();

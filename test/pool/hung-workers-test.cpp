@@ -78,7 +78,7 @@ TEST(hung_workers, a_handler_that_takes_less_time_is_left_alone_however_many_the
   EXPECT_EQ(client.ask("last"), "x");
   EXPECT_TRUE(eventually([&] {
     const pool_status status = pool.status();
-    return status.workers.size() == 1 && status.workers[0].handled == 16;
+    return status.workers.size() == 1 && status.workers[0].traffic->all.handled == 16;
   }));
   EXPECT_EQ(pool.count("worker-hung: "), 0u) << pool.log();
   EXPECT_EQ(pool.stop(), 0);

@@ -120,7 +120,7 @@ TEST_P(pool_lanes_under, a_worker_that_is_kept_for_short_requests_is_not_kicked_
   for (const auto& one : status.workers) {
     if (one.number == 0) {
       EXPECT_EQ(one.kicks, 0u);
-      EXPECT_EQ(one.received, 0u);
+      EXPECT_EQ(one.traffic->all.received, 0u);
     }
   }
   EXPECT_EQ(pool.stop(), 0) << pool.log();
@@ -141,7 +141,7 @@ TEST_P(pool_lanes_under, a_datagram_whose_worker_died_goes_to_a_worker_that_serv
   const asking_client client{pool.address()};
   EXPECT_EQ(client.ask("fatal"), "fatal");
   EXPECT_EQ(seen->workers[1].load(), 2u) << "worker 1, and the one in its place";
-  EXPECT_EQ(pool.status().redelivered, 1u);
+  EXPECT_EQ(pool.status().redelivery->redelivered, 1u);
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 
@@ -222,7 +222,7 @@ TEST(pool_lanes, max_age_is_of_the_lane_that_has_one) {
   EXPECT_EQ(client.receive(), "wait");
   EXPECT_EQ(client.receive(), "rest");
   EXPECT_EQ(client.ask("qb"), "qb");
-  EXPECT_EQ(pool.status().expired, 1u);
+  EXPECT_EQ(pool.status().traffic->all.expired, 1u);
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 
@@ -336,8 +336,8 @@ TEST(lane_balance, follows_what_handlers_take_at_once_upwards_and_after_a_while_
   detail::lane_balance balance{shared, lanes, plan, log};
   auto now = balance.next();
   const auto second = [&](std::chrono::nanoseconds quick, std::chrono::nanoseconds rest) {
-    detail::add(shared.page(1).lanes[0].handler_time, static_cast<std::uint64_t>(quick.count()));
-    detail::add(shared.page(2).lanes[1].handler_time, static_cast<std::uint64_t>(rest.count()));
+    detail::add(shared.page(1).counts.lanes[0].handler_time, static_cast<std::uint64_t>(quick.count()));
+    detail::add(shared.page(2).counts.lanes[1].handler_time, static_cast<std::uint64_t>(rest.count()));
     balance.look(now += 1s);
   };
   balance.look(now);
@@ -356,8 +356,8 @@ TEST(lane_balance, follows_what_handlers_take_at_once_upwards_and_after_a_while_
   EXPECT_LE(told.size(), 2u) << "it does not swing";
   // What a page says is a claim.
   for (const std::uint64_t claim : {~std::uint64_t{0}, std::uint64_t{0}, ~std::uint64_t{0} / 2}) {
-    shared.page(0).lanes[0].handler_time = claim;
-    shared.page(0).lanes[1].handler_time = claim;
+    shared.page(0).counts.lanes[0].handler_time = claim;
+    shared.page(0).counts.lanes[1].handler_time = claim;
     balance.look(now += 1s);
     EXPECT_GE(plan.reserve_of(0), 1u);
     EXPECT_LE(plan.reserve_of(0), 3u);

@@ -275,8 +275,9 @@ TEST(pool_program, stopping_the_old_parent_after_the_take_over_changes_nothing) 
   const auto client = datagram_socket::connect(run.server());
   ASSERT_FALSE(client.send("held"));
   ASSERT_TRUE(eventually([&] {
-    return pool_status::of(first).workers.at(0).received == 1 || pool_status::of(first).workers.at(1).received == 1 ||
-           pool_status::of(first).workers.at(2).received == 1;
+    return pool_status::of(first).workers.at(0).traffic->all.received == 1 ||
+           pool_status::of(first).workers.at(1).traffic->all.received == 1 ||
+           pool_status::of(first).workers.at(2).traffic->all.received == 1;
   }));
   ::kill(first, SIGUSR2);
   ASSERT_TRUE(eventually([&] { return run.count("has taken over: stopping") == 1; })) << run.log();

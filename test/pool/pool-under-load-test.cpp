@@ -82,12 +82,12 @@ TEST_P(loaded_pool_under, killed_workers_lose_nothing_at_all_with_redeliver) {
   const pool_status status = pool.status();
   std::printf("%llu sent, %llu kills, %llu handed to another worker, %llu lost, %llu answered twice\n",
               static_cast<unsigned long long>(load.sent()), static_cast<unsigned long long>(kills),
-              static_cast<unsigned long long>(status.redelivered), static_cast<unsigned long long>(load.unanswered()),
-              static_cast<unsigned long long>(load.repeated()));
+              static_cast<unsigned long long>(status.redelivery->redelivered),
+              static_cast<unsigned long long>(load.unanswered()), static_cast<unsigned long long>(load.repeated()));
   EXPECT_EQ(load.unanswered(), 0u) << pool.log();
-  EXPECT_GT(status.redelivered, 0u);
-  EXPECT_LE(load.repeated(), status.redelivered);
-  EXPECT_EQ(status.poisoned + status.abandoned, 0u);
+  EXPECT_GT(status.redelivery->redelivered, 0u);
+  EXPECT_LE(load.repeated(), status.redelivery->redelivered);
+  EXPECT_EQ(status.redelivery->poisoned + status.redelivery->abandoned, 0u);
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 

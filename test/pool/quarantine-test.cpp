@@ -30,7 +30,7 @@ pool_options with_quarantine(sender_quarantine rule, unsigned most = 0) {
 }
 std::uint64_t dropped(const pool_process& pool) {
   std::uint64_t sum = 0;
-  for (const auto& one : pool.status().workers) sum += one.quarantined;
+  for (const auto& one : pool.status().workers) sum += one.traffic->all.quarantined;
   return sum;
 }
 
@@ -42,7 +42,7 @@ TEST(quarantine, a_sender_whose_datagrams_workers_died_of_is_not_served_and_othe
     ASSERT_FALSE(bad.send_to("hello", server));
     EXPECT_EQ(received(bad), "hello") << deaths;
     ASSERT_FALSE(bad.send_to("die", server));
-    ASSERT_TRUE(eventually([&] { return pool.status().poisoned == deaths; })) << pool.log();
+    ASSERT_TRUE(eventually([&] { return pool.status().redelivery->poisoned == deaths; })) << pool.log();
   }
   EXPECT_TRUE(pool.says("sender-quarantined: 127.0.0.2 is in quarantine for 600.0 s: 2 workers died with a datagram"))
       << pool.log();
@@ -52,8 +52,8 @@ TEST(quarantine, a_sender_whose_datagrams_workers_died_of_is_not_served_and_othe
   EXPECT_TRUE(eventually([&] { return dropped(pool) == 2; })) << dropped(pool);
   EXPECT_EQ(asking_client{server}.ask("hello"), "hello");
   EXPECT_FALSE(received(other_port, 0ms).has_value());
-  EXPECT_EQ(pool.status().quarantines, 1u);
-  EXPECT_EQ(pool.status().poisoned, 2u);
+  EXPECT_EQ(pool.status().redelivery->quarantines, 1u);
+  EXPECT_EQ(pool.status().redelivery->poisoned, 2u);
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 
@@ -73,7 +73,7 @@ TEST(quarantine, what_the_sender_has_in_work_is_not_given_to_yet_another_worker)
   auto pool = pool_process::serving_with(with_quarantine({.deaths = 2, .time = 10min}, 100), die_or_echo);
   asking_client{pool.address()}.send("die");
   EXPECT_TRUE(pool.says("deaths=2")) << pool.log();
-  EXPECT_EQ(pool.status().redelivered, 1u);
+  EXPECT_EQ(pool.status().redelivery->redelivered, 1u);
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 
@@ -84,14 +84,14 @@ TEST(quarantine, what_a_pump_drops_for_its_source_is_counted_and_not_given_to_an
   ASSERT_FALSE(unwanted.send_to("die", pool.address()));
   const auto ignored = [&] {
     std::uint64_t sum = 0;
-    for (const auto& one : pool.status().workers) sum += one.ignored;
+    for (const auto& one : pool.status().workers) sum += one.traffic->all.ignored;
     return sum;
   };
   EXPECT_TRUE(eventually([&] { return ignored() == 1; }));
   for (const pid_t worker : pool.workers()) ::kill(worker, SIGKILL);
   ASSERT_TRUE(eventually([&] { return pool.status().restarts == 2; })) << pool.log();
   EXPECT_EQ(asking_client{pool.address()}.ask("hello"), "hello");
-  EXPECT_EQ(pool.status().redelivered + pool.status().poisoned, 0u) << pool.log();
+  EXPECT_EQ(pool.status().redelivery->redelivered + pool.status().redelivery->poisoned, 0u) << pool.log();
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 

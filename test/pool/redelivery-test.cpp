@@ -35,7 +35,7 @@ TEST(redelivery, a_successor_that_dies_before_it_serves_does_not_have_the_datagr
   const asking_client client{pool.address()};
   EXPECT_EQ(client.ask("once"), "once");
   EXPECT_EQ(client.receive(300ms), "") << "the same datagram was answered again";
-  EXPECT_EQ(pool.status().redelivered, 1u);
+  EXPECT_EQ(pool.status().redelivery->redelivered, 1u);
   EXPECT_EQ(*lives, 4);
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
@@ -50,7 +50,7 @@ TEST(redelivery, an_idle_worker_takes_at_once_what_another_died_of) {
       });
   const asking_client client{pool.address()};
   EXPECT_EQ(client.ask("once"), "once") << "nobody is started, and nothing else comes that would wake the other one";
-  EXPECT_EQ(pool.status().redelivered, 1u);
+  EXPECT_EQ(pool.status().redelivery->redelivered, 1u);
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 

@@ -51,13 +51,13 @@ TEST_F(stranded, workers_are_kicked_that_left_it_at_two_looks_and_not_at_one) {
     EXPECT_EQ(look(), 2u);
     EXPECT_EQ(watch->next() - now, 10ms) << "time for what they were told";
     EXPECT_EQ(page(0).looks, kicks);
-    EXPECT_EQ(page(1).kicks, kicks);
+    EXPECT_EQ(page(1).counts.kicks, kicks);
   }
 }
 
 TEST_F(stranded, who_received_something_in_between_or_is_busy_or_full_is_left_alone) {
   EXPECT_EQ(look(), 0u);
-  page(0).received = 1;
+  page(0).counts.lanes[0].received = 1;
   EXPECT_EQ(look(), 1u);
   EXPECT_EQ(page(0).looks, 0u);
   EXPECT_EQ(look(), 0u);

@@ -221,7 +221,7 @@ TEST_P(pool_under, tickets_that_are_out_come_back_before_a_worker_ends) {
   });
   const asking_client client{pool.address()};
   client.send("x");
-  ASSERT_TRUE(eventually([&] { return pool.status().workers.at(0).handled == 1; }));
+  ASSERT_TRUE(eventually([&] { return pool.status().workers.at(0).traffic->all.handled == 1; }));
   EXPECT_EQ(pool.stop(), 0);
   EXPECT_EQ(client.receive(0ms), "later");
 }
@@ -265,8 +265,8 @@ TEST_P(pool_under, a_datagram_that_kills_workers_is_given_to_so_many_then_saved_
   EXPECT_TRUE(pool.says("datagram-poisoned: "));
   EXPECT_EQ(client.ask("water"), "water");
   const auto status = pool.status();
-  EXPECT_EQ(status.redelivered, 2u);
-  EXPECT_EQ(status.poisoned, 1u);
+  EXPECT_EQ(status.redelivery->redelivered, 2u);
+  EXPECT_EQ(status.redelivery->poisoned, 1u);
   EXPECT_EQ(pool.count("worker-died: "), 3u) << pool.log();
   EXPECT_EQ(pool.stop(), 0);
   std::string line;
@@ -340,7 +340,7 @@ TEST_P(pool_of, with_redeliver_what_a_handler_threw_at_is_given_to_another_worke
                                          });
   const asking_client client{pool.address()};
   EXPECT_EQ(client.ask("third time lucky"), "third time lucky");
-  EXPECT_EQ(pool.status().redelivered, 2u);
+  EXPECT_EQ(pool.status().redelivery->redelivered, 2u);
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 
@@ -381,7 +381,7 @@ TEST_P(pool_of, status_tells_what_each_worker_did) {
   for (int asked = 0; asked < 30; ++asked) EXPECT_EQ(client.ask("12345"), "12345");
   ASSERT_TRUE(eventually([&] {
     std::uint64_t handled = 0;
-    for (const auto& one : pool.status().workers) handled += one.handled;
+    for (const auto& one : pool.status().workers) handled += one.traffic->all.handled;
     return handled == 30;
   }));
   std::uint64_t received = 0;
@@ -393,14 +393,18 @@ TEST_P(pool_of, status_tells_what_each_worker_did) {
     const worker_status& one = status.workers[at];
     EXPECT_EQ(one.number, at);
     EXPECT_EQ(one.state, worker_state::idle);
-    EXPECT_EQ(one.handling_for, 0ns);
-    EXPECT_EQ(one.times.total(), one.handled);
-    if (one.handled > 0) {
-      EXPECT_GE(one.times.percentile(0.5), 2ms);
-      EXPECT_GE(one.handler_time, one.handled * 2ms);
+    EXPECT_FALSE(one.handling_for);
+    ASSERT_TRUE(one.traffic);
+    EXPECT_FALSE(one.traffic->ages) << "nobody knows when datagrams came";
+    EXPECT_TRUE(one.traffic->lanes.empty());
+    const traffic_counts& all = one.traffic->all;
+    EXPECT_EQ(one.traffic->times.total(), all.handled);
+    if (all.handled > 0) {
+      EXPECT_GE(one.traffic->times.percentile(0.5), 2ms);
+      EXPECT_GE(all.handler_time, all.handled * 2ms);
     }
-    received += one.received;
-    bytes += one.bytes;
+    received += all.received;
+    bytes += all.bytes;
   }
   EXPECT_EQ(received, 30u);
   EXPECT_EQ(bytes, 150u);
@@ -666,10 +670,10 @@ TEST(pool, a_child_that_a_handler_forks_leaves_the_workers_page_alone) {
   for (int asked = 0; asked < 3; ++asked) EXPECT_EQ(client.ask("x"), "x");
   for (const auto& child : *children) EXPECT_TRUE(eventually([&] { return is_gone(child); }));  // they can do no harm
   // The answer leaves before its handler is counted.
-  EXPECT_TRUE(eventually([&pool] { return pool.status().workers.at(0).handled >= 3; }));
+  EXPECT_TRUE(eventually([&pool] { return pool.status().workers.at(0).traffic->all.handled >= 3; }));
   const auto worker = pool.status().workers.at(0);
-  EXPECT_EQ(worker.received, 3u);
-  EXPECT_EQ(worker.handled, 3u);
+  EXPECT_EQ(worker.traffic->all.received, 3u);
+  EXPECT_EQ(worker.traffic->all.handled, 3u);
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 
@@ -789,7 +793,7 @@ TEST(pool, the_log_says_who_died_how_when_and_after_how_much) {
   const asking_client client{pool.address()};
   for (int asked = 0; asked < 3; ++asked) EXPECT_EQ(client.ask("x"), "x");
   const pid_t victim = pool.workers().at(0);
-  ASSERT_TRUE(eventually([&] { return pool.status().workers.at(0).handled == 3; }));
+  ASSERT_TRUE(eventually([&] { return pool.status().workers.at(0).traffic->all.handled == 3; }));
   ::kill(victim, SIGKILL);
   EXPECT_TRUE(pool.says("worker-died: worker 0 (pid " + std::to_string(victim) + ") was killed by signal 9 (Killed)"));
   EXPECT_TRUE(pool.says("and 3 datagrams by its own count; another is started")) << pool.log();
@@ -842,7 +846,7 @@ TEST(pool, a_poison_file_on_a_full_disk_is_an_error_in_the_log_and_nothing_more)
   client.send("poison");
   EXPECT_TRUE(pool.says("poison-file: poison file \"" + file + "\": File too large; "));
   EXPECT_EQ(client.ask("water"), "water");
-  EXPECT_EQ(pool.status().poisoned, 1u);
+  EXPECT_EQ(pool.status().redelivery->poisoned, 1u);
   EXPECT_EQ(pool.stop(), 0);
 }
 

@@ -90,8 +90,9 @@ worker_facts read_worker(const file_tree& files, const worker_status& status, bo
   one.pid = status.pid;
   one.state = status.state;
   one.uptime = status.uptime;
-  one.handling_for = status.handling_for.count() != 0 ? std::optional{status.handling_for} : std::nullopt;
-  one.taken = status.received;
+  one.handling_for = status.handling_for;
+  if (status.traffic) one.taken = status.traffic->all.received;
+  one.waiter_fallback = status.waiter_fallback;
   one.kicks = status.kicks;
   if (!is_thread) one.process = read_process(files, status.pid);
   return one;
@@ -112,10 +113,11 @@ pool_facts read_pool(const file_tree& files, const pool_status& status) {
   pool_facts facts;
   facts.pid = status.parent;
   facts.restarts = status.restarts;
-  facts.expired = status.expired;
-  facts.limited = status.limited;
-  facts.poisoned = status.poisoned;
-  facts.workers_wanted = status.workers.size();
+  if (status.traffic) facts.expired = status.traffic->all.expired;
+  if (status.traffic) facts.limited = status.traffic->all.limited;
+  if (status.redelivery) facts.poisoned = status.redelivery->poisoned;
+  facts.workers_wanted = status.workers_wanted;
+  facts.has_threads = status.model == worker_model::threads;
   for (const worker_status& one : status.workers) {
     facts.workers.push_back(read_worker(files, one, facts.has_threads));
   }

@@ -1,0 +1,130 @@
+#include "pool/pool_memory.hpp"
+
+#include <linux/magic.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+#include "pool/status_visit.hpp"
+#include "sys/failure.hpp"
+#include "sys/process_status.hpp"
+#include "sys/sys_user.hpp"
+
+namespace udppump::detail {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Which reading never waits for; whoever passes a descriptor may pass any.
+bool is_memory(const descriptor& file) {
+  struct statfs where {};
+  struct stat about {};
+  return sys::filesystem_status(file.fd(), where) >= 0 && sys::status(file.fd(), about) >= 0 &&
+         where.f_type == TMPFS_MAGIC && S_ISREG(about.st_mode);
+}
+
+/// Opened for reading, if it is memory and not something else that bears the name, on which opening or reading may
+/// wait.
+int open_memory(const std::string& path) {
+  const descriptor shown{sys::open(path.c_str(), O_PATH)};
+  if (!shown) return shown.fd();
+  if (!is_memory(shown)) return -EPROTO;
+  return sys::open(("/proc/self/fd/" + std::to_string(shown.fd())).c_str(), O_RDONLY);
+}
+
+std::string descriptors_of(pid_t process) { return "/proc/" + std::to_string(process) + "/fd"; }
+
+/// Where a process has a pool's memory open, if it does; a child of the parent has the same.
+std::string memory_path(pid_t process, std::error_code& refused) {
+  fs::directory_iterator at{descriptors_of(process), refused};
+  if (refused) return {};
+  for (const fs::directory_iterator end; !refused && at != end; at.increment(refused)) {
+    std::error_code gone;
+    const std::string target = fs::read_symlink(at->path(), gone).string();
+    if (target.rfind(std::string{"/memfd:"} + board_name, 0) == 0) return at->path().string();
+  }
+  refused.clear();
+  return {};
+}
+
+/// As the process itself is called, in its own PID namespace; 0 if that is not known.
+pid_t own_id_of(pid_t process) {
+  const std::string all = status_of_process(process, "NSpid");
+  const auto last = all.find_last_of(" \t");
+  const std::string_view text =
+      last == std::string::npos ? std::string_view{all} : std::string_view{all}.substr(last + 1);
+  pid_t id = 0;
+  std::from_chars(text.data(), text.data() + text.size(), id);
+  return id;
+}
+
+bool is_parents(const descriptor& memory, pid_t process) {
+  copy_of<board_header> header;
+  return header.read(memory, 0) && header->parent.load() == own_id_of(process);
+}
+
+std::vector<pid_t> all_processes() {
+  std::vector<pid_t> all;
+  std::error_code refused;
+  for (fs::directory_iterator at{"/proc", refused}, end; !refused && at != end; at.increment(refused)) {
+    const std::string name = at->path().filename().string();
+    pid_t number = 0;
+    const auto read = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (read.ec == std::errc{} && read.ptr == name.data() + name.size()) all.push_back(number);
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+}  // namespace
+
+void fail_as_unsound(pid_t parent) {
+  fail(EPROTO, "the memory of process " + std::to_string(parent) +
+                   " is of another version of udppump, or no pool's; use the udppump that it was started from");
+}
+
+pool_memory memory_of(pid_t parent) {
+  std::error_code refused;
+  const std::string path = memory_path(parent, refused);
+  if (refused && sys::effective_user() != 0) {
+    for (visited_pool& each : visit_pools({}, parent)) {
+      if (is_memory(each.memory)) return {parent, std::move(each.memory)};
+    }
+  }
+  if (refused) {
+    fail(refused.value() == ENOENT ? ESRCH : refused.value(), "looking into process " + std::to_string(parent),
+         "give the id of a pool's parent, and be its user, in its status_group (--status-group), or root");
+  }
+  if (path.empty()) {
+    fail(ESRCH, "process " + std::to_string(parent) + " runs no pool; give the id of a pool's parent");
+  }
+  const int opened = open_memory(path);
+  if (opened == -EPROTO) fail_as_unsound(parent);
+  if (opened < 0) fail(opened, path, "be the pool's user, or root");
+  return {parent, descriptor{opened}};
+}
+
+std::vector<pool_memory> all_memories() {
+  std::vector<pool_memory> found;
+  for (const pid_t process : all_processes()) {
+    std::error_code refused;
+    const std::string path = memory_path(process, refused);
+    if (refused || path.empty()) continue;
+    descriptor memory{open_memory(path)};
+    if (memory && is_parents(memory, process)) found.push_back({process, std::move(memory)});
+  }
+  if (sys::effective_user() == 0) return found;
+  std::vector<pid_t> known;
+  for (const pool_memory& each : found) known.push_back(each.parent);
+  for (visited_pool& each : visit_pools(known)) {
+    if (is_memory(each.memory)) found.push_back({each.parent, std::move(each.memory)});
+  }
+  std::ranges::sort(found, {}, &pool_memory::parent);
+  return found;
+}
+
+}  // namespace udppump::detail

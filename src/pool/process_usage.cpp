@@ -1,0 +1,120 @@
+#include "pool/process_usage.hpp"
+
+#include <unistd.h>
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string_view>
+
+#include "sys/process_status.hpp"
+#include "sys/sys_file.hpp"
+
+namespace udppump::detail {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string folder_of(pid_t process) { return "/proc/" + std::to_string(process); }
+
+std::chrono::nanoseconds as_time(std::uint64_t ticks) {
+  static const std::int64_t a_second = sysconf(_SC_CLK_TCK);
+  const auto seconds = static_cast<std::int64_t>(ticks) / a_second, rest = static_cast<std::int64_t>(ticks) % a_second;
+  return std::chrono::seconds{seconds} + std::chrono::nanoseconds{std::chrono::seconds{1}} * rest / a_second;
+}
+
+/// "voluntary_ctxt_switches" and its like, of one thread.
+void add_switches(const std::string& folder, process_usage& to) {
+  std::ifstream lines{folder + "/status"};
+  for (std::string word; lines >> word;) {
+    std::uint64_t count = 0;
+    if (word == "voluntary_ctxt_switches:" && lines >> count) to.voluntary_switches += count;
+    if (word == "nonvoluntary_ctxt_switches:" && lines >> count) to.involuntary_switches += count;
+  }
+}
+
+/// Numbers that are the names of folders there.
+template <class Each>
+void for_each_number(const std::string& folder, Each each) {
+  std::error_code refused;
+  for (fs::directory_iterator at{folder, refused}, end; !refused && at != end; at.increment(refused)) {
+    const std::string name = at->path().filename().string();
+    pid_t number = 0;
+    const auto read = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (read.ec == std::errc{} && read.ptr == name.data() + name.size()) each(number);
+  }
+}
+
+void add_process(pid_t process, const process_stat& told, process_usage& to) {
+  const std::string folder = folder_of(process);
+  to.cpu += as_time(told.ticks);
+  for_each_number(folder + "/task",
+                  [&](pid_t thread) { add_switches(folder + "/task/" + std::to_string(thread), to); });
+  std::ifstream counts{folder + "/statm"};
+  std::uint64_t size = 0, resident = 0;
+  static const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  if (counts >> size >> resident) to.resident = to.resident.value_or(0) + resident * page;
+}
+
+}  // namespace
+
+std::optional<process_stat> stat_in(const std::string& folder) {
+  std::ifstream file{folder + "/stat"};
+  std::string text;
+  std::getline(file, text, '\0');  // which, unlike iterators, does not throw when the process ends meanwhile
+  // "pid (name) state ppid pgrp session ...": a name may have anything in it.
+  const auto name_end = text.rfind(')');
+  if (name_end == std::string::npos) return {};
+  std::istringstream words{text.substr(name_end + 1)};
+  process_stat told;
+  std::string skipped;
+  words >> told.state >> skipped >> skipped >> told.session;
+  for (int field = 7; field < 14; ++field) words >> skipped;
+  for (int field = 14; field < 18; ++field) {
+    std::uint64_t ticks = 0;
+    words >> ticks;
+    told.ticks += ticks;
+  }
+  for (int field = 18; field < 22; ++field) words >> skipped;
+  words >> told.started_at;
+  return words ? std::optional{told} : std::nullopt;
+}
+
+std::optional<process_usage> usage_of(pid_t process) {
+  const auto told = stat_in(folder_of(process));
+  if (!told) return {};
+  process_usage all;
+  add_process(process, *told, all);
+  return all;
+}
+
+std::optional<process_usage> usage_of_thread(pid_t process, pid_t thread) {
+  const std::string folder = folder_of(process) + "/task/" + std::to_string(thread);
+  const auto told = stat_in(folder);
+  if (!told) return {};
+  process_usage one;
+  one.cpu = as_time(told->ticks);
+  add_switches(folder, one);
+  return one;
+}
+
+std::map<pid_t, process_usage> usage_by_session() {
+  std::map<pid_t, process_usage> found;
+  for_each_number("/proc", [&found](pid_t process) {
+    const auto told = stat_in(folder_of(process));
+    if (!told || !told->is_alive() || told->session <= 0) return;
+    const auto [at, is_new] = found.try_emplace(told->session);
+    if (!is_new) ++at->second.processes;
+    add_process(process, *told, at->second);
+  });
+  return found;
+}
+
+uid_t user_of(pid_t process) noexcept {
+  struct stat about {};
+  return sys::status_of(folder_of(process).c_str(), about) < 0 ? static_cast<uid_t>(-1) : about.st_uid;
+}
+
+}  // namespace udppump::detail

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "udppump/descriptor.hpp"
+
+namespace udppump::detail {
+
+/// A pool that lets this process look (status_door), by the process that listens there, as the kernel says.
+struct visited_pool {
+  pid_t parent;
+  descriptor memory;
+};
+
+/// All pools of this network namespace that let this process look, but those of the processes in `known`; with `only`,
+/// not 0, that one alone. Waits for a moment at most, however many answer nothing.
+std::vector<visited_pool> visit_pools(const std::vector<pid_t>& known, pid_t only = 0);
+
+}  // namespace udppump::detail

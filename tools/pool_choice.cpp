@@ -1,0 +1,86 @@
+#include "pool_choice.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include "load/plan/quantity.hpp"
+#include "udppump/failure.hpp"
+
+namespace udppump::tools {
+
+namespace {
+
+struct named_pool {
+  pool_reader reader;
+  std::string name;
+};
+
+std::vector<named_pool> all_pools() {
+  std::vector<named_pool> found;
+  for (pool_reader& each : pool_reader::all()) {
+    try {
+      std::string name = each.read().name;
+      found.push_back({std::move(each), std::move(name)});
+    } catch (const std::system_error&) {
+      // It has just ended.
+    }
+  }
+  return found;
+}
+
+/// "4711 (dns), 4712 (ntp) and 3 more".
+std::string list_of(const std::vector<named_pool>& pools) {
+  constexpr std::size_t most = 8;
+  std::string text;
+  for (std::size_t at = 0; at < std::min(pools.size(), most); ++at) {
+    text += fmt::format("{}{} ({})", at == 0 ? "" : ", ", pools[at].reader.parent(), pools[at].name);
+  }
+  if (pools.size() > most) text += fmt::format(" and {} more", pools.size() - most);
+  return text;
+}
+
+[[noreturn]] void refuse_for_none() {
+  throw failure{std::make_error_code(std::errc::no_such_process),
+                "no pool runs here that this user may look at; be its user, in its --status-group, or root"};
+}
+
+bool read_id(const std::string& text, pid_t& id) {
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), id);
+  return read.ec == std::errc{} && read.ptr == text.data() + text.size() && id > 0;
+}
+
+}  // namespace
+
+pool_reader choose_pool(const std::string& wanted) {
+  if (pid_t id = 0; read_id(wanted, id)) return pool_reader{id};
+  std::vector<named_pool> pools = all_pools();
+  if (pools.empty()) refuse_for_none();
+  if (wanted.empty()) {
+    if (pools.size() == 1) return pools.front().reader;
+    throw std::invalid_argument{
+        fmt::format("{} pools run here: {}; say which, by process id or name", pools.size(), list_of(pools))};
+  }
+  std::vector<named_pool> called;
+  std::ranges::copy_if(pools, std::back_inserter(called), [&](const named_pool& one) { return one.name == wanted; });
+  if (called.size() == 1) return called.front().reader;
+  if (called.empty()) {
+    throw std::invalid_argument{fmt::format("no pool is called {} that this user may look at; there are: {}",
+                                            load::quoted(wanted), list_of(pools))};
+  }
+  throw std::invalid_argument{
+      fmt::format("{} pools are called {}: {}; say which, by process id", called.size(), wanted, list_of(called))};
+}
+
+std::vector<pool_reader> choose_pools(const std::string& wanted) {
+  if (!wanted.empty()) return {choose_pool(wanted)};
+  std::vector<pool_reader> all = pool_reader::all();
+  if (all.empty()) refuse_for_none();
+  return all;
+}
+
+}  // namespace udppump::tools
