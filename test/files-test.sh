@@ -16,6 +16,7 @@ src/sys/sys_aio.hpp syscall - the calls themselves; none has to do with names
 src/sys/sys_user.hpp syscall - capabilities and keys
 src/sys/sys_process.hpp syscall - descriptors
 tools/scale.cpp syscall - a signal to a process by its descriptor; none has to do with names
+src/exclusive/exclusive.cpp syscall - epoll_ctl, and what it stands on; none has to do with names
 src/sys/access_list.cpp attribute - of what service_path has opened, by its descriptor in /proc
 src/sys/close_others.cpp directory_iterator - reads /proc
 src/sys/folder_trust.cpp ifstream - reads /proc
@@ -36,6 +37,8 @@ src/pool/own_command.cpp ifstream,read_link - reads /proc
 src/pool/own_command.cpp canonical - of its own program, to look who may read it or put another there; if any but root may, less is handed on
 src/pool/own_command.cpp status_of - looks whether its own program is the one that its command names
 src/pool/worker_program.cpp status_of,may_execute - for an error before any worker starts; execve(2) decides anew, as whom the worker is
+src/pool/exclusive_library.cpp status_of - whether the library is installed, for the words of the log; service_path looks whether it is to be trusted
+src/pool/program_file.cpp open,status_of,attribute - reads what the command names, to tell what a preloaded library can do there; nothing else is decided by it
 src/pool/file_watch.cpp exists,is_directory,watch_file - of files that only make it reload, and are not read; it never says what is in a folder
 src/pool/own_terminal.cpp open - what this process has open already, by its descriptor, and /dev/null
 src/pool/log_writer.cpp open - a terminal that this process has open already, by its descriptor
@@ -63,6 +66,7 @@ tools/load/plan/input_file.cpp ifstream,stat - reads what the user names for him
 tools/load/run/work_server.cpp ifstream,directory_iterator - reads /proc
 tools/load/run/machine_look.cpp ifstream - reads /proc
 tools/exec_worker_options.cpp access,stat - for the words of an error about the command line; what is there is used by others, who look anew
+tools/exec.cpp read_symlink - its own program, in /proc
 tools/main.cpp open - /dev/null, for the descriptors 0 to 2
 '
 

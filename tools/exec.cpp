@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <filesystem>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -93,6 +94,14 @@ std::string name_after(const std::string& path) {
   return why_no_pool_name(file).empty() ? file : std::string{};
 }
 
+/// The library to preload that was installed, or built, with this program; none if /proc does not tell where that is.
+std::string library_beside_this_program() {
+  std::error_code unknown;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", unknown);
+  if (unknown) return {};
+  return (program.parent_path() / UDPPUMP_LIBRARY_FROM_PROGRAM / "udppump/libudppump_exclusive.so").lexically_normal();
+}
+
 int run_program(exec_options& wanted, const event_log& log) {
   // Before anything is opened or bound.
   const auto fail = [&](const std::exception& why, int code) {
@@ -112,6 +121,7 @@ int run_program(exec_options& wanted, const event_log& log) {
   }
 
   if (wanted.pool.name.empty()) wanted.pool.name = name_after(wanted.program.front());
+  wanted.run.exclusive_library = library_beside_this_program();
   wanted.pool.end_orphans = true;  // this process has no other children
   wanted.pool.log = [&log](const pool_event& event) { log.write(event); };
   // Before there is a pid file, by which somebody may send these: until run() takes them there is nothing to reload.
@@ -128,6 +138,8 @@ int run_program(exec_options& wanted, const event_log& log) {
   try {
     const stops_by_signal stops{*pool};
     return pool->run(*program, wanted.run);
+  } catch (const std::invalid_argument& error) {
+    return fail(error, exit_usage);
   } catch (const std::system_error& error) {
     return fail(error, exit_no_worker);
   }

@@ -103,6 +103,14 @@ void add_worker_options(CLI::App& app, exec_options& wanted) {
               "whom SIGTERM is for: the worker and what it has started (the default), or the worker alone, for servers "
               "that fork for each request. Either way it has ended when nothing of it is left",
               group});
+  using exclusive = exclusive_waits;
+  add_parsed(
+      app, "--exclusive", wanted.run.exclusive,
+      one_of<exclusive>({{"auto", exclusive::automatic}, {"on", exclusive::on}, {"off", exclusive::off}}),
+      {"auto|on|off", "",
+       "a datagram wakes one worker, also of programs on an event loop (epoll), by a library that is preloaded into "
+       "them: if possible (auto, the default), or else exit with code 2 (on), or never (off)",
+       group});
   add_parsed(
       app, "--drain", pool.drain, time_in(seconds{1}),
       {"TIME", "",

@@ -5,7 +5,7 @@ _udppump_exec() {
   local word=$1 before=$2 valued flags at
   valued='--bind --lane --receive-buffer --max-wait --send-buffer --join --device --path-mtu --workers --max-workers --ready
     --ready-after --start-timeout --stop-timeout --hang-timeout --max-lifetime --max-memory --max-jitter --kill-mode --drain
-    --crash-limit --healthy-after --restart-delay
+    --exclusive --crash-limit --healthy-after --restart-delay
     --reload-on-change --reload-width --prove-for --take-over --nice --limit --user --group --groups --log
     --name --status-group --pid-file'
   flags='--v6only --broadcast --reuse-port --pin --no-new-privs --new-privs --quiet --help'
@@ -33,6 +33,7 @@ _udppump_exec() {
     --user) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
     --group | --groups | --status-group) mapfile -t COMPREPLY < <(compgen -g -- "$word") ;;
     --kill-mode) mapfile -t COMPREPLY < <(compgen -W 'group process' -- "$word") ;;
+    --exclusive) mapfile -t COMPREPLY < <(compgen -W 'auto on off' -- "$word") ;;
     --ready) mapfile -t COMPREPLY < <(compgen -W 'time notify' -- "$word") ;;
     --log) mapfile -t COMPREPLY < <(compgen -W 'text json journal' -- "$word") ;;
     --limit)

@@ -41,6 +41,16 @@ enum class readiness : std::uint8_t {
   notification,
 };
 
+/// Whom a datagram wakes of programs that wait for it in an epoll of their own (epoll(7)), as event loops do.
+enum class exclusive_waits : std::uint8_t {
+  /// One if that works here; the log says whether.
+  automatic,
+  /// One; if that does not work here, no worker is started.
+  on,
+  /// All that are idle.
+  off,
+};
+
 /// How a pool runs programs.
 struct program_options {
   /// A copy that has lived this long counts as serving. A reload waits for that before it stops the old copy.
@@ -60,6 +70,13 @@ struct program_options {
   /// kernel note when they come (SO_TIMESTAMP), which programs that ask for control data find there, and looks at the
   /// oldest one without taking it (MSG_PEEK). 0: buffers stay as they are.
   std::chrono::milliseconds max_wait{0};
+  /// A library is preloaded into the programs (LD_PRELOAD), which has their epoll wait exclusively for the sockets that
+  /// were passed, and for nothing else. It cannot be preloaded into programs that are linked statically, gain
+  /// privileges as they start, or have another C library than glibc, and does nothing for those that call the kernel
+  /// themselves, as Go does. docs/workers.md has more.
+  exclusive_waits exclusive = exclusive_waits::automatic;
+  /// The path of that library, in a folder that nobody else may write to. Empty: where it is installed.
+  std::string exclusive_library = {};
 };
 
 }  // namespace udppump

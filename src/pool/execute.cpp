@@ -11,8 +11,8 @@ namespace udppump::detail {
 namespace {
 
 constexpr std::string_view not_for_workers[] = {
-    "LISTEN_PID=",    "LISTEN_FDS=",     "LISTEN_FDNAMES=",  "NOTIFY_SOCKET=",    "WATCHDOG_PID=",
-    "WATCHDOG_USEC=", "UDPPUMP_WORKER=", "UDPPUMP_INHERIT=", "UDPPUMP_TAKE_OVER="};
+    "LISTEN_PID=",    "LISTEN_FDS=",     "LISTEN_FDNAMES=",  "NOTIFY_SOCKET=",     "WATCHDOG_PID=",
+    "WATCHDOG_USEC=", "UDPPUMP_WORKER=", "UDPPUMP_INHERIT=", "UDPPUMP_TAKE_OVER=", "UDPPUMP_EXCLUSIVE="};
 
 bool is_for_workers(std::string_view variable) {
   for (const std::string_view name : not_for_workers) {

@@ -144,13 +144,28 @@ int pool_parent::run(const worker_program& program, const program_options& optio
   }
   std::optional<notify_socket> notifies;
   const program_options checked_ones = checked(options);
-  const bool tell = options.ready == readiness::notification;
-  if (tell || checked_ones.hang_timeout.count() != 0) notifies.emplace();
-  program_launcher start{*context_, program, checked_ones, notifies ? notifies->name() : std::string{}};
-  return supervise(start, {.ready_after = tell ? std::nullopt : std::optional{checked_ones.ready_after},
+  const bool notified = options.ready == readiness::notification;
+  if (notified || checked_ones.hang_timeout.count() != 0) notifies.emplace();
+  const exclusive_library exclusive{program, checked_ones};
+  tell(exclusive, checked_ones.exclusive);
+  program_launcher start{*context_, program, checked_ones, exclusive, notifies ? notifies->name() : std::string{}};
+  return supervise(start, {.ready_after = notified ? std::nullopt : std::optional{checked_ones.ready_after},
                            .notifies = notifies ? &*notifies : nullptr,
                            .max_wait = checked_ones.max_wait,
                            .hang_timeout = checked_ones.hang_timeout});
+}
+
+void pool_parent::tell(const exclusive_library& exclusive, exclusive_waits wanted) const {
+  if (exclusive.is_on()) {
+    return log_.info(
+        "exclusive",
+        "if the program waits by epoll, a datagram wakes one worker: " + exclusive.path() + " is preloaded",
+        {{"library", exclusive.path()}});
+  }
+  if (exclusive.why_not().empty()) return;
+  if (wanted == exclusive_waits::on) throw std::invalid_argument{"exclusive waits: " + exclusive.why_not()};
+  log_.info("not-exclusive",
+            "if the program waits by epoll, a datagram wakes all idle workers: " + exclusive.why_not());
 }
 
 int pool_parent::supervise(launcher& start, const of_programs& programs) {

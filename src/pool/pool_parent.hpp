@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "pool/board.hpp"
+#include "pool/exclusive_library.hpp"
 #include "pool/identity.hpp"
 #include "pool/own_command.hpp"
 #include "pool/pid_file.hpp"
@@ -42,6 +43,8 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
     std::chrono::milliseconds hang_timeout{0};
   };
   int supervise(launcher& start, const of_programs& programs);
+  /// Logs what was done; throws std::invalid_argument for what was wanted and does not work here.
+  void tell(const exclusive_library& exclusive, exclusive_waits wanted) const;
 
   const pool_options options_;
   const pool_log log_;

@@ -105,13 +105,14 @@ std::vector<std::string> program_launcher::environment(std::size_t number) const
 
 std::unique_ptr<running_worker> program_launcher::start(const assignment& what) {
   auto forked = fork_worker(context_, what, [&](int lifeline) {
-    const auto variables = environment(what.number);
+    auto variables = environment(what.number);
     // Above the sockets, and left open: a program that becomes another user is still ended with the parent.
     const int end = 3 + static_cast<int>(context_.sockets.size());
     const int above = sys::duplicate(lifeline, end);
     if (above < 0) fail(above, "the lifeline of the program", cure_of_limit);
     std::vector<int> sockets;
     for (const std::size_t at : served_by(what.number)) sockets.push_back(context_.sockets.all()[at].fd());
+    exclusive_.add_to(variables, sockets);
     std::vector<int> kept = place(sockets, end);
     kept.push_back(above);
     static_cast<void>(sys::set_close_on_exec(above, false));

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "pool/exclusive_library.hpp"
 #include "pool/launcher.hpp"
 
 namespace udppump::detail {
@@ -10,10 +11,14 @@ namespace udppump::detail {
 /// Workers are executions of a program that knows nothing of this library.
 class program_launcher : public launcher {
  public:
-  /// `notify`: what programs find in NOTIFY_SOCKET; empty: nothing. `options` outlive it.
+  /// `notify`: what programs find in NOTIFY_SOCKET; empty: nothing. `options` and `exclusive` outlive it.
   program_launcher(const launch_context& context, worker_program program, const program_options& options,
-                   std::string notify)
-      : context_{context}, program_{std::move(program)}, options_{options}, notify_{std::move(notify)} {}
+                   const exclusive_library& exclusive, std::string notify)
+      : context_{context},
+        program_{std::move(program)},
+        options_{options},
+        exclusive_{exclusive},
+        notify_{std::move(notify)} {}
 
   std::unique_ptr<running_worker> start(const assignment& what) override;
   bool keeps_pages() const noexcept override { return false; }
@@ -27,6 +32,7 @@ class program_launcher : public launcher {
   const launch_context& context_;
   const worker_program program_;
   const program_options& options_;
+  const exclusive_library& exclusive_;
   const std::string notify_;
 };
 

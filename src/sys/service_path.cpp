@@ -159,6 +159,16 @@ service_path::opened service_path::open(int flags, mode_t mode) const {
   refuse(EAGAIN, "somebody makes and removes it all the time; look who it is, or choose another path");
 }
 
+void service_path::look() const {
+  const descriptor file{sys::open_at(folder_.fd(), name_.c_str(), O_PATH)};
+  struct stat about {};
+  const int known = file ? sys::status(file.fd(), about) : file.fd();
+  if (known < 0) refuse(-known, "it cannot be looked at", cure_of(known));
+  if (!S_ISREG(about.st_mode)) refuse(EEXIST, "it is no regular file; give the path of the file itself");
+  if (const std::string why = folder_trust{heir_.user}.why_not_file({file.fd(), about}); !why.empty())
+    refuse(EPERM, "it " + why);
+}
+
 void service_path::check(const descriptor& file) const {
   struct stat about {};
   if (const int failed = sys::status(file.fd(), about); failed < 0)

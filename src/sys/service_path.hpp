@@ -46,6 +46,9 @@ class UDPPUMP_EXPORT service_path {  // exported for udppump::pool
   /// are those of open(2) for reading, writing and appending. If there is none it is made with `mode`, less what
   /// umask(2) takes. Throws.
   opened open(int flags, mode_t mode) const;
+  /// A regular file that is there, which belongs to a trusted user and which nobody else may write to: else throws.
+  /// Nothing is opened.
+  void look() const;
   /// Whether the name still leads to this open file.
   bool leads_to(const descriptor& file) const noexcept;
   /// Removes the name if it leads to this open file: 0 or -errno, such as -EACCES once privileges were dropped.

@@ -50,6 +50,8 @@ inline int supplementary_groups(std::vector<gid_t>& groups) noexcept {
 inline int set_no_new_privileges() noexcept {
   return once([&] { return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); });
 }
+/// Whether that holds for this process.
+inline bool no_new_privileges() noexcept { return ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1; }
 
 /// Whether the calling thread has any capability, or could have one again: permitted, inheritable (capget(2)).
 inline bool has_capabilities() noexcept {

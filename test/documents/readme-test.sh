@@ -118,7 +118,8 @@ options+=("-DCMAKE_CXX_FLAGS_RELEASE=$(cached CMAKE_CXX_FLAGS_RELWITHDEBINFO)")
 } >"$work/bin/cmake"
 chmod +x "$work/bin/cmake"
 
-for document in README.md CONTRIBUTING.md CHANGELOG.md bench/README.md docs/benchmarks.md docs/design.md docs/seed.md; do
+for document in README.md CONTRIBUTING.md CHANGELOG.md bench/README.md docs/benchmarks.md docs/design.md docs/workers.md \
+  docs/seed.md; do
   blocks "$source/$document"
   for quote in "$work"/blocks/*.quote; do
     [[ -e $quote ]] || continue
