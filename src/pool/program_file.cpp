@@ -63,6 +63,9 @@ std::string content(const program_bytes& file, const segment& of) {
   return file.text(of.p_offset, std::min<std::size_t>(of.p_filesz, most_bytes));
 }
 
+/// Up to the first zero byte.
+std::string name_in(const std::string& bytes) { return bytes.substr(0, bytes.find('\0')); }
+
 /// Go's linker leaves a note in its name, whether or not it had the C library linked in.
 bool has_note_of_go(std::string_view notes) {
   constexpr std::string_view name{"Go\0\0", 4};
@@ -98,7 +101,7 @@ std::vector<std::string> needed_by(const program_bytes& file, const std::vector<
     if (one.p_type != PT_LOAD || names_at < one.p_vaddr || names_at - one.p_vaddr >= one.p_filesz) continue;
     const std::size_t table = one.p_offset + (names_at - one.p_vaddr);
     constexpr std::size_t longest = 256;
-    for (const std::size_t name : names) needed.emplace_back(file.text(table + name, longest).c_str());
+    for (const std::size_t name : names) needed.push_back(name_in(file.text(table + name, longest)));
     break;
   }
   return needed;
@@ -148,7 +151,7 @@ std::string why_its_format_forbids(const program_bytes& file, const file_header&
   const auto segments = segments_of(file, header);
   std::string interpreter;
   for (const segment& one : segments) {
-    if (one.p_type == PT_INTERP) interpreter = content(file, one).c_str();
+    if (one.p_type == PT_INTERP) interpreter = name_in(content(file, one));
     if (one.p_type == PT_NOTE && has_note_of_go(content(file, one))) {
       return "it is a Go program, whose runtime calls the kernel itself; let a goroutine block in recvfrom "
              "(docs/workers.md)";
@@ -173,10 +176,9 @@ std::string why_not(const std::string& program, const std::string& library, int 
   const std::string begin = file.text(0, first_line);
   if (begin.starts_with("#!") && scripts_left > 0) return why_not(interpreter_of(begin), library, scripts_left - 1);
   if (!begin.starts_with(ELFMAG)) return {};
-  if (const std::string why = why_it_gains_privileges(program); !why.empty()) return why;
+  if (std::string why = why_it_gains_privileges(program); !why.empty()) return why;
   const auto header = file.at<file_header>(0);
-  const std::string why = header ? why_its_format_forbids(file, *header, library) : std::string{};
-  return why;
+  return header ? why_its_format_forbids(file, *header, library) : std::string{};
 }
 
 }  // namespace
