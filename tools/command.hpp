@@ -27,6 +27,7 @@ void add_doctor(CLI::App& app, action& chosen);
 void add_load(CLI::App& app, action& chosen);
 void add_scale(CLI::App& app, action& chosen);
 void add_stat(CLI::App& app, action& chosen);
+void add_top(CLI::App& app, action& chosen);
 void add_work(CLI::App& app, action& chosen);
 /// `program` is what stood after "--": it never went through CLI11, which would take an argument like "[a,b]" apart.
 void add_exec(CLI::App& app, const std::vector<std::string>& program, action& chosen);

@@ -79,6 +79,7 @@ int main(int argc, char** argv) {
   add_load(app, chosen);
   add_scale(app, chosen);
   add_stat(app, chosen);
+  add_top(app, chosen);
   add_work(app, chosen);
   for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) refuse_values_of_flags(*command);
   refuse_values_of_flags(app);

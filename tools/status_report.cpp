@@ -98,9 +98,9 @@ std::string traffic_table(const pool_status& pool) {
 
 std::string worker_table(const pool_status& pool) {
   const bool programs = pool.kind == worker_kind::programs;
-  table rows{
-      programs ? table::row{"WORKER", "PID", "STATE", "UP", "CPU", "SWITCHES", "FORCED", "RSS", "PROCESSES"}
-               : table::row{"WORKER", "PID", "STATE", "FOR", "UP", "HANDLED", "P50", "P99", "CPU", "SWITCHES", "RSS"}};
+  table rows{programs
+                 ? table::row{"#", "PID", "STATE", "UP", "CPU", "SWITCHES", "FORCED", "RSS", "PROCESSES"}
+                 : table::row{"#", "PID", "STATE", "FOR", "UP", "HANDLED", "P50", "P99", "CPU", "SWITCHES", "RSS"}};
   for (const worker_status& each : pool.workers) {
     const auto of_process = [&each](auto shorten) { return each.usage ? shorten(*each.usage) : std::string{"-"}; };
     const std::string cpu = of_process([](const process_usage& of) { return short_time(of.cpu); });

@@ -107,13 +107,16 @@ _udppump_measure() {
 _udppump() {
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'compare doctor exec load scale stat work --help --version' -- "$2")
+    mapfile -t COMPREPLY < <(compgen -W 'compare doctor exec load scale stat top work --help --version' -- "$2")
     return
   fi
   case ${COMP_WORDS[1]} in
     doctor) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$2") ;;
     exec) _udppump_exec "$2" "$3" ;;
     stat) mapfile -t COMPREPLY < <(compgen -W '--all --json --help' -- "$2") ;;
+    top)
+      [[ $3 == --interval ]] || mapfile -t COMPREPLY < <(compgen -W '--interval --help' -- "$2")
+      ;;
     scale) _udppump_scale "$2" ;;
     compare | load | work) _udppump_measure "${COMP_WORDS[1]}" "$2" "$3" ;;
   esac
