@@ -127,7 +127,7 @@ said missing 'a datagram wakes all idle workers: .* is not installed; install al
 finish "$pid"
 tool=$own_tool
 
-echo "# it loads into programs in no time, and exports one name"
+echo "# it exports one name"
 if command -v nm >/dev/null; then
   exported=$(nm --dynamic --defined-only "$library" | awk '{ print $3 }')
   [ "$exported" = epoll_ctl ] || fail "it exports: $exported"
