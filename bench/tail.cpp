@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -14,10 +13,10 @@
 #include "support/machine.hpp"
 #include "support/options.hpp"
 #include "support/peer_workers.hpp"
-#include "support/summary.hpp"
 #include "support/system.hpp"
-#include "support/table.hpp"
+#include "tail_cells.hpp"
 #include "tail_mixes.hpp"
+#include "tail_tables.hpp"
 
 namespace {
 
@@ -49,72 +48,12 @@ constexpr const char* method =
     "time.";
 
 constexpr auto timeout = 1s;
-constexpr const char* reference = "recvfrom-blocked";
-
-/// What a table is about.
-struct setting {
-  std::string times;
-  std::size_t workers;
-  std::uint32_t flows;
-
-  auto operator<=>(const setting&) const = default;
-  std::string name() const { return fmt::format("{}, k={}, {} flows", times, workers, flows); }
-};
-
-struct cell {
-  setting where;
-  unsigned load;  // percent
-
-  auto operator<=>(const cell&) const = default;
-  /// Measured with all contenders, and told in full.
-  bool is_base() const {
-    return where.workers == 8 && where.flows == 64 && where.times != "constant" && (load == 70 || load == 90);
-  }
-};
-
-/// Milliseconds.
-struct figures {
-  double p50, p99, p999, ideal_p50, ideal_p99, ideal_p999;
-  double switches, goodput;
-};
-
-struct contender {
-  std::string name;
-  bench::peer peer;
-  /// In all cells, not only in the base ones.
-  bool everywhere;
-  /// By repetition; valid runs only.
-  std::map<cell, std::map<std::size_t, figures>> results = {};
-  std::map<cell, counted_runs> runs = {};
-};
 
 struct run {
   std::chrono::milliseconds length{1000};
   bool full = false;
   udppump::load::realtime sender = udppump::load::realtime::automatic;
 };
-
-const std::vector<std::string> distributions{"constant", "exponential", "bimodal"};
-const std::vector<unsigned> loads{30, 50, 70, 80, 90};
-
-std::vector<cell> whole_grid() {
-  std::vector<cell> grid;
-  for (const auto& times : distributions) {
-    for (const std::size_t workers : {2, 8, 32}) {
-      for (const std::uint32_t flows : {8, 64, 1000}) {
-        for (const auto load : loads) grid.push_back({{times, workers, flows}, load});
-      }
-    }
-  }
-  return grid;
-}
-
-/// One thing at a time differs from 8 workers, 64 flows, exponential times at 70 and 90%.
-bool in_cross_section(const cell& each) {
-  const auto& [times, workers, flows] = each.where;
-  if (workers == 8 && flows == 64) return true;
-  return times == "exponential" && (each.load == 70 || each.load == 90) && (workers == 8 || flows == 64);
-}
 
 std::vector<contender> all_contenders(const run& chosen) {
   std::vector<contender> all;
@@ -147,74 +86,6 @@ void measure(contender& each, const cell& cell, std::size_t repetition, const ru
   each.results[cell][repetition] = {
       latency(50),  latency(99), latency(99.9), ideal(50), ideal(99), ideal(99.9), got.switches_per_datagram,
       got.goodput()};
-}
-
-using figure = double (*)(const figures&);
-
-std::vector<double> all_of(const contender& each, const cell& where, figure of) {
-  std::vector<double> values;
-  const auto found = each.results.find(where);
-  if (found == each.results.end()) return values;
-  for (const auto& [repetition, figures] : found->second) values.push_back(of(figures));
-  return values;
-}
-
-constexpr figure to_ideal = [](const figures& run) { return run.p99 / run.ideal_p99; };
-
-/// The 99th percentile to the reference's, in those repetitions in which both are valid.
-std::vector<double> to_reference(const contender& each, const contender& other, const cell& where) {
-  std::vector<double> values;
-  const auto mine = each.results.find(where), others = other.results.find(where);
-  if (mine == each.results.end() || others == other.results.end()) return values;
-  for (const auto& [repetition, figures] : mine->second) {
-    const auto same = others->second.find(repetition);
-    if (same != others->second.end()) values.push_back(figures.p99 / same->second.p99);
-  }
-  return values;
-}
-
-/// The distance to the ideal over the load.
-table ratios_of(const std::vector<contender>& contenders, const setting& where, const std::vector<cell>& cells) {
-  std::vector<cell> across;
-  std::ranges::copy_if(cells, std::back_inserter(across), [&](const cell& each) { return each.where == where; });
-  std::vector<table::column> columns;
-  for (const auto& each : across) columns.push_back({fmt::format("{}%", each.load), 2});
-  table result{fmt::format("tail, {}: p99 / ideal p99", where.name()), columns};
-  for (const auto& each : contenders) {
-    std::vector<table::cell> row;
-    for (const auto& at : across) row.push_back(summary_cell(all_of(each, at, to_ideal)));
-    if (each.everywhere || std::ranges::any_of(across, &cell::is_base)) result.add(each.name, row);
-  }
-  return result;
-}
-
-table details_of(const std::vector<contender>& contenders, const cell& where) {
-  table result{fmt::format("tail, {}, {}% load", where.where.name(), where.load),
-               {{"p50 ms", 2},
-                {"ideal p50", 2},
-                {"p99 ms", 2},
-                {"ideal p99", 2},
-                {"p99.9 ms", 2},
-                {"ideal p99.9", 2},
-                {"p99 / recvfrom's", 3},
-                {"switches/datagram", 2},
-                {"goodput/s", 0},
-                {"runs", 0},
-                {"left out", 0}}};
-  const auto other = std::ranges::find(contenders, reference, &contender::name);
-  for (const auto& each : contenders) {
-    const auto of = [&](figure which) { return summary_cell(all_of(each, where, which)); };
-    const auto runs = each.runs.find(where);
-    result.add(each.name,
-               {of([](const figures& run) { return run.p50; }), of([](const figures& run) { return run.ideal_p50; }),
-                of([](const figures& run) { return run.p99; }), of([](const figures& run) { return run.ideal_p99; }),
-                of([](const figures& run) { return run.p999; }), of([](const figures& run) { return run.ideal_p999; }),
-                other == contenders.end() ? table::cell{} : summary_cell(to_reference(each, *other, where)),
-                of([](const figures& run) { return run.switches; }), of([](const figures& run) { return run.goodput; }),
-                static_cast<double>(all_of(each, where, to_ideal).size()),
-                runs == each.runs.end() ? 0.0 : static_cast<double>(runs->second.left_out())});
-  }
-  return result;
 }
 
 /// Says how many runs do not count, and why.
