@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <random>
 #include <regex>
@@ -253,6 +254,24 @@ TEST(hostile_board, a_worker_that_makes_shared_eventfds_blocking_and_fills_or_em
     EXPECT_TRUE(pool.says("worker-died: ")) << pool.log();
     EXPECT_EQ(pool.stop(), static_cast<int>(pool_result::killed)) << pool.log();
   }
+}
+
+TEST(hostile_board, what_no_worker_can_have_counted_makes_no_total_smaller) {
+  detail::board shared{2, 0};
+  const auto die_with = [&shared](std::uint64_t received) {
+    const std::size_t page = shared.claim(0);
+    shared.page(page).counts.lanes[3].received = received;
+    shared.release(page);
+    return shared.total(&detail::lane_counts::received);
+  };
+  EXPECT_EQ(die_with(5), 5u);
+  shared.header().before.lanes[3].received = 0;  // which a worker can write, and the parent does not believe
+  EXPECT_EQ(die_with(2), 7u);
+  EXPECT_EQ(shared.header().before.lanes[3].received, 7u);
+  EXPECT_EQ(die_with(std::numeric_limits<std::uint64_t>::max()), std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(die_with(1), std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(shared.total(&detail::lane_counts::handled), 0u);
+  EXPECT_EQ(shared.header().sums % 2, 0u) << "nobody is in the middle of it";
 }
 
 }  // namespace

@@ -175,4 +175,47 @@ TEST(hostile_status, any_bytes_are_refused_or_read) {
   }
 }
 
+/// All of it but where things lie, which is looked at first.
+TEST(hostile_status, any_bytes_in_what_a_pool_says_of_itself_are_printable_and_within_bounds) {
+  std::mt19937 random{4711};
+  for (int round = 0; round < 200; ++round) {
+    const pretended_pool pool{[&random](detail::board_header& header, int memory) {
+      header.sockets = 3;
+      const detail::board_geometry geometry{.pages = pretended_pool::pages, .sockets = 3};
+      EXPECT_EQ(::ftruncate(memory, static_cast<off_t>(geometry.size())), 0);
+      const auto noise = [&random](void* to, std::size_t size) {
+        for (std::size_t at = 0; at < size; ++at)
+          static_cast<std::uint8_t*>(to)[at] = static_cast<std::uint8_t>(random());
+      };
+      noise(&header.shown, sizeof header.shown);
+      noise(&header.before, sizeof header.before);
+      noise(&header.sums, sizeof header.sums);
+      detail::shown_socket socket{};
+      for (std::uint32_t index = 0; index < 3; ++index) {
+        noise(&socket, sizeof socket);
+        EXPECT_EQ(::pwrite(memory, &socket, sizeof socket, static_cast<off_t>(geometry.socket_at(index))),
+                  static_cast<ssize_t>(sizeof socket));
+      }
+    }};
+    const pool_status told = pool.status();
+    EXPECT_EQ(told.parent, pool.pid());
+    EXPECT_EQ(told.user, ::geteuid()) << "the kernel says so";
+    EXPECT_EQ(printable(told.name), told.name);
+    EXPECT_EQ(printable(told.version), told.version);
+    EXPECT_LE(told.lanes.size(), most_lanes);
+    EXPECT_GE(told.uptime, 0ns);
+    ASSERT_EQ(told.sockets.size(), 3u);
+    for (const socket_status& each : told.sockets) {
+      EXPECT_EQ(printable(each.address + each.name + each.lane), each.address + each.name + each.lane);
+      EXPECT_LT(each.lane_index, most_lanes);
+      EXPECT_GE(each.oldest_waits.value_or(0ns), 0ns);
+      EXPECT_FALSE(each.queued) << "the kernel knows no such socket";
+    }
+    if (told.traffic) {
+      EXPECT_GE(told.traffic->all.handler_time, 0ns);
+      EXPECT_EQ(told.traffic->lanes.size(), told.lanes.size());
+    }
+  }
+}
+
 }  // namespace
