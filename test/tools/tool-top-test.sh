@@ -22,6 +22,7 @@ watch_in() {
   shift 3
   windows=$((windows + 1))  # each in a server of its own
   tm new-session -d -x "$width" -y "$height" "TERM=$kind '$tool' top $*; echo \"ended with \$?\"; exec sleep 1000"
+  started+=("$(tm display-message -p '#{pid}')")  # the server, if the test fails
 }
 close() {
   tm kill-server
