@@ -1,10 +1,12 @@
 #include "event_log.hpp"
 
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cctype>
 #include <cstdint>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string_view>
@@ -18,19 +20,6 @@ namespace udppump::tools {
 namespace {
 
 constexpr char journal_socket[] = "/run/systemd/journal/socket";
-
-std::string_view to_string(pool_event::level level) {
-  switch (level) {
-    case pool_event::level::error:
-      return "error";
-    case pool_event::level::warning:
-      return "warning";
-    case pool_event::level::notice:
-      return "notice";
-    default:
-      return "info";
-  }
-}
 
 /// RFC 3339, UTC, with milliseconds.
 std::string time_now() {
@@ -55,6 +44,15 @@ std::string json_line(const pool_event& event) {
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
 }
 
+/// Whether this is the stream by which the journal takes lines, as it was when the process was started
+/// (systemd.exec(5), JOURNAL_STREAM).
+bool is_journal_stream(int fd) {
+  const char* const told = std::getenv("JOURNAL_STREAM");
+  struct stat about {};
+  if (told == nullptr || ::fstat(fd, &about) != 0) return false;
+  return told == std::to_string(about.st_dev) + ':' + std::to_string(about.st_ino);
+}
+
 /// A datagram of the journal's protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): texts are printable, so no value has a
 /// newline, and each is a line.
 std::string journal_entry(const pool_event& event) {
@@ -76,17 +74,24 @@ class journal {
   /// Throws std::invalid_argument if there is none.
   journal() : socket_{connected()} {}
 
+  ~journal() { tell_loss(); }
+  journal(const journal&) = delete;
+  journal& operator=(const journal&) = delete;
+
   void write(const pool_event& event) noexcept {
+    tell_loss();
+    if (lost_ > 0 || !send(event)) ++lost_;
+  }
+
+ private:
+  void tell_loss() noexcept {
     if (lost_ > 0 && send({pool_event::level::warning,
                            "log-lost",
                            "entries of this log were lost, as the journal did not take them: " + std::to_string(lost_),
                            {{"count", std::to_string(lost_)}}})) {
       lost_ = 0;
     }
-    if (lost_ > 0 || !send(event)) ++lost_;
   }
-
- private:
   static datagram_socket connected() try {
     return datagram_socket::connect(address::parse(std::string{"unix:"} + journal_socket));
   } catch (const std::system_error& refused) {
@@ -101,6 +106,15 @@ class journal {
 
 event_log::event_log(log_form form, pool_event::level least) : least_{least} {
   switch (form) {
+    case log_form::automatic:
+      if (is_journal_stream(STDERR_FILENO)) {
+        try {
+          journal_ = std::make_unique<journal>();
+          break;
+        } catch (const std::invalid_argument&) {  // hidden, in a container say; the stream is there
+        }
+      }
+      [[fallthrough]];
     case log_form::text:
       lines_ = std::make_unique<log_writer>(STDERR_FILENO);
       break;
@@ -114,7 +128,7 @@ event_log::event_log(log_form form, pool_event::level least) : least_{least} {
 event_log::~event_log() = default;
 
 void event_log::write(pool_event event) const {
-  if (event.severity > least_) return;
+  if (event.severity > least_ && event.name != "worker-says") return;
   // A pool's events are so already; others have the texts of exceptions, and these what was found in files and
   // elsewhere.
   event.text = printable(event.text);

@@ -7,9 +7,9 @@
 
 namespace udppump::tools {
 
-/// How events are written. text: to stderr, as "udppump: TEXT". json: to stderr, one object a line. journal: systemd's,
-/// with the fields (sd_journal_send(3)).
-enum class log_form { text, json, journal };
+/// How events are written. text: to stderr, as log_writer::text_line(). json: to stderr, one object a line. journal:
+/// systemd's, with the fields (sd_journal_send(3)). automatic: the journal if stderr goes there, else text.
+enum class log_form { automatic, text, json, journal };
 
 class journal;
 
@@ -17,7 +17,8 @@ class journal;
 /// the next one that can.
 class event_log {
  public:
-  /// `least`: what is less severe is left out. Throws std::invalid_argument if there is no journal.
+  /// `least`: what is less severe is left out, but for what programs write to stderr. Throws std::invalid_argument if
+  /// there is no journal.
   event_log(log_form form, pool_event::level least);
   ~event_log();
   event_log(const event_log&) = delete;

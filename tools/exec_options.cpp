@@ -32,9 +32,21 @@ void add_privilege_options(CLI::App& app, exec_options& wanted) {
 void add_telling_options(CLI::App& app, exec_options& wanted) {
   constexpr char group[] = "Telling";
   add_parsed(app, "--log", wanted.form,
-             one_of<log_form>({{"text", log_form::text}, {"json", log_form::json}, {"journal", log_form::journal}}),
-             {"text|json|journal", "", "lines of text (the default) or JSON on stderr, or systemd's journal", group});
-  app.add_flag("--quiet", wanted.quiet, "warnings and errors only")->group(group);
+             one_of<log_form>({{"auto", log_form::automatic},
+                               {"text", log_form::text},
+                               {"json", log_form::json},
+                               {"journal", log_form::journal}}),
+             {"auto|text|json|journal", "",
+              "lines of text or JSON on stderr, or systemd's journal with fields; auto, the default: the journal if "
+              "stderr goes there, else text",
+              group});
+  add_parsed(app, "--stderr", wanted.run.error_output,
+             one_of<program_stderr>({{"log", program_stderr::log}, {"inherit", program_stderr::inherit}}),
+             {"log|inherit", "",
+              "what programs write to stderr: lines of this log, with the worker's number, and the last words of one "
+              "that dies (the default); or inherit: it goes where the stderr of udppump goes, and is not seen",
+              group});
+  app.add_flag("--quiet", wanted.quiet, "warnings, errors, and what programs write, only")->group(group);
   add_parsed(app, "--name", wanted.pool.name,
              [](const std::string& text) {
                if (const std::string why = why_no_pool_name(text); !why.empty()) {

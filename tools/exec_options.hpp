@@ -18,7 +18,7 @@ struct exec_options {
   std::vector<std::string> program;
   pool_options pool;
   program_options run;
-  log_form form = log_form::text;
+  log_form form = log_form::automatic;
   bool quiet = false;
 };
 

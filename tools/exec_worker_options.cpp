@@ -83,8 +83,9 @@ void add_worker_options(CLI::App& app, exec_options& wanted) {
   add_parsed(
       app, "--hang-timeout", wanted.run.hang_timeout, time_in(seconds{1}),
       {"TIME", "",
-       "a worker that says WATCHDOG=1 to NOTIFY_SOCKET (sd_notify), and then not again for this time, is aborted "
-       "and replaced, in s; default 0: nobody is asked",
+       "a worker that hangs for this time, in s, is aborted and replaced: it said WATCHDOG=1 to NOTIFY_SOCKET "
+       "(sd_notify), and then not again; or it never says so, and neither it nor another takes anything from its "
+       "sockets although datagrams wait; default 0: nobody is looked at",
        group});
   add_parsed(
       app, "--max-lifetime", pool.max_lifetime, time_in(seconds{1}),

@@ -9,11 +9,13 @@
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <thread>
 
 #include "command.hpp"
 #include "command_line.hpp"
 #include "load/plan/quantity.hpp"
+#include "pool_choice.hpp"
 #include "udppump/descriptor.hpp"
 #include "udppump/failure.hpp"
 #include "udppump/pool_status.hpp"
@@ -24,7 +26,8 @@ namespace {
 using load::counted;
 
 struct scale_settings {
-  std::uint64_t pid = 0, workers = 0;
+  std::string pool;
+  std::uint64_t workers = 0;
 };
 
 /// A process, and no other that has its id later (pidfd_open(2)).
@@ -57,9 +60,10 @@ int run(const scale_settings& settings) {
   using clock = std::chrono::steady_clock;
   constexpr std::chrono::seconds patience{10};
   constexpr std::chrono::milliseconds pause{10}, between_orders{500};
-  const auto pid = static_cast<pid_t>(settings.pid);
+  const pool_reader pool = choose_pool(settings.pool);  // or it is no pool, and the signal would stop it
+  const pid_t pid = pool.parent();
   const process parent{pid};
-  const pool_status before = pool_status::of(pid);  // or it is no pool, and the signal would stop it
+  const pool_status before = pool.read();
   if (settings.workers > before.max_workers) {
     throw std::runtime_error{
         fmt::format("process {} has room for {} at most; start it with --max-workers {}, or ask for fewer", pid,
@@ -67,7 +71,7 @@ int run(const scale_settings& settings) {
   }
   const auto until = clock::now() + patience;
   auto next_order = clock::now();
-  for (pool_status now = before; now.workers_wanted != settings.workers; now = pool_status::of(pid)) {
+  for (pool_status now = before; now.workers_wanted != settings.workers; now = pool.read()) {
     if (now.scale_orders != before.scale_orders) {
       throw std::runtime_error{fmt::format(
           "process {} goes on with {}: it has refused, or somebody else asks for another number; its log says why", pid,
@@ -94,9 +98,9 @@ int run(const scale_settings& settings) {
 void add_scale(CLI::App& app, action& chosen) {
   auto& sub = *app.add_subcommand("scale", "Change the number of workers of a pool that runs.");
   auto settings = std::make_shared<scale_settings>();
-  constexpr std::uint64_t most_pid = 1 << 22, most_workers = 4096;  // the kernel's PID_MAX_LIMIT
-  add_parsed(sub, "PID", settings->pid, count_in(1, most_pid),
-             {"", "", "the pool: the process id of udppump exec, or of a program with a worker_pool"})
+  constexpr std::uint64_t most_workers = 4096;
+  add_parsed(sub, "POOL", settings->pool, not_empty,
+             {"", "", "which pool: the process id of its parent, or its name"})
       ->required();
   add_parsed(sub, "N", settings->workers, count_in(1, most_workers), {"", "", "how many workers from now on"})
       ->required();

@@ -6,7 +6,7 @@ _udppump_exec() {
   valued='--bind --lane --receive-buffer --max-wait --send-buffer --join --device --path-mtu --workers --max-workers --ready
     --ready-after --start-timeout --stop-timeout --hang-timeout --max-lifetime --max-memory --max-jitter --kill-mode --drain
     --exclusive --crash-limit --healthy-after --restart-delay
-    --reload-on-change --reload-width --prove-for --take-over --nice --limit --user --group --groups --log
+    --reload-on-change --reload-width --prove-for --take-over --nice --limit --user --group --groups --log --stderr
     --name --status-group --pid-file'
   flags='--v6only --broadcast --reuse-port --pin --no-new-privs --new-privs --quiet --help'
 
@@ -35,7 +35,8 @@ _udppump_exec() {
     --kill-mode) mapfile -t COMPREPLY < <(compgen -W 'group process' -- "$word") ;;
     --exclusive) mapfile -t COMPREPLY < <(compgen -W 'auto on off' -- "$word") ;;
     --ready) mapfile -t COMPREPLY < <(compgen -W 'time notify' -- "$word") ;;
-    --log) mapfile -t COMPREPLY < <(compgen -W 'text json journal' -- "$word") ;;
+    --log) mapfile -t COMPREPLY < <(compgen -W 'auto text json journal' -- "$word") ;;
+    --stderr) mapfile -t COMPREPLY < <(compgen -W 'log inherit' -- "$word") ;;
     --limit)
       mapfile -t COMPREPLY < <(compgen -S = -W 'as core cpu data fsize locks memlock msgqueue nice nofile nproc rss
         rtprio rttime sigpending stack' -- "$word")

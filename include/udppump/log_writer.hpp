@@ -4,15 +4,20 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "udppump/export.hpp"
 #include "udppump/pool_options.hpp"
 
 namespace udppump {
 
+/// "error", "warning", "notice" or "info".
+UDPPUMP_EXPORT std::string_view to_string(pool_event::level level) noexcept;
+
 /// Writes a pool's events as lines to a descriptor, and never waits for who reads them: a pipe that nobody empties, or
 /// a terminal whose output was stopped, would else stop the pool's parent. A line that cannot be written at once is
-/// lost. The next one that can comes after an event "log-lost", which says how many were. Any thread.
+/// lost. The next one that can comes after an event "log-lost", which says how many were; or the end of the writer
+/// does. Any thread.
 class UDPPUMP_EXPORT log_writer {
  public:
   /// Of an event, whose texts are printable() already, its line with the newline.
@@ -31,7 +36,7 @@ class UDPPUMP_EXPORT log_writer {
   /// The terminal that was opened once more, which no worker should have; -1: none.
   int own_descriptor() const noexcept;
 
-  /// "udppump: TEXT".
+  /// "2026-11-28T14:03:27.123+01:00 warning udppump: TEXT": local time (RFC 3339), the level.
   static std::string text_line(const pool_event& event);
 
  private:

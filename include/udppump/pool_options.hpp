@@ -212,7 +212,7 @@ struct pool_options {
   std::vector<resource_limit> limits = {};
 
   /// Called in the parent, on the thread of run(), which does nothing else meanwhile: it should not wait for anybody,
-  /// as a log_writer does not. Without it, one writes the events to stderr as "udppump: TEXT". What workers' pumps meet
+  /// as a log_writer does not. Without it, one writes the events to stderr as lines. What workers' pumps meet
   /// while receiving, and no pump_options::on_error hears, comes here as well: events "receive-error", "icmp-error",
   /// "control-truncated", "interface" and "pump-ended", of each at most one in ten seconds, with how many there were
   /// (an interface that goes and comes is told at once, four times in a row at most).

@@ -51,18 +51,33 @@ enum class exclusive_waits : std::uint8_t {
   off,
 };
 
+/// Where what a program writes to its descriptor 2 goes.
+enum class program_stderr : std::uint8_t {
+  /// By a pipe to the parent, and line by line into its log, with the worker's number: events "worker-says". The last
+  /// lines of one that dies stand in the event of its death. The parent reads as fast as programs write, and loses what
+  /// its log cannot take; so no program waits for whoever reads that log, but if the parent itself is stopped
+  /// (SIGSTOP), or is kept from running: then a program that writes 64 KiB more waits.
+  log,
+  /// To the descriptor 2 of the parent. Nothing is known of it.
+  inherit,
+};
+
 /// How a pool runs programs.
 struct program_options {
   /// A copy that has lived this long counts as serving. A reload waits for that before it stops the old copy.
   std::chrono::milliseconds ready_after = std::chrono::milliseconds{200};
   readiness ready = readiness::time;
-  /// A copy that says "WATCHDOG=1" to its NOTIFY_SOCKET, and then not again for this time, hangs, and is ended as
-  /// pool_options::handler_timeout has it. One that never says so is left alone. It finds the time in WATCHDOG_USEC, in
-  /// microseconds (sd_watchdog_enabled(3)). 0: nobody is asked.
+  /// A copy that hangs for this time is ended as pool_options::handler_timeout has it. One that has said "WATCHDOG=1"
+  /// to its NOTIFY_SOCKET hangs if it does not say so again; it finds the time in WATCHDOG_USEC, in microseconds
+  /// (sd_watchdog_enabled(3)). One that never says so hangs if, in all this time, a datagram waited in a socket that it
+  /// serves, and no copy took anything from any socket that this one serves: so give more than the longest that a
+  /// request may take. One copy that is stuck while others serve cannot be told from one that is idle. To know which
+  /// datagram is the oldest, the kernel notes when they come, as with max_wait. 0: nobody is looked at.
   std::chrono::milliseconds hang_timeout{0};
   /// Either way, a worker has ended when no process of its group is left. What is left after pool_options::stop_timeout
   /// is killed.
   kill_mode kill = kill_mode::group;
+  program_stderr error_output = program_stderr::log;
   /// If more comes than the programs can serve, no datagram should wait in the sockets' queues much longer than this.
   /// Give half of the time that clients wait, as in a full queue all datagrams wait this long. The parent makes each
   /// receive buffer (SO_RCVBUF) as large as what is served in that time, but never larger than it was, or than the

@@ -36,7 +36,7 @@ bool anything_waits(const std::vector<datagram_socket>& sockets) {
 void log_leftovers(const pool_sockets& sockets, bool are_kept, const pool_log& log) {
   for (std::size_t at = 0; at < sockets.size(); ++at) {
     const datagram_socket& socket = sockets.all()[at];
-    const std::string where = socket.local().to_string();
+    const std::string where = sockets.description(at);
     if (are_kept || sockets.called()[at].from_service_manager) {
       pollfd look{.fd = socket.fd(), .events = POLLIN, .revents = 0};
       if (sys::poll(&look, 1, 0) > 0 && (look.revents & POLLIN) != 0) {

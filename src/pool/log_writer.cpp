@@ -1,5 +1,10 @@
 #include "udppump/log_writer.hpp"
 
+#include <time.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <mutex>
 #include <string_view>
 
@@ -61,6 +66,13 @@ class log_writer::state {
       ++untold_;
       ++lost_;
     }
+  }
+
+  /// Nothing follows that could.
+  void tell_the_rest() {
+    if (untold_ == 0 && rest_.empty()) return;
+    const undisturbed meanwhile;
+    if (put(untold_ > 0 ? to_line_(what_was_lost()) : std::string{}, meanwhile)) untold_ = 0;
   }
 
   std::uint64_t lost() const noexcept {
@@ -145,7 +157,12 @@ class log_writer::state {
 };
 
 log_writer::log_writer(int fd, form to_line) : state_{std::make_unique<state>(fd, std::move(to_line))} {}
-log_writer::~log_writer() = default;
+log_writer::~log_writer() {
+  try {
+    state_->tell_the_rest();
+  } catch (...) {  // no memory for a line
+  }
+}
 
 void log_writer::write(const pool_event& event) noexcept {
   try {
@@ -157,6 +174,34 @@ void log_writer::write(const pool_event& event) noexcept {
 std::uint64_t log_writer::lost() const noexcept { return state_->lost(); }
 int log_writer::own_descriptor() const noexcept { return state_->own_descriptor(); }
 
-std::string log_writer::text_line(const pool_event& event) { return "udppump: " + event.text + '\n'; }
+std::string log_writer::text_line(const pool_event& event) {
+  const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
+  const time_t whole = std::chrono::system_clock::to_time_t(seconds);
+  tm parts{};
+  ::localtime_r(&whole, &parts);
+  char date[32];
+  const std::size_t size = std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
+  const long offset = parts.tm_gmtoff / 60;  // minutes east
+  char rest[32];
+  std::snprintf(rest, sizeof rest, ".%03d%c%02ld:%02ld ", static_cast<int>((now - seconds).count()),
+                offset < 0 ? '-' : '+', std::abs(offset) / 60, std::abs(offset) % 60);
+  std::string line{date, size};
+  return line.append(rest).append(to_string(event.severity)).append(" udppump: ").append(event.text) += '\n';
+}
+
+std::string_view to_string(pool_event::level level) noexcept {
+  switch (level) {
+    case pool_event::level::error:
+      return "error";
+    case pool_event::level::warning:
+      return "warning";
+    case pool_event::level::notice:
+      return "notice";
+    case pool_event::level::info:
+      break;
+  }
+  return "info";
+}
 
 }  // namespace udppump

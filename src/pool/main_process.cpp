@@ -36,8 +36,7 @@ std::string why_it_may_not_be_replaced() {
   constexpr char cure[] = "; for new code have it restart this one, and for new workers send SIGHUP";
   if (const char* const unit = std::getenv("SYSTEMD_EXEC_PID"); unit != nullptr && unit == std::to_string(own)) {
     return "systemd takes its end for the end of the service; set Type=notify in the unit, so that it is told of the "
-           "new "
-           "main process";
+           "new main process";
   }
   const pid_t parent = sys::parent_id();
   const std::string name = status_of_process(parent, "Name");

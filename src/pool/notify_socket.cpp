@@ -4,9 +4,9 @@
 
 #include <array>
 #include <cstddef>
-#include <cstring>
 #include <sstream>
 
+#include "sys/credentials.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys.hpp"
 
@@ -27,11 +27,7 @@ notify_socket::word word_of(pid_t sender, const std::string& message) {
 /// 0 if the kernel does not tell, or the process is in no PID namespace of this one's.
 pid_t sender_of(msghdr& message) {
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_CREDENTIALS) continue;
-    if (header->cmsg_len < CMSG_LEN(sizeof(ucred))) continue;
-    ucred who{};
-    std::memcpy(&who, CMSG_DATA(header), sizeof who);
-    return who.pid;
+    if (const auto who = credentials_in(*header)) return who->pid;
   }
   return 0;
 }

@@ -17,8 +17,9 @@ struct obituary {
   std::string text;
   pool_log::fields fields;
 };
-/// Of the worker's own account, which is what `served` and its last words are, the text says so. `tells`: it gave one
-/// of what it served.
-obituary obituary_of(const crew::dead_member& dead, std::uint64_t served, std::chrono::nanoseconds lived, bool tells);
+/// Of the worker's own account, which is what `served` and `words`, its last ones, are, the text says so. `tells`: it
+/// gave one of what it served.
+obituary obituary_of(const crew::dead_member& dead, const std::string& words, std::uint64_t served,
+                     std::chrono::nanoseconds lived, bool tells);
 
 }  // namespace udppump::detail

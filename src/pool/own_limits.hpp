@@ -16,7 +16,7 @@ class own_limits {
   /// As they are now is how they are to be. `log` outlives it.
   explicit own_limits(const pool_log& log);
 
-  /// Raises again what was lowered, as far as the hard limit lets, and tells, once a minute at most.
+  /// Raises again what was lowered, as far as the hard limit lets, and tells.
   void look(clock::time_point now);
   /// poll(2) has failed, which a limit is mostly the reason for.
   void note_failed_wait(int error, clock::time_point now);
@@ -26,13 +26,11 @@ class own_limits {
   struct limit {
     int resource;
     unsigned long long wanted;  // the soft limit
-    clock::time_point quiet_until = clock::time_point::min();
   };
-  void look_at(limit& one, clock::time_point now) const;
+  void look_at(limit& one) const;
 
   const pool_log& log_;
   std::vector<limit> all_;
-  clock::time_point wait_quiet_until_ = clock::time_point::min();
   clock::time_point next_;
 };
 

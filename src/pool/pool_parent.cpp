@@ -148,11 +148,15 @@ int pool_parent::run(const worker_program& program, const program_options& optio
   if (notified || checked_ones.hang_timeout.count() != 0) notifies.emplace();
   const exclusive_library exclusive{program, checked_ones};
   tell(exclusive, checked_ones.exclusive);
-  program_launcher start{*context_, program, checked_ones, exclusive, notifies ? notifies->name() : std::string{}};
+  std::optional<program_outputs> outputs;
+  if (options.error_output == program_stderr::log) outputs.emplace(log_);
+  program_launcher start{*context_, program, checked_ones, exclusive, notifies ? notifies->name() : std::string{},
+                         outputs ? &*outputs : nullptr};
   return supervise(start, {.ready_after = notified ? std::nullopt : std::optional{checked_ones.ready_after},
                            .notifies = notifies ? &*notifies : nullptr,
                            .max_wait = checked_ones.max_wait,
-                           .hang_timeout = checked_ones.hang_timeout});
+                           .hang_timeout = checked_ones.hang_timeout,
+                           .outputs = outputs ? &*outputs : nullptr});
 }
 
 void pool_parent::tell(const exclusive_library& exclusive, exclusive_waits wanted) const {
@@ -184,7 +188,8 @@ int pool_parent::supervise(launcher& start, const of_programs& programs) {
                      .ready_after = programs.ready_after,
                      .notifies = programs.notifies,
                      .max_wait = programs.max_wait,
-                     .hang_timeout = programs.hang_timeout}};
+                     .hang_timeout = programs.hang_timeout,
+                     .outputs = programs.outputs}};
   return parent.run();
 }
 

@@ -19,6 +19,7 @@
 namespace udppump::detail {
 
 class notify_socket;
+class program_outputs;
 
 /// What the parent of workers has from its making on: sockets, the shared board, the way to a successor. Made as a
 /// shared_ptr, since threads that cannot be ended keep it.
@@ -41,6 +42,7 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
     notify_socket* notifies = nullptr;
     std::chrono::milliseconds max_wait{0};
     std::chrono::milliseconds hang_timeout{0};
+    program_outputs* outputs = nullptr;
   };
   int supervise(launcher& start, const of_programs& programs);
   /// Logs what was done; throws std::invalid_argument for what was wanted and does not work here.

@@ -1,5 +1,6 @@
 #include "pool/program_launcher.hpp"
 
+#include <optional>
 #include <string>
 
 #include "pool/execute.hpp"
@@ -104,8 +105,16 @@ std::vector<std::string> program_launcher::environment(std::size_t number) const
 }
 
 std::unique_ptr<running_worker> program_launcher::start(const assignment& what) {
-  auto forked = fork_worker(context_, what, [&](int lifeline) {
+  std::optional<program_outputs::made> output;
+  if (outputs_ != nullptr) output = outputs_->make(what.number);
+  const auto in_child = [&](int lifeline) {
     auto variables = environment(what.number);
+    constexpr int standard_error = 2;
+    if (output) {
+      if (const int put = sys::duplicate_onto(output->writes.fd(), standard_error); put < 0) {
+        fail(put, "the program's stderr", cure_of_limit);
+      }
+    }
     // Above the sockets, and left open: a program that becomes another user is still ended with the parent.
     const int end = 3 + static_cast<int>(context_.sockets.size());
     const int above = sys::duplicate(lifeline, end);
@@ -120,8 +129,15 @@ std::unique_ptr<running_worker> program_launcher::start(const assignment& what) 
     close_others(std::move(kept));
     static_cast<void>(sys::signal_mask(SIG_SETMASK, context_.signal_mask));
     return execute(program_.path(), program_.arguments(), variables, context_.shared.page(what.page));
-  });
-  return std::make_unique<program_process>(std::move(forked), context_.shared, what.page, options_.kill);
+  };
+  try {
+    forked_worker forked = fork_worker(context_, what, in_child);
+    if (output) outputs_->belongs_to(output->which, forked.pid);
+    return std::make_unique<program_process>(std::move(forked), context_.shared, what.page, options_.kill);
+  } catch (...) {
+    if (output) outputs_->belongs_to(output->which, 0);
+    throw;
+  }
 }
 
 }  // namespace udppump::detail

@@ -12,8 +12,6 @@ namespace udppump::detail {
 
 namespace {
 
-constexpr std::chrono::seconds between_lines{1};
-
 /// As it is told apart from others.
 std::string text_of(const address& from) {
   const address host = from.unmapped().with_port(0);
@@ -41,7 +39,7 @@ void quarantine::note_death(const address& from, clock::time_point now) {
   shared_.header().quarantined.put(key, nanoseconds_of(now), nanoseconds_of(now + rule_.time));
   if (sender.deaths != rule_.deaths) return;  // it was in quarantine already
   shared_.count(tally::quarantines);
-  log_quarantine(from, sender, now);
+  log_quarantine(from, sender);
 }
 
 bool quarantine::holds(const address& from, clock::time_point now) const noexcept {
@@ -55,19 +53,12 @@ void quarantine::make_room(clock::time_point now) {
   senders_.erase(std::ranges::min_element(senders_, {}, [](const auto& one) { return one.second.last; }));
 }
 
-void quarantine::log_quarantine(const address& from, const record& what, clock::time_point now) {
-  if (told_ != clock::time_point::min() && now - told_ < between_lines) {
-    ++untold_;
-    return;
-  }
-  told_ = now;
+void quarantine::log_quarantine(const address& from, const record& what) {
   const std::string who = text_of(from);
-  std::string text = who + " is in quarantine for " + duration_text(rule_.time) + ": " + std::to_string(what.deaths) +
-                     (what.deaths == 1 ? " worker" : " workers") +
-                     " died with a datagram of this sender in work; "
-                     "its datagrams are dropped";
-  if (untold_ != 0) text += "; so are those of " + std::to_string(untold_) + " more senders since the last such line";
-  untold_ = 0;
+  const std::string text = who + " is in quarantine for " + duration_text(rule_.time) + ": " +
+                           std::to_string(what.deaths) + (what.deaths == 1 ? " worker" : " workers") +
+                           " died with a datagram of this sender in work; "
+                           "its datagrams are dropped";
   log_.warning("sender-quarantined", text, {{"sender", who}, {"deaths", std::to_string(what.deaths)}});
 }
 

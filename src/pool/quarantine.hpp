@@ -33,14 +33,12 @@ class quarantine {
     clock::time_point last = {};
   };
   void make_room(clock::time_point now);
-  void log_quarantine(const address& from, const record& what, clock::time_point now);
+  void log_quarantine(const address& from, const record& what);
 
   const sender_quarantine rule_;
   board& shared_;
   const pool_log& log_;
   std::unordered_map<std::uint64_t, record> senders_;  // by sender_key()
-  clock::time_point told_ = clock::time_point::min();
-  std::size_t untold_ = 0;
 };
 
 }  // namespace udppump::detail

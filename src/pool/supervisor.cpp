@@ -44,7 +44,6 @@ supervisor::supervisor(const supervised& parts)
       places_(options_.workers, place{.plan = restart_plan{options_.restart}}),
       crew_{parts.context, parts.start, parts.ready_after},
       errors_{board_.pages(), log_},
-      strays_{log_},
       lanes_{board_, options_.lanes, parts_.context.lanes, log_},
       prove_for_{
           options_.prove_for.value_or(brings_new_code(parts) ? options_.restart.healthy_after : milliseconds{0})} {
@@ -53,6 +52,7 @@ supervisor::supervisor(const supervised& parts)
   if (options_.end_orphans) orphans_.emplace(log_);
   if (options_.model == worker_model::processes) limits_.emplace(log_);
   if (parts.max_wait.count() != 0) sockets_.leave_receive_buffers();
+  if (!parts_.start.keeps_pages() && parts.hang_timeout.count() != 0) untaken_.emplace(parts_.context.sockets);
   if (parts_.start.keeps_pages()) stranded_.emplace(board_, parts_.context.sockets.all());
 }
 
@@ -79,6 +79,8 @@ int supervisor::run() {
   }
   errors_.say_the_rest(clock::now());
   parts_.service.say_the_rest();
+  if (parts_.outputs != nullptr) parts_.outputs->read_the_rest(clock::now());
+  log_.write_all();
   log_.notice("stopped", handed_over_ ? "ended; another process serves on" : "stopped");
   return result_;
 }
@@ -93,6 +95,7 @@ void supervisor::go_round() {
   if (woken.arrival) {
     if (stranded_ && !stranded_->wants_to_know().empty()) stranded_->arrived(clock::now());
     backlog_.arrived(clock::now());
+    if (untaken_) untaken_->look(clock::now());
   }
   if (woken.file) {
     if (const std::string file = files_->changed(); !file.empty() && !is_stopping()) {
@@ -102,11 +105,12 @@ void supervisor::go_round() {
   }
   take_requests(woken.news);
   if (woken.signal) take_signals();
+  if (woken.output) parts_.outputs->read(clock::now());
   if (woken.ready && parts_.notifies != nullptr) hear_ready();
   if (woken.visitor && parts_.door != nullptr) parts_.door->look(clock::now());
   note_serving();
   errors_.look(crew_, clock::now());
-  strays_.write_due(clock::now());
+  log_.write_due(clock::now());
   if (woken.signal || woken.news || (orphans_ && clock::now() >= orphans_->next())) reap();
   if (woken.take_over || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
   for (const pid_t killed : parts_.takes_over.kill_late_ones(clock::now())) {
@@ -128,7 +132,10 @@ void supervisor::go_round() {
   continue_reload();  // last: it goes on without whoever is late
   const auto now = clock::now();
   if (stranded_ && !is_stopping() && now >= stranded_->next()) stranded_->kick_idle_workers(now);
-  if (!is_stopping() && now >= backlog_.next()) backlog_.measure_queues(now);
+  if (!is_stopping() && now >= backlog_.next()) {
+    backlog_.measure_queues(now);
+    if (untaken_) untaken_->look(now);
+  }
   if (!is_stopping() && now >= lanes_.next()) lanes_.look(now);
   if (now >= parts_.service.says_again_at()) parts_.service.say_again(now);
   if (now >= watchdog_at_) {
@@ -148,6 +155,7 @@ wake_reasons supervisor::wait() {
   if (parts_.door != nullptr && clock::now() >= parts_.door->polled_from()) {
     list.watch(parts_.door->fd(), &wake_reasons::visitor);
   }
+  if (parts_.outputs != nullptr) list.watch(parts_.outputs->fd(), &wake_reasons::output);
   for (const int fd : parts_.takes_over.descriptors()) list.watch(fd, &wake_reasons::take_over);
   if (!is_stopping()) {
     auto asked = backlog_.wants_to_know();
@@ -161,7 +169,7 @@ supervisor::clock::time_point supervisor::next_event() const {
   const auto never = clock::time_point::max();
   auto next =
       std::min({watchdog_at_, orphans_ ? orphans_->next() : never, parts_.takes_over.wakes_at(), crew_.next_deadline(),
-                errors_.wakes_at(), strays_.next(), parts_.service.says_again_at(), limits_ ? limits_->next() : never});
+                errors_.wakes_at(), log_.next(), parts_.service.says_again_at(), limits_ ? limits_->next() : never});
   if (parts_.notifies != nullptr && parts_.notifies->polled_from() > clock::now()) {
     next = std::min(next, parts_.notifies->polled_from());
   }
@@ -227,7 +235,7 @@ void supervisor::heed_stray(const signalfd_siginfo& came) {
   if (is_own_alarm(came)) return sys::take_signal(static_cast<int>(came.ssi_signo));
   constexpr std::size_t most_at_once = 4;
   std::string told = account_of_stray(came);
-  if (!told.empty()) strays_.warning("signal-ignored", std::move(told), most_at_once);
+  if (!told.empty()) log_.warning("signal-ignored", std::move(told), {}, most_at_once);
 }
 
 void supervisor::note_serving() {

@@ -14,12 +14,12 @@
 #include "pool/lane_balance.hpp"
 #include "pool/launcher.hpp"
 #include "pool/lifeline.hpp"
-#include "pool/limited_log.hpp"
 #include "pool/notify_socket.hpp"
 #include "pool/orphans.hpp"
 #include "pool/own_limits.hpp"
 #include "pool/pid_file.hpp"
 #include "pool/pool_log.hpp"
+#include "pool/program_outputs.hpp"
 #include "pool/redeliverer.hpp"
 #include "pool/reload.hpp"
 #include "pool/restart_plan.hpp"
@@ -28,6 +28,7 @@
 #include "pool/status_door.hpp"
 #include "pool/stranded.hpp"
 #include "pool/take_over.hpp"
+#include "pool/untaken.hpp"
 #include "pool/wake_list.hpp"
 #include "pool/worker_signals.hpp"
 
@@ -50,6 +51,8 @@ struct supervised {
   /// Of programs; 0: none.
   std::chrono::milliseconds max_wait{0};
   std::chrono::milliseconds hang_timeout{0};
+  /// What they write to stderr; null if the parent does not read it.
+  program_outputs* outputs = nullptr;
 };
 
 /// The parent at work: keeps as many workers as wanted alive, stops, reloads and hands over. One thread, in run().
@@ -126,7 +129,9 @@ class supervisor {
 
   void look_after_workers(clock::time_point now);
   void look_for_hung(clock::time_point now);
-  void abort(crew::member& one, std::chrono::nanoseconds time);
+  /// `what` it has done for so long.
+  void abort(crew::member& one, const std::string& what, std::chrono::nanoseconds time);
+  void look_for_idle_programs(clock::time_point now);
   void renew_one(clock::time_point now);
   std::string limit_reached_by(const crew::member& one, clock::time_point now) const;
   bool does_serve();
@@ -169,10 +174,10 @@ class supervisor {
   crew crew_;
   left_groups left_groups_;
   error_log errors_;
-  limited_log strays_;
   lane_balance lanes_;
   std::optional<orphans> orphans_;
-  std::optional<own_limits> limits_;  // of workers that are processes
+  std::optional<untaken_watch> untaken_;  // of programs
+  std::optional<own_limits> limits_;      // of workers that are processes
   std::optional<running_reload> reload_;
   std::optional<drain> drain_;
   phase phase_ = phase::starting;

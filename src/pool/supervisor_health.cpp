@@ -11,6 +11,7 @@
 #include "pool/obituary.hpp"
 #include "pool/supervisor.hpp"
 #include "pool/worker_process.hpp"
+#include "sys/process_status.hpp"
 
 namespace udppump::detail {
 
@@ -40,6 +41,25 @@ std::uint64_t memory_of(pid_t pid) {
   return (resident - shared) * page;
 }
 
+/// What a process does, in words that go on a sentence (proc(5), State).
+std::string doing_of(pid_t pid) {
+  const std::string state = status_of_process(pid, "State");
+  switch (state.empty() ? '?' : state.front()) {
+    case 'R':
+      return "runs";
+    case 'T':
+      return "is stopped by a signal";
+    case 't':
+      return "is stopped by who traces it";
+    case 'D':
+      return "waits for a disk or the like";
+    case 'S':
+      return "sleeps";
+    default:
+      return "is there";
+  }
+}
+
 /// Of a thousand: up to `jitter` percent less than all.
 unsigned drawn_share(unsigned jitter) {
   static thread_local std::minstd_rand chance{std::random_device{}()};
@@ -50,6 +70,7 @@ unsigned drawn_share(unsigned jitter) {
 
 void supervisor::look_after_workers(clock::time_point now) {
   if (now >= hung_look_at_) look_for_hung(now);
+  if (untaken_) look_for_idle_programs(now);
   if (now >= renewal_at_) renew_one(now);
 }
 
@@ -68,17 +89,30 @@ void supervisor::look_for_hung(clock::time_point now) {
     }
     if (!since) continue;
     if (now - *since >= most) {
-      abort(*one, now - *since);
+      abort(*one, parts_.start.keeps_pages() ? "has been in its handler" : "has not said WATCHDOG=1", now - *since);
     } else {
       hung_look_at_ = std::min(hung_look_at_, *since + most);
     }
   }
 }
 
-void supervisor::abort(crew::member& one, nanoseconds time) {
+/// Programs that do not say WATCHDOG=1, while datagrams wait. None that has begun to stop, or to be looked at so.
+void supervisor::look_for_idle_programs(clock::time_point now) {
+  for (const auto& one : crew_.members()) {
+    if (!one->serving || one->stopping || one->hung || one->killed || one->fed_at) continue;
+    const auto stuck =
+        untaken_->judge(parts_.context.lanes.lanes_of(one->number), one->serving_since, parts_.hang_timeout, now);
+    if (!stuck) continue;
+    abort(*one,
+          doing_of(one->worker->pid()) + "; it has taken nothing, nor has any other worker that serves " +
+              stuck->where + ", although datagrams wait there,",
+          stuck->time);
+  }
+}
+
+void supervisor::abort(crew::member& one, const std::string& doing, nanoseconds time) {
   one.hung = true;
-  const std::string what =
-      name_of(one) + (parts_.start.keeps_pages() ? " has been in its handler for " : " has not said WATCHDOG=1 for ");
+  const std::string what = name_of(one) + ' ' + doing + " for ";
   const bool aborts = one.worker->abort();
   board_.count(tally::hangs);
   log_.error("worker-hung",

@@ -24,9 +24,9 @@ void supervisor::scale(std::int64_t wanted, const std::string& asked_by) {
     }
   }
   if (!refusal.empty()) {
-    strays_.warning("scale-refused", asked_by + " wants " + std::to_string(wanted) +
-                                         (wanted == 1 ? " worker" : " workers") + " instead of " +
-                                         std::to_string(places_.size()) + ": refused, as " + refusal);
+    log_.warning("scale-refused", asked_by + " wants " + std::to_string(wanted) +
+                                      (wanted == 1 ? " worker" : " workers") + " instead of " +
+                                      std::to_string(places_.size()) + ": refused, as " + refusal);
   }
   board_.header().scale_orders.fetch_add(1, std::memory_order_release);  // what it led to is there
 }
@@ -39,7 +39,9 @@ void supervisor::scale_to(std::size_t wanted, const std::string& asked_by) {
   places_.resize(wanted, place{.plan = restart_plan{options_.restart}});
   for (std::size_t number = before; number < wanted; ++number) places_[number].start_at = clock::now();
   for (const auto& one : crew_.members()) {
-    if (one->number >= wanted && !one->stopping) crew_.ask_to_stop(*one);
+    if (one->number < wanted) continue;
+    one->replaces = false;  // no reload fails with it
+    if (!one->stopping) crew_.ask_to_stop(*one);
   }
   if (reload_) reload_->steps.end_at(wanted);
   board_.set_workers(wanted);

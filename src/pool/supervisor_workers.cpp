@@ -88,7 +88,10 @@ void supervisor::bury(const crew::dead_member& dead) {
   sockets_.look_soon(now);
   const std::uint64_t served = handled_by(crew_.page_of(who));
   errors_.look_at_last(who, crew_.page_of(who), now);
-  auto [told, fields] = obituary_of(dead, served, now - who.started, parts_.start.keeps_pages());
+  std::string words;
+  if (parts_.outputs != nullptr) words = parts_.outputs->last_words(who.worker->pid(), now);
+  if (!dead.end.words.empty() || (who.stopping && !dead.end.by_signal)) words = dead.end.words;
+  auto [told, fields] = obituary_of(dead, words, served, now - who.started, parts_.start.keeps_pages());
 
   hunt_for(who, now);
   if (reload_ && orphans_ && who.stopping) {

@@ -47,7 +47,6 @@ take_over::take_over(own_command own, descriptor listener, std::optional<service
       before_{std::move(before)},
       may_predecessor_serve_{before_.has_value()},
       log_{log},
-      lines_{log},
       patience_{patience},
       grace_{grace},
       must_stay_{std::move(must_stay)},
@@ -113,7 +112,6 @@ std::optional<peer> take_over::close(const std::string& why) {
   }
   tell_given_up_ones(clock::now());
   successors_.clear();
-  lines_.write_due(clock::now() + limited_log::pause);
   // Now rather than in the end: another pool may listen there by then.
   remove_path();
   return left;
@@ -137,7 +135,7 @@ take_over::clock::time_point take_over::deadline_of(const successor& one) const 
 }
 
 take_over::clock::time_point take_over::wakes_at() const noexcept {
-  auto next = lines_.next();
+  auto next = clock::time_point::max();
   if (before_) next = std::min(next, before_->wakes_at());
   if (listener_ && hands_on() && accepts_from_ != clock::time_point::min()) next = std::min(next, accepts_from_);
   for (const auto& one : successors_) next = std::min(next, deadline_of(*one));
@@ -148,15 +146,15 @@ take_over::clock::time_point take_over::wakes_at() const noexcept {
 
 void take_over::begin(const sigset_t& mask) {
   const auto now = clock::now();
-  if (!must_stay_.empty()) return lines_.warning("take-over-refused", "SIGUSR2 is not obeyed: " + must_stay_);
+  if (!must_stay_.empty()) return log_.warning("take-over-refused", "SIGUSR2 is not obeyed: " + must_stay_);
   if (!has_one_before_execution() && now >= executes_from_) return execute(mask);
   // Once is enough to be told of it.
   if (!std::exchange(wanted_, mask)) {
-    lines_.warning("take-over-delayed",
-                   is_ending() ? "SIGUSR2 is obeyed when what it executed before, whose take-over failed, has ended"
-                   : is_asked_by_path() ? "SIGUSR2 is obeyed if the take-over by the path fails, which is under way"
-                                        : "SIGUSR2 is obeyed in " + duration_text(executes_from_ - now) +
-                                              ", as the last take-over that it began has failed");
+    log_.warning("take-over-delayed",
+                 is_ending() ? "SIGUSR2 is obeyed when what it executed before, whose take-over failed, has ended"
+                 : is_asked_by_path() ? "SIGUSR2 is obeyed if the take-over by the path fails, which is under way"
+                                      : "SIGUSR2 is obeyed in " + duration_text(executes_from_ - now) +
+                                            ", as the last take-over that it began has failed");
   }
 }
 
@@ -168,9 +166,9 @@ void take_over::execute_when_due(clock::time_point now) {
 }
 
 void take_over::execute(const sigset_t& mask) {
-  const auto failed = [this](const std::string& why) { lines_.error("take-over-failed", why); };
+  const auto failed = [this](const std::string& why) { log_.error("take-over-failed", why); };
   // Whoever may send signals may ask without end.
-  const auto refused = [this](const std::string& why) { lines_.warning("take-over-busy", why, 1); };
+  const auto refused = [this](const std::string& why) { log_.warning("take-over-busy", why, {}, 1); };
   for (const auto& one : successors_) {
     if (one->is_executed()) {
       return refused("SIGUSR2: a take-over is under way already, by " + one->who().called() +
@@ -202,10 +200,10 @@ void take_over::execute(const sigset_t& mask) {
   executed_.push_back({.pid = pid});
   successors_.push_back(std::make_unique<successor>(std::move(ours), pid, why_open.empty()));
   if (!why_open.empty()) {
-    lines_.warning("take-over-path", "the new parent gets no take-over path, as workers could take it from there: " +
-                                         why_open + ". To have a path again, start the pool anew as root");
+    log_.warning("take-over-path", "the new parent gets no take-over path, as workers could take it from there: " +
+                                       why_open + ". To have a path again, start the pool anew as root");
   }
-  lines_.notice("take-over-begun", "started " + own_.path + " (pid " + std::to_string(pid) + ") to take over");
+  log_.notice("take-over-begun", "started " + own_.path + " (pid " + std::to_string(pid) + ") to take over");
 }
 
 /// In the child.
@@ -272,8 +270,8 @@ void take_over::accept() {
     const int connection = sys::accept(listener_.fd());
     if (connection == -EMFILE || connection == -ENFILE || connection == -ENOMEM || connection == -ENOBUFS) {
       accepts_from_ = clock::now() + seconds{1};
-      return lines_.error("take-over-failed", "taking a successor's connection: " + code_of(connection).message() +
-                                                  "; trying again in a second");
+      return log_.error("take-over-failed", "taking a successor's connection: " + code_of(connection).message() +
+                                                "; trying again in a second");
     }
     if (connection < 0) return;
     accept_one(descriptor{connection});
@@ -284,12 +282,12 @@ void take_over::accept() {
 void take_over::accept_one(descriptor connection) {
   auto came = std::make_unique<successor>(std::move(connection));
   if (!may_take_over(came->who(), listener_.fd())) {
-    lines_.warning("take-over-refused",
-                   "a process of another user wanted the sockets, and was refused: " + came->description());
+    log_.warning("take-over-refused",
+                 "a process of another user wanted the sockets, and was refused: " + came->description());
     return came->give_up("it belongs to another user; start as root, or as the user whose pool it is");
   }
   if (!must_stay_.empty()) {
-    lines_.warning("take-over-refused", "a take-over was refused, by " + came->description() + ": " + must_stay_);
+    log_.warning("take-over-refused", "a take-over was refused, by " + came->description() + ": " + must_stay_);
     return came->give_up("it cannot be taken over from: " + must_stay_);
   }
   // One for each process.
@@ -317,8 +315,8 @@ void take_over::give_up(successor& one, const std::string& why) {
   const bool had_sockets = one.now() == phase::has;
   one.give_up(why);
   if (one.now() == phase::heir) return;
-  lines_.error("take-over-failed", "the take-over by " + one.who().called() + " failed: " + why +
-                                       (had_sockets ? "; going on as before" : ""));
+  log_.error("take-over-failed", "the take-over by " + one.who().called() + " failed: " + why +
+                                     (had_sockets ? "; going on as before" : ""));
 }
 
 void take_over::hear(successor& one) {
@@ -326,8 +324,8 @@ void take_over::hear(successor& one) {
     const phase before = one.now();
     const std::string why = one.listen();
     if (!why.empty()) {
-      lines_.error("take-over-failed",
-                   "the take-over by " + one.who().called() + " failed: " + why + "; going on as before");
+      log_.error("take-over-failed",
+                 "the take-over by " + one.who().called() + " failed: " + why + "; going on as before");
     }
     if (one.now() == before || one.now() == phase::gone || one.now() == phase::heir) return;
   }
@@ -352,10 +350,10 @@ void take_over::hand_to_next(const handed_sockets& sockets) {
     successor* const next = first_waiting();
     if (next == nullptr) return;
     if (const std::string why = next->hand(sockets); !why.empty()) {
-      lines_.error("take-over-failed",
-                   "the take-over by " + next->who().called() + " failed: " + why + "; going on as before");
+      log_.error("take-over-failed",
+                 "the take-over by " + next->who().called() + " failed: " + why + "; going on as before");
     } else {
-      lines_.notice("take-over-begun", next->who().called() + " takes the sockets over");
+      log_.notice("take-over-begun", next->who().called() + " takes the sockets over");
     }
   }
 }
@@ -400,7 +398,6 @@ std::optional<peer> take_over::look(const handed_sockets& sockets) {
   tell_given_up_ones(now);
   execute_when_due(now);
   std::erase_if(successors_, [](const auto& one) { return one->now() == phase::gone; });
-  lines_.write_due(now);
   return {};
 }
 
@@ -410,16 +407,16 @@ std::vector<pid_t> take_over::reap() {
   std::erase_if(executed_, [&](const execution& one) {
     const auto [pid, status] = sys::waitpid(one.pid);
     if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == status_not_executable) {
-      lines_.error("take-over-failed",
-                   own_.path + " cannot be executed; is it still there, and executable? Mend that, and try again");
+      log_.error("take-over-failed",
+                 own_.path + " cannot be executed; is it still there, and executable? Mend that, and try again");
     }
     if (pid == 0) return false;
     // From now on its number may be another's.
     for (const auto& its : successors_) {
       if (its->executed() != one.pid) continue;
       if (const std::string why = its->note_end(); !why.empty()) {
-        lines_.error("take-over-failed",
-                     "the take-over by " + its->who().called() + " failed: " + why + "; going on as before");
+        log_.error("take-over-failed",
+                   "the take-over by " + its->who().called() + " failed: " + why + "; going on as before");
       }
     }
     if (one.now == state::runs) note_failure(clock::now());
@@ -463,12 +460,12 @@ std::vector<pid_t> take_over::kill_late_ones(clock::time_point now) {
     if (now < one.until) continue;
     const std::string who = "process " + std::to_string(one.pid) + ", which SIGUSR2 executed, ";
     if (one.now == state::killed) {
-      lines_.error("take-over-left", who + "was killed, and has not ended: " + why_not_gone(one.pid));
+      log_.error("take-over-left", who + "was killed, and has not ended: " + why_not_gone(one.pid));
       one.now = state::left;
       one.until = clock::time_point::max();
       continue;
     }
-    lines_.warning("take-over-killed", who + "did not take over, did not end in time and is killed");
+    log_.warning("take-over-killed", who + "did not take over, did not end in time and is killed");
     static_cast<void>(sys::kill(-one.pid, SIGKILL));  // its process group
     static_cast<void>(sys::kill(one.pid, SIGKILL));
     one.now = state::killed;

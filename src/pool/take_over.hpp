@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "pool/limited_log.hpp"
 #include "pool/own_command.hpp"
 #include "pool/pool_log.hpp"
 #include "pool/predecessor.hpp"
@@ -118,7 +117,6 @@ class take_over {
   std::optional<predecessor> before_;
   bool may_predecessor_serve_;
   const pool_log& log_;
-  limited_log lines_;
   std::vector<std::unique_ptr<successor>> successors_;  // in the order in which they came
   std::vector<execution> executed_;
   std::optional<sigset_t> wanted_;  // an execution that is to come, and its mask

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <sstream>
 
+#include "sys/credentials.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys.hpp"
 #include "sys/sys_file.hpp"
@@ -91,14 +92,11 @@ received_words receive(int fd, std::size_t most_bytes, std::size_t most_descript
   }
   if (came.result < 0) return came;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET) continue;
-    if (header->cmsg_type == SCM_CREDENTIALS && header->cmsg_len >= CMSG_LEN(sizeof(ucred))) {
-      ucred who{};
-      std::memcpy(&who, CMSG_DATA(header), sizeof who);
-      came.from = {.pid = who.pid, .user = who.uid};
+    if (const auto who = credentials_in(*header)) {
+      came.from = {.pid = who->pid, .user = who->uid};
       came.is_message = true;
     }
-    if (header->cmsg_type != SCM_RIGHTS) continue;
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     for (std::size_t at = 0; at + sizeof(int) <= header->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
       int passed = -1;
       std::memcpy(&passed, CMSG_DATA(header) + at, sizeof passed);

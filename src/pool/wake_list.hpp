@@ -14,6 +14,7 @@ struct wake_reasons {
   bool file = false;       // one of pool_options::reload_on_change
   bool take_over = false;  // a predecessor or a successor says something
   bool ready = false;      // a program says that it serves
+  bool output = false;     // a program has written to stderr
   bool arrival = false;    // a datagram
   bool visitor = false;    // somebody wants to look (status_door)
   int error = 0;           // -errno: it could not be waited for, so each of them may be

@@ -7,7 +7,8 @@ namespace udppump::detail {
 
 std::string worker_end::how() const {
   if (!by_signal) return "exited with status " + std::to_string(code);
-  return "was killed by signal " + std::to_string(code) + " (" + ::strsignal(code) + ")";
+  return "was killed by signal " + std::to_string(code) + " (" + ::strsignal(code) +
+         (left_core ? ", core dumped)" : ")");
 }
 
 void leave_last_words(worker_page& page, const std::string& text) noexcept {

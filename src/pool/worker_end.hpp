@@ -18,6 +18,7 @@ struct worker_end {
   bool by_signal = false;
   /// The signal's number, or the exit status.
   int code = 0;
+  bool left_core = false;
   /// What it said last; may be empty.
   std::string words = {};
   /// It could not even be made what it was to be: another try will not help.

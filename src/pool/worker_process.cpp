@@ -31,6 +31,7 @@ std::optional<worker_end> worker_process::ended() {
     return end;
   }
   end.by_signal = WIFSIGNALED(status);
+  end.left_core = end.by_signal && WCOREDUMP(status);
   end.code = end.by_signal ? WTERMSIG(status) : WEXITSTATUS(status);
   end.hopeless = !end.by_signal && end.code >= status_no_setup && !end.words.empty();
   return end;

@@ -33,7 +33,7 @@ lay() {
 look() { children "$pid" | xargs -r kill -9 || true; }
 # arrives LOG TO TEXT : what is sent from the other end of the wire
 arrives() {
-  nsenter -n -t "$there" python3 - "$2" "$3" <<'END' && said "$1" "^got $3\$"
+  nsenter -n -t "$there" python3 - "$2" "$3" <<'END' && said "$1" ": got $3$"
 import socket, sys
 client = socket.socket(type=socket.SOCK_DGRAM)
 client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"v1")

@@ -17,11 +17,11 @@ expect "${ports[0]}" hello hello
 echo "# HUP replaces all of them"
 before=$(children "$pid")
 kill -HUP "$pid"
-await_line died '^udppump: reloaded 2 workers'
+await_line died 'udppump: reloaded 2 workers'
 pids_differ "$before" "$pid" 2 || fail "not 2 new workers"
 expect "${ports[0]}" hello hello
 finish "$pid"
-said died '^udppump: stopped$' || fail "it does not say that it has stopped"
+said died 'udppump: stopped$' || fail "it does not say that it has stopped"
 
 echo "# a changed file replaces them: written, and put in its place"
 cp "$examples/worker.py" "$dir/worker.py"
@@ -29,12 +29,12 @@ echo one >"$dir/settings"
 start changed --bind 127.0.0.1:0 --workers 2 --reload-on-change "$dir/worker.py" --reload-on-change "$dir/settings" \
   -- "$python" "$dir/worker.py"
 echo two >"$dir/settings"
-await_line changed '^udppump: reloaded 2 workers'
+await_line changed 'udppump: reloaded 2 workers'
 said changed "settings\" has changed" || fail "the file that changed is not named"
 before=$(children "$pid")
 sed 's/outbox.sendto(data/outbox.sendto(b"new: " + data/' "$examples/worker.py" >"$dir/worker.new"
 mv "$dir/worker.new" "$dir/worker.py"
-await lines_are changed '^udppump: reloaded 2 workers' 2 || fail "no second reload"
+await lines_are changed 'udppump: reloaded 2 workers' 2 || fail "no second reload"
 pids_differ "$before" "$pid" 2 || fail "not 2 new workers"
 expect "${ports[0]}" hello "new: hello"
 finish "$pid"
@@ -54,7 +54,7 @@ await_line late 'the reload was given up at worker 0: the new worker died before
 expect "${ports[0]}" hello hello
 mv "$dir/wrapper.good" "$dir/wrapper"
 kill -HUP "$pid"
-await_line late '^udppump: reloaded 2 workers'
+await_line late 'udppump: reloaded 2 workers'
 pids_differ "$before" "$pid" 2 || fail "not 2 new workers"
 finish "$pid"
 

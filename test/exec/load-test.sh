@@ -33,7 +33,7 @@ for file in worker.py worker.pl; do
   for round in {1..20}; do
     serves_on
     kill -HUP "$pid"
-    await lines_are "$file" '^udppump: reloaded' "$round" || fail "reload $round did not end"
+    await lines_are "$file" 'udppump: reloaded' "$round" || fail "reload $round did not end"
   done
   counted
   finish "$pid"
@@ -42,8 +42,8 @@ done
 # taken_over OLD NAME : the pool OLD has ended because another took over; sets pid to that
 taken_over() {
   ended "$1" 0
-  await_line "$2" "^udppump: pid [0-9]+ has taken over"
-  pid=$(sed -nE 's/^udppump: pid ([0-9]+) has taken over.*/\1/p' "$dir/$2.log" | tail -n 1)
+  await_line "$2" "udppump: pid [0-9]+ has taken over"
+  pid=$(sed -nE 's/.*udppump: pid ([0-9]+) has taken over.*/\1/p' "$dir/$2.log" | tail -n 1)
   started+=("$pid")
   gone "$pid" && fail "the one that took over is gone"
   has_children "$pid" 2 || fail "it has not 2 workers"
@@ -86,7 +86,7 @@ for round in 1 2 3; do
   await lines_are usr2 'has taken over' "$round" || fail "take-over $round did not happen"
   # Only the first is a child of this shell, and can be waited for.
   await gone "$old" || fail "the one before still runs"
-  pid=$(sed -nE 's/^udppump: pid ([0-9]+) has taken over.*/\1/p' "$dir/usr2.log" | tail -n 1)
+  pid=$(sed -nE 's/.*udppump: pid ([0-9]+) has taken over.*/\1/p' "$dir/usr2.log" | tail -n 1)
   started+=("$pid")
   [ "$(cat "$dir/pid")" = "$pid" ] || fail "the pid file has not the new id"
 done

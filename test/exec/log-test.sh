@@ -83,7 +83,7 @@ termios.tcflow(2, termios.TCOOFF)
 open(sys.argv[1], "w").close()
 time.sleep(600)
 END
-"$python" "$here/at_terminal.py" "$tool" exec --bind 127.0.0.1:0 --workers 1 --pid-file "$dir/pid" -- \
+"$python" "$here/at_terminal.py" "$tool" exec --bind 127.0.0.1:0 --workers 1 --stderr inherit --pid-file "$dir/pid" -- \
   "$python" "$dir/stops.py" "$dir/stopped" >"$dir/terminal.log" 2>&1 &
 at=$!
 started+=("$at")

@@ -15,7 +15,7 @@ serves_on() {
   await_line "$1" "a take-over was refused, by .*$3"
   expect "${ports[0]}" hello hello
   kill -HUP "$2"
-  await_line "$1" '^udppump: reloaded 1 worker'
+  await_line "$1" 'udppump: reloaded 1 worker'
 }
 # stand_in NAME LINE : a program of this name, which executes udppump as a line of sh says; the tool from now on
 stand_in() {

@@ -13,13 +13,13 @@ scales() {
 }
 
 echo "# up, down, to the same number, and what cannot be"
-start pool --bind 127.0.0.1:0 --workers 2 --max-workers 6 --ready-after 100 -- "$python" "$examples/worker.py"
+start pool --name scaled-$$ --bind 127.0.0.1:0 --workers 2 --max-workers 6 --ready-after 100 -- "$python" "$examples/worker.py"
 python3 "$here/count.py" "${ports[0]}" "$dir/enough" "$dir/answered" >"$dir/count.log" &
 client=$!
 started+=("$client")
 scales ': 5 workers from now on, 2 before$' 0 "$pid" 5
 await has_children "$pid" 5 || fail "there are not 5 workers"
-scales ': 5 workers from now on, 5 before$' 0 "$pid" 5
+scales ': 5 workers from now on, 5 before$' 0 "scaled-$$" 5
 kill -HUP "$pid"
 scales ': 3 workers from now on' 0 "$pid" 3
 await has_children "$pid" 3 || fail "there are not 3 workers"
@@ -52,7 +52,8 @@ stranger=$!
 started+=("$stranger")
 scales 'runs no pool' 1 "$stranger" 2
 gone "$stranger" && fail "the signal went to a stranger"
-scales 'there is no process 4194304' 1 4194304 2
-scales '--help|not a|between|is no' 2 0 2
+scales 'No such process' 1 4194304 2
+scales 'no pool' 2 no-such-pool 2
+scales 'no pool' 2 0 2
 for number in 0 4097 -1 x '' 1e3; do scales . 2 "$stranger" "$number"; done
 echo "all is well"

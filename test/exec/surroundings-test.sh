@@ -28,7 +28,7 @@ start_at_terminal() {
 }
 
 echo "# a worker is in no session but its own, so that it has no terminal to type at"
-start_at_terminal kept --bind 127.0.0.1:0 --workers 1 -- "${attacker[@]}"
+start_at_terminal kept --stderr inherit --bind 127.0.0.1:0 --workers 1 -- "${attacker[@]}"
 answer=$(ask "${ports[0]}" terminal)
 # Root with CAP_SYS_ADMIN may type anywhere.
 if [ "$EUID" = 0 ]; then answer=$(sed -E 's/type-[0-9] ?//g; s/ $//' <<<"$answer"); fi
@@ -46,7 +46,7 @@ if [ "$EUID" != 0 ]; then
 fi
 
 echo "# of another user, it reads none either; what it writes is seen"
-start_at_terminal other --bind 127.0.0.1:0 --workers 1 --user nobody -- "${attacker[@]}"
+start_at_terminal other --stderr inherit --bind 127.0.0.1:0 --workers 1 --user nobody -- "${attacker[@]}"
 expect "${ports[0]}" terminal "worked: "
 grep -q '"2": "/dev/pts/' <<<"$(ask "${ports[0]}" descriptors)" || fail "its stderr is no terminal any more"
 kill -KILL "$(children "$pid")"

@@ -173,16 +173,22 @@ if unshare --mount true 2>/dev/null; then
     until [ -S /run/systemd/journal/socket ]; do sleep 0.02; done
     code=0
     "$3" exec --log journal --bind 127.0.0.1:0 --workers 1 --crash-limit 2 -- false || code=$?
+    # By itself, if stderr is the journal.
+    : >"$2/stream.log"
+    JOURNAL_STREAM=$(stat -c %d:%i "$2/stream.log") "$3" exec --bind 127.0.0.1:0 --workers 1 --crash-limit 2 -- \
+      sh -c "echo \"<4>spoken\" >&2; exit 3" 2>"$2/stream.log" || true
     for ((round = 0; round < 3000; ++round)); do
-      grep -q "^MESSAGE=stopped" "$2/journal.log" && break
+      [ "$(grep -c "^MESSAGE=stopped" "$2/journal.log")" = 2 ] && break
       sleep 0.02
     done
     kill %1
     [ "$code" = 4 ]' - "$here" "$dir" "$tool" || fail "it did not end with 4"
   for line in 'MESSAGE=worker 0 .*another is started' 'PRIORITY=4' 'SYSLOG_IDENTIFIER=udppump' \
-    'UDPPUMP_EVENT=worker-died' 'UDPPUMP_STATUS=1' 'UDPPUMP_EVENT=crash-loop'; do
+    'UDPPUMP_EVENT=worker-died' 'UDPPUMP_STATUS=1' 'UDPPUMP_EVENT=crash-loop' \
+    'MESSAGE=worker 0 \(pid [0-9]+\): spoken' 'UDPPUMP_LINE=spoken' 'UDPPUMP_LAST_WORDS=spoken'; do
     said journal "^$line" || fail "the journal has not: $line"
   done
+  [ ! -s "$dir/stream.log" ] || fail "it did not see that its stderr is the journal: $(cat "$dir/stream.log")"
 else
   leave_out "no mount namespace here: the journal"
 fi

@@ -45,7 +45,7 @@ traced() {
   turns traced
   if [ "$told" = traces ]; then
     kill -HUP "$pid"
-    await_line traced '^udppump: reloaded 1 worker'
+    await_line traced 'udppump: reloaded 1 worker'
     await has_children "$pid" 1 || fail "the worker or who traces it is left: $(children "$pid")"
     turns traced
     left=$(children "$pid")

@@ -12,6 +12,8 @@
 #include <cinttypes>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -23,11 +25,15 @@
 namespace {
 
 using testing::HasSubstr;
+using testing::MatchesRegex;
 using udppump::log_writer;
 using udppump::pool_event;
 using udppump::detail::descriptor;
 
 pool_event event_of(std::string text) { return {pool_event::level::notice, "test", std::move(text), {}}; }
+
+/// Without the time, so that it can be compared.
+std::string plain(const pool_event& event) { return "udppump: " + event.text + '\n'; }
 
 struct ends {
   descriptor reads, writes;
@@ -73,7 +79,7 @@ class log_writer_to : public testing::TestWithParam<reader> {
 };
 
 TEST_P(log_writer_to, nobody_who_reads_does_not_wait_and_tells_what_was_lost) {
-  log_writer log{to_.writes.fd()};
+  log_writer log{to_.writes.fd(), plain};
   for (int line = 0; line < 5'000; ++line) log.write(event_of("line " + std::to_string(line) + std::string(200, '.')));
   const std::uint64_t lost = log.lost();
   ASSERT_GT(lost, 0u);
@@ -111,7 +117,7 @@ TEST_P(log_writer_to, nobody_who_reads_does_not_wait_and_tells_what_was_lost) {
 
 TEST_P(log_writer_to, others_of_the_descriptor_wait_as_before) {
   const int before = ::fcntl(to_.writes.fd(), F_GETFL);
-  log_writer log{to_.writes.fd()};
+  log_writer log{to_.writes.fd(), plain};
   log.write(event_of("a line"));
   EXPECT_EQ(::fcntl(to_.writes.fd(), F_GETFL), before);
   EXPECT_EQ(all_of(to_.reads.fd()), "udppump: a line\n");
@@ -124,7 +130,7 @@ INSTANTIATE_TEST_SUITE_P(, log_writer_to,
 
 TEST(log_writer, a_terminal_whose_output_was_stopped_is_not_waited_for) {
   const ends to = make_terminal();
-  log_writer log{to.writes.fd()};
+  log_writer log{to.writes.fd(), plain};
   ASSERT_GE(log.own_descriptor(), 0);
   ASSERT_EQ(::tcflow(to.writes.fd(), TCOOFF), 0);
   log.write(event_of("stopped"));
@@ -137,7 +143,7 @@ TEST(log_writer, a_terminal_whose_output_was_stopped_is_not_waited_for) {
 TEST(log_writer, a_descriptor_that_becomes_another_is_followed_there) {
   const ends terminal = make_terminal();
   const ends pipe = make_pipe();
-  log_writer log{terminal.writes.fd()};
+  log_writer log{terminal.writes.fd(), plain};
   ASSERT_GE(::dup2(pipe.writes.fd(), terminal.writes.fd()), 0);
   log.write(event_of("to a pipe"));
   EXPECT_EQ(all_of(pipe.reads.fd()), "udppump: to a pipe\n");
@@ -148,7 +154,7 @@ TEST(log_writer, a_file_is_written_to_even_if_its_file_system_cannot_do_so_at_on
   const private_folder folder;
   const descriptor file{::open((folder / "log").c_str(), O_WRONLY | O_CREAT, 0600)};
   const fault::injection refused{{.call = "pwritev2", .error = EAGAIN}};
-  log_writer log{file.fd()};
+  log_writer log{file.fd(), plain};
   log.write(event_of("to a file"));
   EXPECT_EQ(log.lost(), 0u);
   std::stringstream text;
@@ -158,7 +164,7 @@ TEST(log_writer, a_file_is_written_to_even_if_its_file_system_cannot_do_so_at_on
 
 TEST(log_writer, a_pipe_that_a_worker_has_made_one_of_packets_is_one_of_bytes_again) {
   const ends pipe = make_pipe();
-  log_writer log{pipe.writes.fd()};
+  log_writer log{pipe.writes.fd(), plain};
   ASSERT_EQ(::fcntl(pipe.writes.fd(), F_SETFL, O_DIRECT), 0);
   ASSERT_EQ(::fcntl(pipe.reads.fd(), F_SETFL, O_NONBLOCK), 0);
   log.write(event_of("a line"));
@@ -171,7 +177,7 @@ TEST(log_writer, a_pipe_that_a_worker_has_made_one_of_packets_is_one_of_bytes_ag
 TEST(log_writer, a_file_of_which_a_worker_wants_whole_blocks_written_is_written_to_all_the_same) {
   const private_folder folder;
   const descriptor file{::open((folder / "log").c_str(), O_WRONLY | O_CREAT, 0600)};
-  log_writer log{file.fd()};
+  log_writer log{file.fd(), plain};
   if (::fcntl(file.fd(), F_SETFL, O_DIRECT) != 0) GTEST_SKIP() << "no O_DIRECT on this file system";
   const fault::injection refused{{.call = "write", .error = EINVAL, .times = 1}};  // as ext4 does of itself
   log.write(event_of("a line"));
@@ -185,7 +191,7 @@ TEST(log_writer, a_file_of_which_a_worker_wants_whole_blocks_written_is_written_
 TEST(log_writer, a_reader_that_is_gone_sends_no_signal) {
   ends to = make_pipe();
   to.reads.reset();
-  log_writer log{to.writes.fd()};
+  log_writer log{to.writes.fd(), plain};
   log.write(event_of("to nobody"));
   EXPECT_EQ(log.lost(), 1u);
   sigset_t pending;
@@ -197,7 +203,7 @@ TEST(log_writer, a_kernel_that_cannot_write_at_once_is_asked_for_room_first) {
   for (const int error : {EOPNOTSUPP, ENOSYS, EPERM}) {
     const ends to = make_pipe();
     const fault::injection refused{{.call = "pwritev2", .error = error}};
-    log_writer log{to.writes.fd()};
+    log_writer log{to.writes.fd(), plain};
     log.write(event_of("fits"));
     EXPECT_EQ(all_of(to.reads.fd()), "udppump: fits\n");
     for (int line = 0; line < 500; ++line) log.write(event_of(std::string(1'000, '.')));
@@ -208,7 +214,7 @@ TEST(log_writer, a_kernel_that_cannot_write_at_once_is_asked_for_room_first) {
 
 TEST(log_writer, a_full_disk_is_told_by_its_name) {
   const ends to = make_pipe();
-  log_writer log{to.writes.fd()};
+  log_writer log{to.writes.fd(), plain};
   {
     const fault::injection refused{{.call = "pwritev2", .error = ENOSPC}};
     log.write(event_of("lost"));
@@ -222,6 +228,35 @@ TEST(log_writer, lines_have_the_form_that_is_asked_for) {
   log_writer log{to.writes.fd(), [](const pool_event& event) { return std::string{event.name} + '\n'; }};
   log.write(event_of("text"));
   EXPECT_EQ(all_of(to.reads.fd()), "test\n");
+}
+
+TEST(log_writer, a_line_of_text_has_the_local_time_with_its_offset_and_the_level) {
+  const char* const zone = std::getenv("TZ");
+  const std::string before = zone != nullptr ? zone : "";
+  ::setenv("TZ", "XYZ-05:30", 1);  // east of Greenwich, in spite of the sign (tzset(3))
+  ::tzset();
+  const std::string line = log_writer::text_line(event_of("a text"));
+  ::setenv("TZ", "XYZ+03", 1);
+  ::tzset();
+  const std::string west = log_writer::text_line(event_of("a text"));
+  zone != nullptr ? ::setenv("TZ", before.c_str(), 1) : ::unsetenv("TZ");
+  ::tzset();
+  EXPECT_THAT(line, MatchesRegex("[0-9-]+T[0-9:]+\\.[0-9][0-9][0-9]\\+05:30 notice udppump: a text\n"));
+  EXPECT_THAT(west, HasSubstr("-03:00 notice udppump: a text\n"));
+  tm parts{};
+  ASSERT_NE(::strptime(line.c_str(), "%Y-%m-%dT%H:%M:%S", &parts), nullptr);
+  const time_t told = ::timegm(&parts) - (5 * 60 + 30) * 60;
+  EXPECT_LE(std::abs(::time(nullptr) - told), 60);
+}
+
+TEST(log_writer, what_was_lost_last_is_told_at_the_end) {
+  const ends to = make_pipe();
+  {
+    log_writer log{to.writes.fd(), plain};
+    const fault::injection refused{{.call = "pwritev2", .error = EAGAIN, .times = 1}};
+    log.write(event_of("lost"));
+  }
+  EXPECT_EQ(all_of(to.reads.fd()), "udppump: 1 line of this log was lost, as nobody read them\n");
 }
 
 }  // namespace

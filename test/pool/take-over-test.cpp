@@ -10,7 +10,6 @@
 #include <set>
 #include <string>
 
-#include "pool/limited_log.hpp"
 #include "pool/passed_socket.hpp"
 #include "pool/pool_sockets.hpp"
 #include "pool/predecessor.hpp"
@@ -597,34 +596,6 @@ TEST_F(a_take_over_path, that_one_keeps_and_is_not_ready_leads_to_the_next_who_w
   EXPECT_EQ(asking_client{server}.ask("x"), "x");
   EXPECT_EQ(next.stop(), 0) << next.log();
   EXPECT_EQ(silent.join(), 0);
-}
-
-TEST(lines_that_others_provoke, are_few_and_say_how_many_they_stand_for) {
-  std::vector<std::string> lines;
-  const detail::pool_log sink{[&lines](const pool_event& event) { lines.push_back(event.text); }};
-  detail::limited_log limited{sink};
-  for (int often = 0; often < 30'000; ++often) limited.warning("refused", "line " + std::to_string(often));
-  limited.error("other", "another");
-  EXPECT_EQ(lines.size(), detail::limited_log::at_once + 1);
-  const auto due = limited.next();
-  EXPECT_NE(due, detail::limited_log::clock::time_point::max());
-  limited.write_due(due - 1ms);
-  EXPECT_EQ(lines.size(), detail::limited_log::at_once + 1);
-  limited.write_due(due);
-  ASSERT_EQ(lines.size(), detail::limited_log::at_once + 2);
-  EXPECT_EQ(lines.back(), "line 29999; and 29983 like it");
-  EXPECT_EQ(limited.next(), detail::limited_log::clock::time_point::max());
-}
-
-TEST(lines_that_others_provoke, are_one_and_then_a_count_where_one_says_it_all) {
-  std::vector<std::string> lines;
-  const detail::pool_log sink{[&lines](const pool_event& event) { lines.push_back(event.text); }};
-  detail::limited_log limited{sink};
-  for (int often = 0; often < 40; ++often) limited.warning("busy", "under way", 1);
-  EXPECT_EQ(lines, std::vector<std::string>{"under way"});
-  limited.write_due(limited.next());
-  ASSERT_EQ(lines.size(), 2u);
-  EXPECT_EQ(lines.back(), "under way; and 38 like it");
 }
 
 // --- who serves in the end -------------------------------------------------------------------------------------------
