@@ -25,6 +25,7 @@ using action = std::function<int()>;
 void add_compare(CLI::App& app, action& chosen);
 void add_doctor(CLI::App& app, action& chosen);
 void add_load(CLI::App& app, action& chosen);
+void add_metrics(CLI::App& app, action& chosen);
 void add_scale(CLI::App& app, action& chosen);
 void add_stat(CLI::App& app, action& chosen);
 void add_top(CLI::App& app, action& chosen);

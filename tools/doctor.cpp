@@ -1,9 +1,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
+#include <algorithm>
+#include <chrono>
+#include <iterator>
 #include <memory>
-#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "doctor/machine_checks.hpp"
 #include "doctor/pool_checks.hpp"
 #include "doctor/report.hpp"
+#include "pool_choice.hpp"
 #include "udppump/pool_status.hpp"
 
 namespace udppump::tools {
@@ -31,21 +33,23 @@ std::string subject_of(const pool_facts& pool) {
 }
 
 /// Looks at the machine and at some pools, waits a second, and looks again.
-report examine(const file_tree& files, const std::vector<pid_t>& pools) {
+report examine(const file_tree& files, const std::vector<pool_reader>& pools) {
   using clock = std::chrono::steady_clock;
   constexpr std::chrono::seconds apart{1};
   const auto began = clock::now();
   looks<machine_facts> machine{read_machine(files), {}};
   std::vector<looks<pool_facts>> each;
-  for (const pid_t pid : pools) each.push_back({read_pool(files, pool_status::of(pid)), {}});
+  each.reserve(pools.size());
+  for (const pool_reader& one : pools) each.push_back({read_pool(files, one.read()), {}});
   std::this_thread::sleep_for(apart);
   machine.now = read_machine(files);
   machine.seconds = std::chrono::duration<double>{clock::now() - began}.count();
   report all;
   all.hidden = machine.now.hidden;
-  for (auto& pool : each) {
+  for (std::size_t at = 0; at < each.size(); ++at) {
+    auto& pool = each[at];
     try {
-      pool.now = read_pool(files, pool_status::of(pool.before.pid));
+      pool.now = read_pool(files, pools[at].read());
     } catch (const std::system_error& gone) {
       all.hidden.push_back({subject_of(pool.before), gone.what()});
       continue;
@@ -58,28 +62,14 @@ report examine(const file_tree& files, const std::vector<pid_t>& pools) {
   return all;
 }
 
-/// Those that may be looked at.
-std::vector<pid_t> all_pools(const file_tree& files) {
-  std::vector<pid_t> found;
-  const auto names = files.names("/proc");
-  for (const std::string& name : names ? *names : std::vector<std::string>{}) {
-    const auto pid = number_of<pid_t>(name);
-    if (!pid) continue;
-    try {
-      if (pool_status::of(*pid).parent == *pid) found.push_back(*pid);
-    } catch (const std::system_error&) {
-      continue;  // most processes are no pools
-    }
-  }
-  return found;
-}
-
 int run(const doctor_settings& settings) {
-  const file_tree files;
-  std::vector<pid_t> pools;
-  for (const std::string& text : settings.pools) pools.push_back(number_of<pid_t>(text).value_or(0));
-  if (pools.empty()) pools = all_pools(files);
-  const report all = examine(files, pools);
+  std::vector<pool_reader> pools;
+  if (settings.pools.empty()) pools = pool_reader::all();
+  for (const std::string& text : settings.pools) {
+    // Several may have the same name.
+    std::ranges::move(choose_pools(text), std::back_inserter(pools));
+  }
+  const report all = examine(file_tree{}, pools);
   fmt::print("{}", settings.json ? json_of(all) : text_of(all));
   return exit_code_of(all);
 }
@@ -89,7 +79,7 @@ int run(const doctor_settings& settings) {
 void add_doctor(CLI::App& app, action& chosen) {
   auto& sub = *app.add_subcommand("doctor", "Say what is wrong with a pool or this machine, and what helps.");
   auto settings = std::make_shared<doctor_settings>();
-  sub.add_option("POOL", settings->pools, "a pool's process id; default: all pools here");
+  sub.add_option("POOL", settings->pools, "a pool's process id, or its name; default: all that this user may look at");
   sub.add_flag("--json", settings->json, "print one JSON object instead of lines");
   sub.footer(
       "Looks twice, a second apart, and changes nothing. A line for each thing that it finds, the worst first: "

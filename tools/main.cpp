@@ -77,6 +77,7 @@ int main(int argc, char** argv) {
   add_doctor(app, chosen);
   add_exec(app, {std::min(mark + 1, argv + argc), argv + argc}, chosen);
   add_load(app, chosen);
+  add_metrics(app, chosen);
   add_scale(app, chosen);
   add_stat(app, chosen);
   add_top(app, chosen);

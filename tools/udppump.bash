@@ -108,12 +108,13 @@ _udppump_measure() {
 _udppump() {
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'compare doctor exec load scale stat top work --help --version' -- "$2")
+    mapfile -t COMPREPLY < <(compgen -W 'compare doctor exec load metrics scale stat top work --help --version' -- "$2")
     return
   fi
   case ${COMP_WORDS[1]} in
     doctor) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$2") ;;
     exec) _udppump_exec "$2" "$3" ;;
+    metrics) mapfile -t COMPREPLY < <(compgen -W '--help' -- "$2") ;;
     stat) mapfile -t COMPREPLY < <(compgen -W '--all --json --help' -- "$2") ;;
     top)
       [[ $3 == --interval ]] || mapfile -t COMPREPLY < <(compgen -W '--interval --help' -- "$2")

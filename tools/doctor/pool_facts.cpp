@@ -53,25 +53,31 @@ std::vector<std::string> strangers_of(const table_line& own, const port_list& li
   return detail::names_of(detail::sharers_of(place, listed, known));
 }
 
-void read_sockets(const file_tree& files, pool_facts& facts) {
-  if (!facts.parent || !facts.parent->sockets) return;
-  const auto& known = *facts.parent->sockets;
+void read_sockets(const file_tree& files, const pool_status& status, pool_facts& facts) {
+  std::vector<ino_t> known = facts.parent->sockets.value_or(std::vector<ino_t>{});
+  for (const socket_status& one : status.sockets) known.push_back(one.inode);
   const port_list list = read_ports(files, *facts.parent);
   if (!list.is_known) facts.hidden.push_back({"who has the port", "/proc/net/udp may not be read"});
-  for (const table_line& line : list.lines) {
-    if (std::find(known.begin(), known.end(), line.socket.inode) == known.end()) continue;
+  for (const socket_status& told : status.sockets) {
     socket_facts one;
-    one.name = line.socket.local.to_string();
-    one.queued = line.queued;
-    one.drops = line.drops;
-    one.strangers = strangers_of(line, list, known);
+    one.name = told.lane.empty() ? told.address : told.address + " (" + told.lane + ')';
+    one.queued = told.queued;
+    one.room = told.room;
+    one.asked = told.buffer_asked;
+    one.granted = told.buffer_granted;
+    one.drops = told.drops;
+    one.oldest_waits = told.oldest_waits;
+    const auto line = std::find_if(list.lines.begin(), list.lines.end(),
+                                   [&](const table_line& each) { return each.socket.inode == told.inode; });
+    if (line != list.lines.end()) one.strangers = strangers_of(*line, list, known);
     facts.sockets.push_back(std::move(one));
   }
-  if (!list.is_ours) {
-    facts.hidden.push_back({"the network of pool " + std::to_string(facts.pid),
+  if (!list.is_ours && !facts.parent->network.empty()) {
+    const std::string pid = std::to_string(facts.pid);
+    facts.hidden.push_back({"the network of pool " + pid,
                             "it is in a network namespace of its own, and what is said of the machine is not said of "
                             "that; nsenter -t " +
-                                std::to_string(facts.pid) + " -n udppump doctor " + std::to_string(facts.pid)});
+                                pid + " -n udppump doctor " + pid});
   }
 }
 
@@ -93,7 +99,6 @@ worker_facts read_worker(const file_tree& files, const worker_status& status, bo
   one.handling_for = status.handling_for;
   if (status.traffic) one.taken = status.traffic->all.received;
   one.waiter_fallback = status.waiter_fallback;
-  one.kicks = status.kicks;
   if (!is_thread) one.process = read_process(files, status.pid);
   return one;
 }
@@ -112,18 +117,22 @@ std::optional<std::string> option_value(const std::vector<std::string>& argument
 pool_facts read_pool(const file_tree& files, const pool_status& status) {
   pool_facts facts;
   facts.pid = status.parent;
+  facts.name = status.name;
   facts.restarts = status.restarts;
-  if (status.traffic) facts.expired = status.traffic->all.expired;
-  if (status.traffic) facts.limited = status.traffic->all.limited;
+  facts.hangs = status.hangs;
+  if (status.traffic) {
+    facts.expired = status.traffic->all.expired;
+    facts.limited = status.traffic->all.limited;
+  }
   if (status.redelivery) facts.poisoned = status.redelivery->poisoned;
   facts.workers_wanted = status.workers_wanted;
-  facts.has_threads = status.model == worker_model::threads;
+  const bool has_threads = status.model == worker_model::threads;
   for (const worker_status& one : status.workers) {
-    facts.workers.push_back(read_worker(files, one, facts.has_threads));
+    facts.workers.push_back(read_worker(files, one, has_threads));
   }
   facts.parent = read_process(files, facts.pid);
   if (!facts.parent) return facts;
-  read_sockets(files, facts);
+  read_sockets(files, status, facts);
   read_pid_file(files, facts);
   facts.group = read_groups(files, facts.pid);
   if (facts.group.unit.empty()) return facts;

@@ -25,7 +25,6 @@ struct worker_facts {
   std::optional<std::chrono::nanoseconds> handling_for = {};
   /// Datagrams that it has taken; not known of programs.
   std::optional<std::uint64_t> taken = {};
-  std::uint64_t kicks = 0;
   /// Why it does not wait as it should.
   std::string waiter_fallback = {};
   /// As the kernel tells of it; nothing if it has ended, or is a thread.
@@ -48,7 +47,6 @@ struct socket_facts {
 struct pool_facts {
   pid_t pid = 0;
   std::string name = {};
-  bool has_programs = false, has_threads = false;
   std::size_t workers_wanted = 0;
   std::vector<worker_facts> workers = {};
   std::vector<socket_facts> sockets = {};
@@ -65,7 +63,7 @@ struct pool_facts {
   std::vector<unseen> hidden = {};
 };
 
-/// What the kernel and systemd tell of the pool that `status` is of.
+/// What the pool tells, and the kernel and systemd tell of it.
 pool_facts read_pool(const file_tree& files, const pool_status& status);
 
 /// The value of an option that udppump was started with, the last one before "--"; nothing if it is not there.

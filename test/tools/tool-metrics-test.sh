@@ -1,0 +1,183 @@
+#!/usr/bin/env bash
+# `udppump metrics` beside a real Prometheus: a query answers with the exact count, the alerts that are shipped fire in
+# an overload, and each panel of the dashboard shows something.
+#
+# usage: tool-metrics-test.sh UDPPUMP EXAMPLES_DIR POOL METRICS_DIR
+# shellcheck source=test/exec/stage.sh
+source "$(dirname -- "$0")/../exec/stage.sh" || exit 1
+example=$3
+shipped=$4
+needs curl promtool prometheus
+
+# refuse CODE TEXT ARGUMENT...
+refuse() {
+  local expected=$1 text=$2 code=0
+  shift 2
+  timeout 20 "$tool" metrics "$@" >"$dir/refused.log" 2>&1 || code=$?
+  [ "$code" = "$expected" ] || fail "metrics $*: exit code $code, not $expected"
+  said refused "$text" || fail "metrics $*: it does not say: $text"
+}
+if "$tool" metrics 127.0.0.1:1x 2>&1 | grep 'built without prometheus-cpp' >/dev/null; then
+  echo "SKIPPED: built without prometheus-cpp"
+  exit 77
+fi
+
+echo "# a pool of handlers, which answers 500 datagrams"
+port=$(free_port)
+"$example" "127.0.0.1:$port" 2>"$dir/pool.log" &
+handlers=$!
+started+=("$handlers")
+cat >"$dir/ask.py" <<'END'
+import socket, sys
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(0.2)
+answered = 0
+# Until it serves, nobody is there: ICMP says so, and nothing is counted.
+client.connect(("127.0.0.1", int(sys.argv[1])))
+while answered < int(sys.argv[2]):
+    try:
+        client.send(b"12345")
+        client.recv(100)
+        answered += 1
+    except ConnectionRefusedError:
+        pass
+END
+timeout 60 python3 "$dir/ask.py" "$port" 500 || fail "the pool does not answer"
+
+echo "# a pool of programs, which takes nothing"
+start slow --bind 127.0.0.1:0 --workers 1 --receive-buffer 4K -- sleep 600
+slow=$pid
+
+echo "# its metrics"
+"$tool" metrics 127.0.0.1:0 >"$dir/metrics.log" 2>&1 &
+teller=$!
+started+=("$teller")
+await_line metrics '^metrics at http://127.0.0.1:[0-9]+/metrics$'
+where=$(sed -n 's|^metrics at http://\(.*\)/metrics$|\1|p' "$dir/metrics.log")
+curl -sS "http://$where/metrics" -D "$dir/head" >"$dir/told"
+grep -i '^content-type: text/plain' "$dir/head" >/dev/null || fail "it is not plain text: $(cat "$dir/head")"
+promtool check metrics <"$dir/told" >"$dir/check.log" 2>&1 || fail "promtool complains"
+# has LINE : a regular expression of a whole line
+has() { grep -xE -- "$1" "$dir/told" >/dev/null || fail "no line $1 in $(cat "$dir/told")"; }
+has_not() { ! grep -E -- "$1" "$dir/told" >/dev/null || fail "a line $1"; }
+has 'udppump_datagrams_handled_total\{pool="pool"\} 500'
+has 'udppump_received_bytes_total\{pool="pool"\} 2500'
+has 'udppump_handler_seconds_count\{pool="pool"\} 500'
+has 'udppump_handler_seconds_bucket\{pool="pool",le="\+Inf"\} 500'
+has 'udppump_workers_wanted\{pool="pool"\} 4'
+has "udppump_socket_queue_bytes\{pool=\"pool\",address=\"127.0.0.1:$port\"\} 0"
+has "udppump_socket_drops_total\{pool=\"[^\"]*\",address=\"127.0.0.1:${ports[0]}\"\} 0"
+has 'udppump_worker_cpu_seconds_total\{pool="pool",worker="3"\} .*'
+# Of programs it is not known what they do with datagrams.
+has 'udppump_pool_info\{pool="[^"]*",version="[^"]*",kind="programs",parent="'"$slow"'"\} 1'
+programs=$(sed -n 's/^udppump_pool_info{pool="\([^"]*\)",.*kind="programs".*parent="'"$slow"'".*/\1/p' "$dir/told")
+has_not "udppump_(datagrams_|handler_|received_|longest_)[^{]*\{pool=\"$programs\""
+
+echo "# connections that say nothing do not keep it from answering"
+python3 - "$where" <<'END' || fail "it is held up"
+import socket, sys, urllib.request
+host, port = sys.argv[1].rsplit(":", 1)
+silent = [socket.create_connection((host, int(port))) for _ in range(8)]
+silent[0].send(b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 10)
+silent[1].send(b"\0\xff" * 1000)
+told = urllib.request.urlopen("http://%s/metrics" % sys.argv[1], timeout=20).read()
+assert b"udppump_pools" in told
+END
+
+echo "# wrong addresses"
+refuse 1 "metrics at $where: Address already in use; stop what listens there" "$where"
+refuse 2 'is no address to listen at' frob
+refuse 2 'is no address to listen at' unix:/tmp/x
+refuse 2 'metrics at 192.0.2.1:9153: ' 192.0.2.1:9153
+
+echo "# Prometheus"
+cp "$shipped/alerts.yml" "$(dirname -- "$0")/alerts-test.yml" "$dir"
+(cd "$dir" && promtool test rules alerts-test.yml) >"$dir/rules.log" 2>&1 || fail "the alerts are not as they should be"
+mkdir "$dir/prometheus"
+# The same alerts, without the time for which something must be so.
+sed -E 's/^( *for:) .*/\1 0s/' "$shipped/alerts.yml" >"$dir/prometheus/alerts.yml"
+cat >"$dir/prometheus/prometheus.yml" <<END
+global: {scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms}
+rule_files: [alerts.yml]
+scrape_configs:
+  - {job_name: udppump, static_configs: [{targets: ["$where"]}]}
+END
+web=127.0.0.1:$(python3 -c 'import socket
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1])')
+prometheus --config.file "$dir/prometheus/prometheus.yml" --storage.tsdb.path "$dir/prometheus/data" \
+  --web.listen-address "$web" >"$dir/prometheus.log" 2>&1 &
+started+=("$!")
+cat >"$dir/query.py" <<'END'
+"""query.py PROMETHEUS value EXPRESSION | alerts | panels DASHBOARD"""
+import json, sys, urllib.parse, urllib.request
+
+def get(path, **parameters):
+    url = "http://%s/api/v1/%s?%s" % (sys.argv[1], path, urllib.parse.urlencode(parameters))
+    return json.load(urllib.request.urlopen(url, timeout=20))["data"]
+
+def query(expression):
+    return get("query", query=expression)["result"]
+
+if sys.argv[2] == "value":
+    for one in query(sys.argv[3]):
+        print(one["value"][1])
+elif sys.argv[2] == "alerts":
+    for one in get("alerts")["alerts"]:
+        if one["state"] == "firing":
+            print(one["labels"]["alertname"], one["labels"].get("pool", ""), one["annotations"]["summary"])
+else:
+    count = 0
+    for panel in json.load(open(sys.argv[3]))["panels"]:
+        for target in panel["targets"]:
+            expression = target["expr"].replace("$pool", ".*").replace("$__rate_interval", "1m")
+            assert "$" not in expression, expression
+            if not query(expression):
+                sys.exit("panel \"%s\" shows nothing: %s" % (panel["title"], expression))
+            count += 1
+    print(count)
+END
+# value_is EXPRESSION VALUE
+value_is() { [ "$(python3 "$dir/query.py" "$web" value "$1" 2>/dev/null)" = "$2" ]; }
+await value_is 'up{job="udppump"}' 1 || fail "the target is not up"
+await value_is 'sum(udppump_datagrams_handled_total{pool="pool"})' 500 || fail "the count is not 500"
+fires() { python3 "$dir/query.py" "$web" alerts >"$dir/alerts.log" && grep -E "^$1 " "$dir/alerts.log" >/dev/null; }
+! fires '.*' || fail "an alert fires, though nothing is wrong"
+
+echo "# an overload: the alerts fire"
+python3 - "${ports[0]}" <<'END' &
+import socket, sys, time
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+while True:
+    client.sendto(b"x" * 100, ("127.0.0.1", int(sys.argv[1])))
+    time.sleep(0.002)
+END
+started+=("$!")
+timeout 60 python3 "$dir/ask.py" "$port" 100 || fail "the pool does not answer"
+await fires "UdppumpDrops $programs" || fail "no alert tells of drops"
+await fires "UdppumpQueueBehind $programs" || fail "no alert tells of the queue"
+grep -E "^UdppumpDrops .*127.0.0.1:${ports[0]}: the kernel drops [0-9.]+ datagrams a second" "$dir/alerts.log" \
+  >/dev/null ||
+  fail "the alert does not say where, and how many"
+worker=none
+another() { [ -n "$(children "$slow")" ] && [ "$(children "$slow")" != "$worker" ]; }
+for _ in 1 2 3 4 5; do
+  await another || fail "the worker is not replaced"
+  worker=$(children "$slow")
+  kill -KILL "$worker"
+done
+await fires "UdppumpWorkersRestarting $programs" || fail "no alert tells of restarts"
+! fires '[A-Za-z]* pool' || fail "an alert fires for the pool to which nothing was done"
+await value_is 'sum(udppump_datagrams_handled_total{pool="pool"})' 600 || fail "the count is not 600"
+
+echo "# the dashboard"
+python3 "$dir/query.py" "$web" panels "$shipped/grafana.json" >"$dir/panels.log" 2>&1 || fail "a panel shows nothing"
+echo "  $(cat "$dir/panels.log") expressions return series"
+
+echo "# the end"
+kill "$teller"
+ended "$teller" 0
+kill "$handlers"
+wait "$handlers" || true
+finish "$slow"
+echo "all is well"

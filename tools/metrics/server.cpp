@@ -1,0 +1,89 @@
+#include "metrics/server.hpp"
+
+#include <netinet/in.h>
+#include <prometheus/collectable.h>
+#include <prometheus/exposer.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <exception>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+
+#include "load/plan/quantity.hpp"
+#include "metrics/families.hpp"
+#include "udppump/descriptor.hpp"
+#include "udppump/failure.hpp"
+
+namespace udppump::metrics {
+
+namespace {
+
+class collector : public prometheus::Collectable {
+ public:
+  explicit collector(server::look pools) : pools_{std::move(pools)} {}
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    const std::lock_guard one_at_a_time{looking_};
+    try {
+      return families_of(pools_());
+    } catch (const std::exception&) {
+      return {};
+    }
+  }
+
+ private:
+  const server::look pools_;
+  mutable std::mutex looking_;
+};
+
+/// The exposer only says that something did not work; this says what.
+void try_to_bind(const address& where) {
+  const detail::descriptor probe{::socket(where.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  const int on = 1;
+  if (probe) static_cast<void>(::setsockopt(probe.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
+  if (probe && ::bind(probe.fd(), where.data(), static_cast<socklen_t>(where.size())) == 0 &&
+      ::listen(probe.fd(), 1) == 0) {
+    return;
+  }
+  const int why = errno;
+  throw failure{{why, std::generic_category()},
+                "metrics at " + where.to_string(),
+                why == EADDRINUSE ? "stop what listens there (ss -ltnp shows it), or give another port"
+                                  : "give an address of this machine, and a port above 1023 or root's rights"};
+}
+
+}  // namespace
+
+struct server::parts {
+  explicit parts(std::vector<std::string> options) : exposer{std::move(options)} {}
+  std::shared_ptr<collector> collects;
+  prometheus::Exposer exposer;
+};
+
+address parse_listener(const std::string& text) {
+  const bool is_port = !text.empty() && text.find_first_not_of("0123456789", text.front() == ':' ? 1 : 0) == text.npos;
+  const std::string written = is_port ? "127.0.0.1:" + text.substr(text.front() == ':' ? 1 : 0) : text;
+  const auto read = address::parse_numeric(written);
+  if (!read || read->is_unix()) {
+    throw std::invalid_argument{
+        load::quoted(text) +
+        " is no address to listen at, such as 127.0.0.1:9153, [::1]:9153, or :9153, which is of "
+        "127.0.0.1 too"};
+  }
+  return *read;
+}
+
+server::server(const address& where, look pools) : local_{where} {
+  try_to_bind(where);
+  parts_ = std::make_unique<parts>(std::vector<std::string>{"listening_ports", where.to_string(), "num_threads", "4",
+                                                            "request_timeout_ms", "5000", "enable_keep_alive", "no"});
+  parts_->collects = std::make_shared<collector>(std::move(pools));
+  parts_->exposer.RegisterCollectable(parts_->collects);
+  const auto ports = parts_->exposer.GetListeningPorts();
+  if (!ports.empty()) local_ = where.with_port(static_cast<std::uint16_t>(ports.front()));
+}
+
+server::~server() = default;
+
+}  // namespace udppump::metrics
