@@ -41,6 +41,7 @@ src/pool/exclusive_library.cpp status_of - whether the library is installed, for
 src/pool/program_file.cpp open,status_of,attribute - reads what the command names, to tell what a preloaded library can do there; nothing else is decided by it
 src/pool/file_watch.cpp exists,is_directory,watch_file - of files that only make it reload, and are not read; it never says what is in a folder
 src/pool/own_terminal.cpp open - what this process has open already, by its descriptor, and /dev/null
+src/pool/metrics_process.cpp open - /dev/null, for a process that is to have no other file
 src/pool/log_writer.cpp open - a terminal that this process has open already, by its descriptor
 src/pool/lock_holder.cpp ifstream,directory_iterator,status_of - reads /proc, and looks which file a descriptor there is of, for an error
 src/pool/supervisor_health.cpp ifstream - reads /proc
@@ -56,7 +57,9 @@ src/pool/predecessor.cpp open - looks what is there before it connects, and open
 src/pool/peer.cpp open,read_link - reads what a process calls itself in /proc
 src/pool/board.cpp truncate - of a memfd, by its descriptor
 src/pool/pid_file.cpp truncate - of what service_path has opened, by its descriptor
-tools/doctor/file_tree.cpp ifstream,read_symlink,directory_iterator - reads /proc, /sys and control groups, and the pid file of a pool; nothing but what doctor finds is told
+tools/doctor/file_tree.cpp ifstream,read_symlink,directory_iterator - reads /proc, /sys and control groups
+tools/doctor/pool_facts.cpp open - the pid file that a pool names: what is no plain file is not read, nor a link followed, and a number in it alone is told
+tools/metrics/server.cpp bind - of TCP, for the words of an error
 tools/load/report/output_file.cpp open - what the user names for himself (--json FILE, --plot FILE), as himself
 tools/load/report/output_file.cpp stat,lstat - the same
 tools/load/report/output_file.cpp fchmod,rename,unlink - of the file that it has made beside that one, as no other was there (O_EXCL)

@@ -6,6 +6,7 @@
 
 #include "command_line.hpp"
 #include "exec_values.hpp"
+#include "metrics_address.hpp"
 
 namespace udppump::tools {
 
@@ -62,6 +63,17 @@ void add_telling_options(CLI::App& app, exec_options& wanted) {
       {"FILE", "",
        "holds the id of this process while all workers serve, and is locked by it; nobody else may be allowed to "
        "write to its folder",
+       group});
+  add_read(
+      app, "--metrics",
+      [&wanted](const std::string& text) {
+        check_metrics_address(text);
+        wanted.pool.metrics = text;
+        wanted.pool.metrics_program = "/proc/self/exe";
+      },
+      {"ADDRESS", "",
+       "a process of its own tells Prometheus of the pool there, at /metrics: 127.0.0.1:9153; :9153 is of 127.0.0.1 "
+       "too. Whoever reaches it may read it",
        group});
 }
 

@@ -7,7 +7,7 @@ _udppump_exec() {
     --ready-after --start-timeout --stop-timeout --hang-timeout --max-lifetime --max-memory --max-jitter --kill-mode --drain
     --exclusive --crash-limit --healthy-after --restart-delay
     --reload-on-change --reload-width --prove-for --take-over --nice --limit --user --group --groups --log --stderr
-    --name --status-group --pid-file'
+    --name --status-group --pid-file --metrics'
   flags='--v6only --broadcast --reuse-port --pin --no-new-privs --new-privs --quiet --help'
 
   for ((at = 2; at < COMP_CWORD; ++at)); do

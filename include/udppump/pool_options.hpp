@@ -211,6 +211,13 @@ struct pool_options {
   std::optional<int> nice = {};
   std::vector<resource_limit> limits = {};
 
+  /// Where a process of its own tells Prometheus of the pool, over HTTP (udppump-metrics(1)): "127.0.0.1:9153"; a port
+  /// alone, ":9153", is of 127.0.0.1. It has the pool's memory, which it can only read, and none of its sockets or
+  /// rights; it is started again if it ends, and ends with the parent. Empty: none.
+  std::string metrics = {};
+  /// The program `udppump` which that process executes; looked up in PATH if it has no slash.
+  std::string metrics_program = "udppump";
+
   /// Called in the parent, on the thread of run(), which does nothing else meanwhile: it should not wait for anybody,
   /// as a log_writer does not. Without it, one writes the events to stderr as lines. What workers' pumps meet
   /// while receiving, and no pump_options::on_error hears, comes here as well: events "receive-error", "icmp-error",

@@ -200,6 +200,9 @@ class UDPPUMP_EXPORT pool_reader {
   /// another user's, or has dropped privileges (then root may: prctl(2), PR_SET_DUMPABLE), unless its status_group
   /// lets this process look; EPROTO if its memory is of another version, or not what a pool writes.
   explicit pool_reader(pid_t parent);
+  /// Of memory that this process was given, by its descriptor, which must be open for reading; the reader has a
+  /// duplicate. Throws std::system_error: EPROTO as above, or why that cannot be.
+  pool_reader(pid_t parent, int memory);
   /// All pools that this process may look at.
   static std::vector<pool_reader> all();
 

@@ -11,6 +11,7 @@
 #include "pool/status_visit.hpp"
 #include "sys/failure.hpp"
 #include "sys/process_status.hpp"
+#include "sys/sys_process.hpp"
 #include "sys/sys_user.hpp"
 
 namespace udppump::detail {
@@ -106,6 +107,14 @@ pool_memory memory_of(pid_t parent) {
   if (opened == -EPROTO) fail_as_unsound(parent);
   if (opened < 0) fail(opened, path, "be the pool's user, or root");
   return {parent, descriptor{opened}};
+}
+
+pool_memory memory_given(pid_t parent, int memory) {
+  const int copy = sys::duplicate(memory, 3);
+  if (copy < 0) fail(copy, "the memory of process " + std::to_string(parent), "pass a descriptor of it");
+  pool_memory given{parent, descriptor{copy}};
+  if (!is_memory(given.memory)) fail_as_unsound(parent);
+  return given;
 }
 
 std::vector<pool_memory> all_memories() {

@@ -21,6 +21,8 @@ struct pool_memory {
 
 /// Throws as pool_reader.
 pool_memory memory_of(pid_t parent);
+/// What a descriptor of this process stands for.
+pool_memory memory_given(pid_t parent, int memory);
 /// Of all pools that can be found.
 std::vector<pool_memory> all_memories();
 

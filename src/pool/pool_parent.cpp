@@ -6,6 +6,7 @@
 #include "pool/checked_options.hpp"
 #include "pool/fork_launcher.hpp"
 #include "pool/main_process.hpp"
+#include "pool/metrics_process.hpp"
 #include "pool/own_terminal.hpp"
 #include "pool/program_launcher.hpp"
 #include "pool/self_launcher.hpp"
@@ -43,6 +44,8 @@ pool_parent::pool_parent(pool_options options)
     : options_{closed_to_workers(checked(std::move(options)))},
       log_{options_.log},
       own_{own_command::look_up()},
+      metrics_program_{options_.metrics.empty() ? std::nullopt
+                                                : std::optional{worker_program{std::vector{options_.metrics_program}}}},
       become_{options_.become},
       sockets_{options_.socket, options_.lanes},
       lanes_{options_.lanes, options_.workers} {
@@ -57,6 +60,7 @@ pool_parent::pool_parent(pool_options options)
                         options_.quarantine);
   }
   context_.emplace(launch_context{.options = options_, .shared = *board_, .sockets = sockets_, .lanes = lanes_});
+  if (metrics_program_) metrics_memory_ = board_->memory_to_read();
   reserve_for_workers(options_);
   sockets_.give_to(become_.user());
   if (become_.leaves_nothing()) {
@@ -177,6 +181,12 @@ int pool_parent::supervise(launcher& start, const of_programs& programs) {
   board_->header().shown.kind = start.keeps_pages() ? shown_kind::handlers : shown_kind::programs;
   board_->header().shown.max_wait_ms = shown_milliseconds(programs.max_wait);
   if (!service_.complaint().empty()) log_.warning("service-manager", service_.complaint());
+  std::optional<metrics_process> metrics;
+  if (metrics_program_) {
+    metrics.emplace(metrics_process::wanted{options_.metrics, metrics_program_->path(), std::move(metrics_memory_),
+                                            context_->signal_mask},
+                    log_);
+  }
   supervisor parent{{.context = *context_,
                      .start = start,
                      .service = service_,
@@ -187,6 +197,7 @@ int pool_parent::supervise(launcher& start, const of_programs& programs) {
                      .door = door_ ? &*door_ : nullptr,
                      .ready_after = programs.ready_after,
                      .notifies = programs.notifies,
+                     .metrics = metrics ? &*metrics : nullptr,
                      .max_wait = programs.max_wait,
                      .hang_timeout = programs.hang_timeout,
                      .outputs = programs.outputs}};

@@ -51,6 +51,7 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
   const pool_options options_;
   const pool_log log_;
   const own_command own_;
+  std::optional<worker_program> metrics_program_;
   identity become_;
   service_manager service_;
   pool_sockets sockets_;
@@ -61,6 +62,7 @@ class pool_parent : public pool_core, public std::enable_shared_from_this<pool_p
   std::optional<status_door> door_;
   std::optional<redeliverer> redelivers_;
   std::optional<launch_context> context_;
+  descriptor metrics_memory_;
 };
 
 }  // namespace udppump::detail

@@ -337,6 +337,12 @@ pool_reader::pool_reader(pid_t parent)
   if (!header.read(from_->from.memory, 0) || !board_header::geometry_of(*header)) fail_as_unsound(parent);
 }
 
+pool_reader::pool_reader(pid_t parent, int memory)
+    : from_{std::make_shared<const source>(source{memory_given(parent, memory), stat_in(folder_of(parent))})} {
+  copy_of<board_header> header;
+  if (!header.read(from_->from.memory, 0) || !board_header::geometry_of(*header)) fail_as_unsound(parent);
+}
+
 std::vector<pool_reader> pool_reader::all() {
   std::vector<pool_reader> found;
   for (pool_memory& each : all_memories()) {

@@ -112,6 +112,9 @@ void supervisor::go_round() {
   errors_.look(crew_, clock::now());
   log_.write_due(clock::now());
   if (woken.signal || woken.news || (orphans_ && clock::now() >= orphans_->next())) reap();
+  if (parts_.metrics != nullptr && (woken.signal || clock::now() >= parts_.metrics->next())) {
+    parts_.metrics->look(clock::now());
+  }
   if (woken.take_over || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
   for (const pid_t killed : parts_.takes_over.kill_late_ones(clock::now())) {
     if (is_stopping()) set_result(pool_result::killed);
@@ -176,6 +179,7 @@ supervisor::clock::time_point supervisor::next_event() const {
   if (parts_.door != nullptr && parts_.door->polled_from() > clock::now()) {
     next = std::min(next, parts_.door->polled_from());
   }
+  if (parts_.metrics != nullptr) next = std::min(next, parts_.metrics->next());
   if (is_stopping()) return next;
   next = std::min({next, sockets_.next(), backlog_.next(), lanes_.next(), hung_look_at_, renewal_at_});
   if (stranded_) next = std::min(next, stranded_->next());

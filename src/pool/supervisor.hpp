@@ -14,6 +14,7 @@
 #include "pool/lane_balance.hpp"
 #include "pool/launcher.hpp"
 #include "pool/lifeline.hpp"
+#include "pool/metrics_process.hpp"
 #include "pool/notify_socket.hpp"
 #include "pool/orphans.hpp"
 #include "pool/own_limits.hpp"
@@ -48,6 +49,8 @@ struct supervised {
   std::optional<std::chrono::milliseconds> ready_after = {};
   /// Where programs say it; null if there is no such place.
   notify_socket* notifies = nullptr;
+  /// Null if nobody tells Prometheus.
+  metrics_process* metrics = nullptr;
   /// Of programs; 0: none.
   std::chrono::milliseconds max_wait{0};
   std::chrono::milliseconds hang_timeout{0};

@@ -56,6 +56,7 @@ void supervisor::reap() {
   left_groups_.look();
   if (!orphans_) return;
   auto known = parts_.takes_over.executed();
+  if (parts_.metrics != nullptr && parts_.metrics->pid() > 0) known.push_back(parts_.metrics->pid());
   auto living = parts_.takes_over.living();
   for (const auto& one : crew_.members()) {
     known.push_back(one->worker->pid());

@@ -39,7 +39,7 @@ examine $$
 [ "$code" = 1 ] || fail "exit code $code, not 1"
 said doctor "^udppump: process $$ runs no pool; give" || fail "it does not say that it is no pool"
 examine frob/7
-[ "$code" = 2 ] || [ "$code" = 1 ] || fail "exit code $code for a name that no pool has"
+[ "$code" = 1 ] || [ "$code" = 2 ] || fail "exit code $code for a name that no pool has" # 1: no pool runs at all
 
 echo "# a sound pool"
 start sound --bind 127.0.0.1:0 --workers 2 --limit core=unlimited -- "$python" "$dir/echo.py"
@@ -119,6 +119,14 @@ examine "$pid"
 [ "$code" -ge 3 ] || fail "exit code $code, not 3"
 finds warning "the pid file $dir/pid names process 1, and not this pool"
 finds note "workers run from a file that was replaced or removed \($dir/server\); kill -HUP $pid"
+# A pool may name anything as its pid file: what waits when it is opened is not waited for.
+rm "$dir/pid"
+mkfifo "$dir/pid"
+SECONDS=0
+examine "$pid"
+((SECONDS < 20)) || fail "it waits for a FIFO"
+said doctor "^not looked at: the pid file $dir/pid: it may not be read" || fail "a FIFO is taken for a pid file"
+rm "$dir/pid"
 kill -HUP "$pid"
 await_line named 'reloaded|reload.*(done|finished|complete)'
 examine "$pid"

@@ -17,6 +17,11 @@ refuse() {
   [ "$code" = "$expected" ] || fail "metrics $*: exit code $code, not $expected"
   said refused "$text" || fail "metrics $*: it does not say: $text"
 }
+free_tcp_port() {
+  python3 -c 'import socket
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1])'
+}
 if "$tool" metrics 127.0.0.1:1x 2>&1 | grep 'built without prometheus-cpp' >/dev/null; then
   echo "SKIPPED: built without prometheus-cpp"
   exit 77
@@ -46,12 +51,12 @@ timeout 60 python3 "$dir/ask.py" "$port" 500 || fail "the pool does not answer"
 
 echo "# a pool of programs, which takes nothing"
 start slow --bind 127.0.0.1:0 --workers 1 --receive-buffer 4K -- sleep 600
-slow=$pid
+slow=$pid slow_port=${ports[0]}
 
 echo "# its metrics"
-"$tool" metrics 127.0.0.1:0 >"$dir/metrics.log" 2>&1 &
-teller=$!
-started+=("$teller")
+"$tool" metrics 127.0.0.1:0 "$handlers" "$slow" >"$dir/metrics.log" 2>&1 & # others may have pools here
+asked=$!
+started+=("$asked")
 await_line metrics '^metrics at http://127.0.0.1:[0-9]+/metrics$'
 where=$(sed -n 's|^metrics at http://\(.*\)/metrics$|\1|p' "$dir/metrics.log")
 curl -sS "http://$where/metrics" -D "$dir/head" >"$dir/told"
@@ -60,13 +65,14 @@ promtool check metrics <"$dir/told" >"$dir/check.log" 2>&1 || fail "promtool com
 # has LINE : a regular expression of a whole line
 has() { grep -xE -- "$1" "$dir/told" >/dev/null || fail "no line $1 in $(cat "$dir/told")"; }
 has_not() { ! grep -E -- "$1" "$dir/told" >/dev/null || fail "a line $1"; }
+has 'udppump_pools 2'
 has 'udppump_datagrams_handled_total\{pool="pool"\} 500'
 has 'udppump_received_bytes_total\{pool="pool"\} 2500'
 has 'udppump_handler_seconds_count\{pool="pool"\} 500'
 has 'udppump_handler_seconds_bucket\{pool="pool",le="\+Inf"\} 500'
 has 'udppump_workers_wanted\{pool="pool"\} 4'
 has "udppump_socket_queue_bytes\{pool=\"pool\",address=\"127.0.0.1:$port\"\} 0"
-has "udppump_socket_drops_total\{pool=\"[^\"]*\",address=\"127.0.0.1:${ports[0]}\"\} 0"
+has "udppump_socket_drops_total\{pool=\"[^\"]*\",address=\"127.0.0.1:$slow_port\"\} 0"
 has 'udppump_worker_cpu_seconds_total\{pool="pool",worker="3"\} .*'
 # Of programs it is not known what they do with datagrams.
 has 'udppump_pool_info\{pool="[^"]*",version="[^"]*",kind="programs",parent="'"$slow"'"\} 1'
@@ -90,6 +96,74 @@ refuse 2 'is no address to listen at' frob
 refuse 2 'is no address to listen at' unix:/tmp/x
 refuse 2 'metrics at 192.0.2.1:9153: ' 192.0.2.1:9153
 
+echo "# a process of the pool's own: exec --metrics"
+own=127.0.0.1:$(free_tcp_port)
+start told --bind 127.0.0.1:0 --workers 2 --take-over "$dir/socket" --metrics "$own" -- sleep 600
+# answers PARENT : its metrics are of the pool with this parent, and it serves
+answers() {
+  curl -sS "http://$own/metrics" >"$dir/own" 2>/dev/null || return 1
+  grep -E "^udppump_pool_info\{.*parent=\"$1\"\} 1$" "$dir/own" >/dev/null
+}
+await answers "$pid" || fail "the pool's own metrics do not answer"
+grep -E '^udppump_pools 1$' "$dir/own" >/dev/null || fail "it tells of others, too"
+# sets teller
+find_teller() {
+  teller=$(sed -nE 's/.* process ([0-9]+) tells Prometheus of this pool.*/\1/p' "$dir/$1.log" | tail -n 1)
+  [ -n "$teller" ] || fail "the log does not say which process it is"
+}
+find_teller told
+first=$teller
+if [ "$(id -u)" = 0 ]; then
+  grep -E '^Uid:[[:space:]]+65534[[:space:]]+65534[[:space:]]+65534' "/proc/$teller/status" >/dev/null ||
+    fail "it is still root"
+  grep -E '^CapPrm:[[:space:]]+0+$' "/proc/$teller/status" >/dev/null || fail "it has capabilities"
+  grep -E '^Groups:[[:space:]]*$' "/proc/$teller/status" >/dev/null || fail "it has root's groups"
+fi
+grep -E '^NoNewPrivs:[[:space:]]+1$' "/proc/$teller/status" >/dev/null || fail "it may gain privileges"
+grep -E '^flags:[[:space:]]+0[0-9]*0$' "/proc/$teller/fdinfo/3" >/dev/null || fail "it may write to the pool's memory"
+sockets_of() { find "/proc/$1/fd" -maxdepth 1 -lname 'socket:*' -printf '%l\n' | sort -u; }
+[ -z "$(comm -12 <(sockets_of "$pid") <(sockets_of "$teller"))" ] || fail "it has sockets of the service"
+[ "$(tr -d '\0' <"/proc/$teller/environ" | wc -c)" = 0 ] || fail "it has the service's environment"
+
+echo "# it is killed, and another is started; the workers notice nothing"
+before=$(children "$pid" | grep -vx "$teller")
+kill -KILL "$teller"
+await_line told 'the process that tells Prometheus of this pool was killed by signal 9; another is started in 500 ms'
+await answers "$pid" || fail "no other one is started"
+find_teller told
+[ "$teller" != "$first" ] || fail "the log names the one that is dead"
+[ "$(children "$pid" | grep -vx "$teller")" = "$before" ] || fail "workers were replaced"
+
+echo "# a reload leaves it alone; a take-over starts another, and the port passes over"
+kill -HUP "$pid"
+await_line told ' reloaded 2 workers'
+reloaded() { answers "$pid" && grep -E '^udppump_reloads_total\{[^}]*\} 1$' "$dir/own" >/dev/null; }
+await reloaded || fail "it does not know of the reload"
+[ -e "/proc/$teller" ] || fail "a reload ended it"
+old=$pid
+start next --bind 127.0.0.1:0 --workers 2 --take-over "$dir/socket" --metrics "$own" -- sleep 600
+ended "$old" 0
+await answers "$pid" || fail "after a take-over nobody answers"
+await gone "$teller" || fail "the old one is left"
+! said next 'metrics-ended|metrics at .*Address already in use' || fail "the new one gave up"
+
+echo "# it ends with the parent, however that ends"
+find_teller next
+kill -KILL "$pid"
+await gone "$teller" || fail "it outlives its parent"
+ended "$pid" 137
+start again --bind 127.0.0.1:0 --workers 1 --metrics "$own" -- sleep 600
+await answers "$pid" || fail "the port was not free"
+finish "$pid"
+
+echo "# addresses that nobody could use"
+for each in 127.0.0.1:0 frob ''; do
+  code=0
+  "$tool" exec --metrics "$each" -- true >"$dir/refused.log" 2>&1 || code=$?
+  [ "$code" = 2 ] || fail "exec --metrics \"$each\": exit code $code, not 2"
+  said refused '^udppump: --metrics: ' || fail "exec --metrics \"$each\": it does not say what is wrong"
+done
+
 echo "# Prometheus"
 cp "$shipped/alerts.yml" "$(dirname -- "$0")/alerts-test.yml" "$dir"
 (cd "$dir" && promtool test rules alerts-test.yml) >"$dir/rules.log" 2>&1 || fail "the alerts are not as they should be"
@@ -102,9 +176,7 @@ rule_files: [alerts.yml]
 scrape_configs:
   - {job_name: udppump, static_configs: [{targets: ["$where"]}]}
 END
-web=127.0.0.1:$(python3 -c 'import socket
-s = socket.create_server(("127.0.0.1", 0))
-print(s.getsockname()[1])')
+web=127.0.0.1:$(free_tcp_port)
 prometheus --config.file "$dir/prometheus/prometheus.yml" --storage.tsdb.path "$dir/prometheus/data" \
   --web.listen-address "$web" >"$dir/prometheus.log" 2>&1 &
 started+=("$!")
@@ -145,7 +217,7 @@ fires() { python3 "$dir/query.py" "$web" alerts >"$dir/alerts.log" && grep -E "^
 ! fires '.*' || fail "an alert fires, though nothing is wrong"
 
 echo "# an overload: the alerts fire"
-python3 - "${ports[0]}" <<'END' &
+python3 - "$slow_port" <<'END' &
 import socket, sys, time
 client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 while True:
@@ -156,7 +228,7 @@ started+=("$!")
 timeout 60 python3 "$dir/ask.py" "$port" 100 || fail "the pool does not answer"
 await fires "UdppumpDrops $programs" || fail "no alert tells of drops"
 await fires "UdppumpQueueBehind $programs" || fail "no alert tells of the queue"
-grep -E "^UdppumpDrops .*127.0.0.1:${ports[0]}: the kernel drops [0-9.]+ datagrams a second" "$dir/alerts.log" \
+grep -E "^UdppumpDrops .*127.0.0.1:$slow_port: the kernel drops [0-9.]+ datagrams a second" "$dir/alerts.log" \
   >/dev/null ||
   fail "the alert does not say where, and how many"
 worker=none
@@ -175,8 +247,8 @@ python3 "$dir/query.py" "$web" panels "$shipped/grafana.json" >"$dir/panels.log"
 echo "  $(cat "$dir/panels.log") expressions return series"
 
 echo "# the end"
-kill "$teller"
-ended "$teller" 0
+kill "$asked"
+ended "$asked" 0
 kill "$handlers"
 wait "$handlers" || true
 finish "$slow"
