@@ -134,10 +134,11 @@ TEST_F(outputs_of_programs, of_one_who_writes_without_end_keep_nobody_waiting) {
 }
 
 TEST_F(outputs_of_programs, are_forgotten_of_one_that_was_not_started) {
-  outputs.belongs_to(made.which, 0);
   write("x\n");
+  outputs.belongs_to(made.which, 0);
   read();
   EXPECT_TRUE(events.empty());
+  EXPECT_EQ(outputs.last_words(program, now), "");
 }
 
 TEST_F(outputs_of_programs, are_told_to_the_last_at_the_end) {
