@@ -128,7 +128,7 @@ examine "$pid"
 said doctor "^not looked at: the pid file $dir/pid: it may not be read" || fail "a FIFO is taken for a pid file"
 rm "$dir/pid"
 kill -HUP "$pid"
-await_line named 'reloaded|reload.*(done|finished|complete)'
+await_line named ' reloaded [0-9]+ workers?'
 examine "$pid"
 finds_not 'workers run from a file'
 finish "$pid"
