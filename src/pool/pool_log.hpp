@@ -20,6 +20,8 @@ class pool_log {
   using fields = std::vector<std::pair<std::string_view, std::string>>;
   /// So many lines of a kind are written at once, if nothing else is said.
   static constexpr std::size_t at_once = 64;
+  /// Of those that workers or other processes can provoke as often as they like.
+  static constexpr std::size_t by_others = 16;
 
   /// Without a sink, to stderr.
   explicit pool_log(std::function<void(const pool_event&)> sink);

@@ -254,6 +254,11 @@ TEST(pool_status, of_programs_what_nobody_knows_is_absent_and_the_kernel_tells_t
                       return made.run(program, {.ready_after = 50ms});
                     }};
   static_cast<void>(pool.address());
+  const auto have_started_theirs = [&pool] {
+    const pool_status now = pool.status();
+    return std::ranges::all_of(now.workers, [](const auto& each) { return each.usage && each.usage->processes == 3; });
+  };
+  EXPECT_TRUE(eventually(have_started_theirs)) << "the shell, and what it started";
   const pool_status told = pool.status();
   EXPECT_EQ(told.kind, worker_kind::programs);
   EXPECT_FALSE(told.traffic);
@@ -267,7 +272,7 @@ TEST(pool_status, of_programs_what_nobody_knows_is_absent_and_the_kernel_tells_t
     EXPECT_FALSE(each.handling_for);
     EXPECT_FALSE(each.waiter);
     ASSERT_TRUE(each.usage);
-    EXPECT_EQ(each.usage->processes, 3u) << "the shell, and what it started";
+    EXPECT_EQ(each.usage->processes, 3u);
     EXPECT_GT(each.usage->resident, 0u);
   }
   EXPECT_TRUE(eventually([&] { return pool.status().workers.at(1).usage->cpu > 100ms; })) << "that of its children";

@@ -202,8 +202,8 @@ says 'put "--" before the program, as in -- perl; see udppump exec --help' exec 
 # RequiredError
 says "no TARGET is given; name the address to ask: 192.0.2.1:53, [2001:db8::1]:53, name:53; $see" load
 says 'no program is given; write it after "--"; see udppump exec --help' exec --bind :0 --
-says 'no command is named; there are: compare, doctor, exec, load, scale, stat, top, work; see udppump --help'
-says 'no command "serve"; there are: compare, doctor, exec, load, scale, stat, top, work; see udppump --help' serve
+says 'no command is named; there are: compare, doctor, exec, load, metrics, scale, stat, top, work; see udppump --help'
+says 'no command "serve"; there are: compare, doctor, exec, load, metrics, scale, stat, top, work; see udppump --help' serve
 # ArgumentMismatch, ConversionError
 says "--rate: its value is missing; write --rate RATE; $see" load "${load[1]}" --rate
 says '--queue: its value is missing; write --queue NAME NAME...; see udppump compare --help' compare --queue
