@@ -38,18 +38,25 @@ report examine(const file_tree& files, const std::vector<pool_reader>& pools) {
   constexpr std::chrono::seconds apart{1};
   const auto began = clock::now();
   looks<machine_facts> machine{read_machine(files), {}};
+  report all;
   std::vector<looks<pool_facts>> each;
-  each.reserve(pools.size());
-  for (const pool_reader& one : pools) each.push_back({read_pool(files, one.read()), {}});
+  std::vector<const pool_reader*> readable;
+  for (const pool_reader& one : pools) {
+    try {
+      each.push_back({read_pool(files, one.read()), {}});
+      readable.push_back(&one);
+    } catch (const std::system_error& refused) {  // it has ended, or its memory is not what a pool writes
+      all.hidden.push_back({fmt::format("pool {}", one.parent()), refused.what()});
+    }
+  }
   std::this_thread::sleep_for(apart);
   machine.now = read_machine(files);
   machine.seconds = std::chrono::duration<double>{clock::now() - began}.count();
-  report all;
-  all.hidden = machine.now.hidden;
+  std::ranges::copy(machine.now.hidden, std::back_inserter(all.hidden));
   for (std::size_t at = 0; at < each.size(); ++at) {
     auto& pool = each[at];
     try {
-      pool.now = read_pool(files, pools[at].read());
+      pool.now = read_pool(files, readable[at]->read());
     } catch (const std::system_error& gone) {
       all.hidden.push_back({subject_of(pool.before), gone.what()});
       continue;
@@ -66,6 +73,7 @@ int run(const doctor_settings& settings) {
   std::vector<pool_reader> pools;
   if (settings.pools.empty()) pools = pool_reader::all();
   for (const std::string& text : settings.pools) {
+    if (text.empty()) throw CLI::ValidationError{"POOL", "an empty text names no pool; omit it to look at all"};
     // Several may have the same name.
     std::ranges::move(choose_pools(text), std::back_inserter(pools));
   }

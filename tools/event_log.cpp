@@ -98,7 +98,19 @@ class journal {
     throw std::invalid_argument{"--log journal: no journal listens at " + std::string{journal_socket} + " (" +
                                 refused.code().message() + "); take --log text or --log json"};
   }
-  bool send(const pool_event& event) const noexcept { return !socket_.send(std::string_view{journal_entry(event)}); }
+  bool send(const pool_event& event) noexcept {
+    const std::string entry = journal_entry(event);
+    const std::error_code refused = socket_.send(std::string_view{entry});
+    if (!refused || refused == std::errc::resource_unavailable_try_again || refused == std::errc::no_buffer_space) {
+      return !refused;
+    }
+    try {
+      socket_ = connected();  // who listened is gone; another may listen there by now
+    } catch (const std::exception&) {
+      return false;
+    }
+    return !socket_.send(std::string_view{entry});
+  }
 
   datagram_socket socket_;
   std::uint64_t lost_ = 0;

@@ -99,8 +99,7 @@ void add_scale(CLI::App& app, action& chosen) {
   auto& sub = *app.add_subcommand("scale", "Change the number of workers of a pool that runs.");
   auto settings = std::make_shared<scale_settings>();
   constexpr std::uint64_t most_workers = 4096;
-  add_parsed(sub, "POOL", settings->pool, not_empty,
-             {"", "", "which pool: the process id of its parent, or its name"})
+  add_parsed(sub, "POOL", settings->pool, not_empty, {"", "", "which pool: the process id of its parent, or its name"})
       ->required();
   add_parsed(sub, "N", settings->workers, count_in(1, most_workers), {"", "", "how many workers from now on"})
       ->required();

@@ -34,7 +34,8 @@ int open_memory(const std::string& path) {
   const descriptor shown{sys::open(path.c_str(), O_PATH)};
   if (!shown) return shown.fd();
   if (!is_memory(shown)) return -EPROTO;
-  return sys::open(("/proc/self/fd/" + std::to_string(shown.fd())).c_str(), O_RDONLY);
+  // O_NONBLOCK, or a lease that its owner has taken (fcntl(2), F_SETLEASE) would keep us waiting until it is broken.
+  return sys::open(("/proc/self/fd/" + std::to_string(shown.fd())).c_str(), O_RDONLY | O_NONBLOCK);
 }
 
 std::string descriptors_of(pid_t process) { return "/proc/" + std::to_string(process) + "/fd"; }

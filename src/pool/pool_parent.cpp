@@ -154,7 +154,11 @@ int pool_parent::run(const worker_program& program, const program_options& optio
   tell(exclusive, checked_ones.exclusive);
   std::optional<program_outputs> outputs;
   if (options.error_output == program_stderr::log) outputs.emplace(log_);
-  program_launcher start{*context_, program, checked_ones, exclusive, notifies ? notifies->name() : std::string{},
+  program_launcher start{*context_,
+                         program,
+                         checked_ones,
+                         exclusive,
+                         notifies ? notifies->name() : std::string{},
                          outputs ? &*outputs : nullptr};
   return supervise(start, {.ready_after = notified ? std::nullopt : std::optional{checked_ones.ready_after},
                            .notifies = notifies ? &*notifies : nullptr,

@@ -127,11 +127,12 @@ void program_outputs::take(output& from, std::string_view text, clock::time_poin
     if (!is_whole) from.line += "...";
     tell(from, from.line, now);
     from.line.clear();
+    from.in_pieces = !is_whole;
   }
 }
 
 void program_outputs::tell(output& from, std::string_view line, clock::time_point now) {
-  const auto level = take_level(line);
+  if (!from.in_pieces) from.level = take_level(line);
   std::string text = plain(line);
   text.erase(std::find_if_not(text.rbegin(), text.rend(), [](char one) { return one == ' ' || one == '\r'; }).base(),
              text.end());
@@ -140,7 +141,7 @@ void program_outputs::tell(output& from, std::string_view line, clock::time_poin
   from.last.push_back(text.size() <= longest_last_line ? text : text.substr(0, longest_last_line) + "...");
   if (from.last.size() > most_last_lines) from.last.pop_front();
   const std::string number = std::to_string(from.worker);
-  log_.say(level, "worker-says", "worker " + number + " (pid " + std::to_string(from.pid) + "): " + text,
+  log_.say(from.level, "worker-says", "worker " + number + " (pid " + std::to_string(from.pid) + "): " + text,
            {{"worker", number}, {"pid", std::to_string(from.pid)}, {"line", text}});
 }
 

@@ -61,6 +61,8 @@ class program_outputs {
     pid_t pid = 0;
     bool has_worker = true;  // which has not been seen to end
     std::string line = {};   // its beginning
+    bool in_pieces = false;  // of a line that is too long; its level is that of the first
+    pool_event::level level = pool_event::level::info;
     std::deque<std::string> last = {};
     clock::time_point wrote_at = {};
   };

@@ -131,6 +131,7 @@ class supervisor {
   void leave_undead();
 
   void look_after_workers(clock::time_point now);
+  std::chrono::nanoseconds longest_without_sign() const noexcept;
   void look_for_hung(clock::time_point now);
   /// `what` it has done for so long.
   void abort(crew::member& one, const std::string& what, std::chrono::nanoseconds time);
@@ -188,6 +189,7 @@ class supervisor {
   bool handed_over_ = false;           // another process serves on
   bool is_next_stop_ignored_ = false;  // it asks for what is under way
   clock::time_point hung_look_at_ = {};
+  clock::time_point looked_after_at_ = {}, present_since_ = {};  // workers are not blamed for when this one did not run
   clock::time_point renewal_at_ = {};
   std::uint64_t taken_before_ = 0;  // when the watchdog was last to be fed
   bool waited_before_ = false, is_stuck_ = false;

@@ -69,16 +69,24 @@ unsigned drawn_share(unsigned jitter) {
 }  // namespace
 
 void supervisor::look_after_workers(clock::time_point now) {
+  const nanoseconds most = longest_without_sign();
+  // This process has been stopped, or had no processor: what happened meanwhile it has not seen.
+  if (most.count() != 0 && now - looked_after_at_ > most / 2) present_since_ = now;
+  looked_after_at_ = now;
   if (now >= hung_look_at_) look_for_hung(now);
   if (untaken_) look_for_idle_programs(now);
   if (now >= renewal_at_) renew_one(now);
 }
 
+nanoseconds supervisor::longest_without_sign() const noexcept {
+  return parts_.start.keeps_pages() ? nanoseconds{options_.handler_timeout} : parts_.hang_timeout;
+}
+
 void supervisor::look_for_hung(clock::time_point now) {
-  const nanoseconds most = parts_.start.keeps_pages() ? nanoseconds{options_.handler_timeout} : parts_.hang_timeout;
+  const nanoseconds most = longest_without_sign();
   hung_look_at_ = clock::time_point::max();
   if (most.count() == 0) return;
-  hung_look_at_ = now + most;
+  hung_look_at_ = now + most / 4;
   for (const auto& one : crew_.members()) {
     if (!one->serving || one->stopping || one->hung || one->killed) continue;
     std::optional<clock::time_point> since = one->fed_at;
@@ -88,6 +96,7 @@ void supervisor::look_for_hung(clock::time_point now) {
       if (claimed != 0 && claimed <= nanoseconds_of(now)) since = clock::time_point{nanoseconds{claimed}};
     }
     if (!since) continue;
+    since = std::max(*since, present_since_);
     if (now - *since >= most) {
       abort(*one, parts_.start.keeps_pages() ? "has been in its handler" : "has not said WATCHDOG=1", now - *since);
     } else {
@@ -98,10 +107,18 @@ void supervisor::look_for_hung(clock::time_point now) {
 
 /// Programs that do not say WATCHDOG=1, while datagrams wait. None that has begun to stop, or to be looked at so.
 void supervisor::look_for_idle_programs(clock::time_point now) {
+  bool is_fresh = false;
   for (const auto& one : crew_.members()) {
     if (!one->serving || one->stopping || one->hung || one->killed || one->fed_at) continue;
-    const auto stuck =
-        untaken_->judge(parts_.context.lanes.lanes_of(one->number), one->serving_since, parts_.hang_timeout, now);
+    const auto judged = [&] {
+      return untaken_->judge(parts_.context.lanes.lanes_of(one->number), std::max(one->serving_since, present_since_),
+                             parts_.hang_timeout, now);
+    };
+    auto stuck = judged();
+    if (stuck && !std::exchange(is_fresh, true)) {  // something may have been taken since it was last looked at
+      untaken_->look(now);
+      stuck = judged();
+    }
     if (!stuck) continue;
     abort(*one,
           doing_of(one->worker->pid()) + "; it has taken nothing, nor has any other worker that serves " +

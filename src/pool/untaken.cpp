@@ -13,7 +13,7 @@ untaken_watch::untaken_watch(const pool_sockets& sockets) : sockets_{sockets} {
 
 void untaken_watch::look(clock::time_point now) {
   for (watched& one : all_) {
-    const auto oldest = one.from.oldest();
+    const auto oldest = one.from.head();
     if (oldest && oldest == one.oldest) continue;
     // Without a stamp: empty, or a new socket in the place of a spoilt one, or somebody turned stamps off.
     if (!oldest && queue_memory_of(one.socket->fd()).value_or(queue_memory{}).fill != 0) {

@@ -12,10 +12,10 @@
 namespace udppump::detail {
 
 /// Sees that programs have taken nothing from a socket although something waits there. The parent does not know what
-/// each of them takes; but the oldest datagram of a queue, which it tells by the kernel's stamp (SO_TIMESTAMP), stays
-/// the oldest as long as nobody takes any. So it judges all who serve a socket together, and none of them if anything
-/// was taken from any socket that they serve. If these are several, one from which nobody was seen to take is no reason:
-/// programs need not serve all that they get.
+/// each of them takes; but the oldest datagram of a queue, which it tells by the kernel's stamp (SO_TIMESTAMP), its
+/// sender and its bytes, stays the oldest as long as nobody takes any. So it judges all who serve a socket together,
+/// and none of them if anything was taken from any socket that they serve. If these are several, one from which nobody
+/// was seen to take is no reason: programs need not serve all that they get.
 class untaken_watch {
  public:
   using clock = std::chrono::steady_clock;
@@ -40,7 +40,7 @@ class untaken_watch {
   struct watched {
     const datagram_socket* socket;
     receiver from;
-    std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> oldest = {};
+    std::optional<queue_head> oldest = {};
     clock::time_point oldest_since = {};
     bool was_served = false;
     clock::time_point taken_at = {};  // something, by anyone

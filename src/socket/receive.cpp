@@ -3,10 +3,13 @@
 #include <linux/sock_diag.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <climits>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <string_view>
 
 #include "address/raw_address.hpp"
 #include "sys/failure.hpp"
@@ -129,15 +132,27 @@ void receiver::note(const msghdr& message, std::size_t size, received_by whom, a
 int receiver::note_times() const noexcept { return sys::setsockopt(socket_.fd(), SOL_SOCKET, SO_TIMESTAMP, 1); }
 
 std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> receiver::oldest() const noexcept {
+  const auto waiting = head();
+  return waiting ? std::optional{waiting->stamp} : std::nullopt;
+}
+
+std::optional<queue_head> receiver::head() const noexcept {
   alignas(cmsghdr) std::byte control[control_capacity];
-  std::byte payload[1];  // not wanted
-  iovec part{payload, sizeof payload};
-  msghdr message = message_into(nullptr, part, control);
-  message.msg_namelen = 0;
-  if (sys::recvmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC) < 0) return {};
+  std::array<std::byte, 256> payload;
+  iovec part{payload.data(), payload.size()};
+  queue_head waiting;
+  msghdr message = message_into(raw_address::buffer(waiting.from), part, control);
+  const ssize_t size = sys::recvmsg(socket_.fd(), &message, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+  if (size < 0) return {};
+  raw_address::resize(waiting.from, message.msg_namelen);
   received_control told;
   parse_control(message, received_by::this_process, told);  // a Unix peer's descriptors come here as well
-  return told.time;
+  if (!told.time) return {};
+  waiting.stamp = *told.time;
+  waiting.size = static_cast<std::size_t>(size);
+  const std::size_t seen = std::min(waiting.size, payload.size());
+  waiting.digest = std::hash<std::string_view>{}({reinterpret_cast<const char*>(payload.data()), seen});
+  return waiting;
 }
 
 std::optional<queued_error> receiver::take_queued_error() const noexcept {

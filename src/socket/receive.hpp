@@ -49,6 +49,17 @@ struct queue_memory {
 /// Nothing before Linux 4.12 (SO_MEMINFO), and of what has no such memory.
 UDPPUMP_EXPORT std::optional<queue_memory> queue_memory_of(int fd) noexcept;  // exported for udppump::pool
 
+/// The datagram that waits for longest.
+struct queue_head {
+  std::chrono::sys_time<std::chrono::nanoseconds> stamp;
+  address from;
+  std::size_t size = 0;
+  /// Of its first bytes.
+  std::size_t digest = 0;
+
+  friend bool operator==(const queue_head&, const queue_head&) = default;
+};
+
 /// All ways to take something out of a socket, which must outlive this. None of them blocks or throws; all may be used
 /// by any thread, and by any process that shares the socket.
 class UDPPUMP_EXPORT receiver {  // exported for udppump::pool
@@ -77,6 +88,8 @@ class UDPPUMP_EXPORT receiver {  // exported for udppump::pool
   int note_times() const noexcept;
   /// The stamp of the oldest datagram that waits, which it leaves there; nothing if none does, or it has none.
   std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> oldest() const noexcept;
+  /// The same with what else tells it from the next one: those that were sent in one go (UDP_SEGMENT) have one stamp.
+  std::optional<queue_head> head() const noexcept;
 
   /// The oldest ICMP error in the queue (IP_RECVERR), which it leaves; nothing if there is none.
   std::optional<queued_error> take_queued_error() const noexcept;

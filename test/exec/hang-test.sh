@@ -81,6 +81,35 @@ unserved() {
   finish "$pid"
 }
 
-for part in idle stuck stopped unserved; do beside "$part"; done
-await_beside idle stuck stopped unserved
+absent() {
+  echo "# what happened while the parent itself was stopped is no reason"
+  start absent "${options[@]}" --hang-timeout 1 -- "$python" "$works"
+  expect "${ports[0]}" first first
+  give slow 24 # 4.8 s of work for two
+  sleep 0.5
+  kill -STOP "$pid"
+  sleep 2
+  kill -CONT "$pid"
+  sleep 3
+  expect "${ports[0]}" last last
+  ! said absent 'worker-hung|is aborted' || fail "somebody was ended"
+  finish "$pid"
+}
+
+together() {
+  echo "# datagrams that were sent in one go have one stamp, and are told apart all the same"
+  start together --bind 127.0.0.1:0 --workers 1 --healthy-after 1ms --hang-timeout 1 -- "$python" "$works"
+  expect "${ports[0]}" first first
+  python3 -c 'import socket, sys
+client = socket.socket(type=socket.SOCK_DGRAM)
+client.setsockopt(socket.IPPROTO_UDP, 103, 6)  # UDP_SEGMENT
+client.sendto(b"".join(b"slow%02d" % each for each in range(10)), ("127.0.0.1", int(sys.argv[1])))' "${ports[0]}"
+  sleep 4.5
+  expect "${ports[0]}" last last
+  ! said together 'worker-hung|is aborted' || fail "somebody was ended"
+  finish "$pid"
+}
+
+for part in idle stuck stopped unserved absent together; do beside "$part"; done
+await_beside idle stuck stopped unserved absent together
 echo "all is well"

@@ -218,4 +218,20 @@ TEST(hostile_status, any_bytes_in_what_a_pool_says_of_itself_are_printable_and_w
   }
 }
 
+TEST(hostile_status, a_lease_on_the_memory_keeps_nobody_waiting) {
+  detail::descriptor memory{::memfd_create(detail::board_name, MFD_CLOEXEC)};
+  // A write lease takes that nothing else has it open (fcntl(2)).
+  detail::descriptor alone{::open(("/proc/self/fd/" + std::to_string(memory.fd())).c_str(), O_RDWR | O_CLOEXEC)};
+  memory.reset();
+  const child_process owner{[&] {
+    ::signal(SIGIO, SIG_IGN);
+    for (;;) ::pause();
+  }};
+  ::signal(SIGIO, SIG_IGN);
+  if (::fcntl(alone.fd(), F_SETLEASE, F_WRLCK) != 0) GTEST_SKIP() << "no leases on this file system";
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_THROW(static_cast<void>(pool_status::of(owner.pid())), std::system_error);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 20s) << "the kernel would break it after 45";
+}
+
 }  // namespace

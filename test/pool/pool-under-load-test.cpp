@@ -40,17 +40,22 @@ UDPPUMP_UNDER_EVERY_WAITER(loaded_pool_under);
 class worker_killer {
  public:
   worker_killer(const pool_process& pool, unsigned seed) : pool_{pool}, random_{seed} {}
+  /// Who they are is looked up a while before, as nothing is sent meanwhile, and a worker that is to lose something
+  /// must hold it.
   void kill_if_due() {
-    if (std::chrono::steady_clock::now() < next_) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (workers_.empty() && now >= next_ - 100ms) workers_ = pool_.workers();
+    if (now < next_) return;
     next_ += 200ms;
-    const auto workers = pool_.workers();
-    if (!workers.empty() && ::kill(workers[random_() % workers.size()], SIGKILL) == 0) ++kills_;
+    if (!workers_.empty() && ::kill(workers_[random_() % workers_.size()], SIGKILL) == 0) ++kills_;
+    workers_.clear();
   }
   std::uint64_t kills() const noexcept { return kills_; }
 
  private:
   const pool_process& pool_;
   std::mt19937 random_;
+  std::vector<pid_t> workers_;
   std::chrono::steady_clock::time_point next_ = std::chrono::steady_clock::now() + 200ms;
   std::uint64_t kills_ = 0;
 };

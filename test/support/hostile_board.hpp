@@ -83,8 +83,7 @@ class hostile_board {
           std::make_unique<crew::member>(crew::member{.number = page, .page = page, .started = {}}),
           {.by_signal = false, .code = 1, .words = last_words(board_.page(page))}};
       dead.who->worker = std::make_unique<dead_worker>();
-      const auto told =
-          obituary_of(dead, dead.end.words, handled_by(board_.page(page)), std::chrono::seconds{1}, true);
+      const auto told = obituary_of(dead, dead.end.words, handled_by(board_.page(page)), std::chrono::seconds{1}, true);
       log_.warning("worker-died", told.text, told.fields);
       static_cast<void>(redelivers_->rescue(page));
       board_.release(page);
