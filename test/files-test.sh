@@ -19,6 +19,7 @@ tools/scale.cpp syscall - a signal to a process by its descriptor; none has to d
 src/exclusive/exclusive.cpp syscall - epoll_ctl, and what it stands on; none has to do with names
 src/sys/access_list.cpp attribute - of what service_path has opened, by its descriptor in /proc
 src/sys/close_others.cpp directory_iterator - reads /proc
+src/sys/numbers_in.cpp directory_iterator - reads /proc
 src/sys/folder_trust.cpp ifstream - reads /proc
 src/sys/process_status.cpp ifstream - reads /proc
 src/socket/datagram_socket.cpp bind - never follows a link at the end; a pool has looked at the folders before
@@ -52,7 +53,7 @@ src/pool/board.cpp open - its own memory, by its descriptor in /proc, for readin
 src/pool/board.cpp set_mode - of a memfd, by its descriptor
 src/pool/pool_memory.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
 src/pool/pool_memory.cpp directory_iterator,read_symlink - reads /proc
-src/pool/process_usage.cpp ifstream,directory_iterator,status_of - reads /proc
+src/pool/process_usage.cpp ifstream,status_of - reads /proc
 src/pool/predecessor.cpp open - looks what is there before it connects, and opens nothing (O_PATH)
 src/pool/peer.cpp open,read_link - reads what a process calls itself in /proc
 src/pool/board.cpp truncate - of a memfd, by its descriptor

@@ -39,12 +39,14 @@ report examine(const file_tree& files, const std::vector<pool_reader>& pools) {
   const auto began = clock::now();
   looks<machine_facts> machine{read_machine(files), {}};
   report all;
-  std::vector<looks<pool_facts>> each;
-  std::vector<const pool_reader*> readable;
+  struct readable_pool {
+    const pool_reader& reader;
+    looks<pool_facts> facts;
+  };
+  std::vector<readable_pool> readable;
   for (const pool_reader& one : pools) {
     try {
-      each.push_back({read_pool(files, one.read()), {}});
-      readable.push_back(&one);
+      readable.push_back({one, {read_pool(files, one.read()), {}}});
     } catch (const std::system_error& refused) {  // it has ended, or its memory is not what a pool writes
       all.hidden.push_back({fmt::format("pool {}", one.parent()), refused.what()});
     }
@@ -53,10 +55,9 @@ report examine(const file_tree& files, const std::vector<pool_reader>& pools) {
   machine.now = read_machine(files);
   machine.seconds = std::chrono::duration<double>{clock::now() - began}.count();
   std::ranges::copy(machine.now.hidden, std::back_inserter(all.hidden));
-  for (std::size_t at = 0; at < each.size(); ++at) {
-    auto& pool = each[at];
+  for (auto& [reader, pool] : readable) {
     try {
-      pool.now = read_pool(files, readable[at]->read());
+      pool.now = read_pool(files, reader.read());
     } catch (const std::system_error& gone) {
       all.hidden.push_back({subject_of(pool.before), gone.what()});
       continue;
@@ -74,8 +75,7 @@ int run(const doctor_settings& settings) {
   if (settings.pools.empty()) pools = pool_reader::all();
   for (const std::string& text : settings.pools) {
     if (text.empty()) throw CLI::ValidationError{"POOL", "an empty text names no pool; omit it to look at all"};
-    // Several may have the same name.
-    std::ranges::move(choose_pools(text), std::back_inserter(pools));
+    pools.push_back(choose_pool(text));
   }
   const report all = examine(file_tree{}, pools);
   fmt::print("{}", settings.json ? json_of(all) : text_of(all));

@@ -22,7 +22,7 @@ struct stat_settings {
 
 int run_one(const stat_settings& settings) {
   const pool_status told = choose_pool(settings.pool).read();
-  fmt::print("{}\n", settings.json ? json_of(told).dump(2) : text_of(told).substr(0, text_of(told).size() - 1));
+  fmt::print("{}", settings.json ? json_of(told).dump(2) + '\n' : text_of(told));
   return exit_ok;
 }
 

@@ -56,14 +56,9 @@ std::string socket_table(const pool_status& pool) {
   return rows.to_string();
 }
 
-std::optional<std::chrono::nanoseconds> mean_age(const traffic_counts& of) {
-  if (of.aged == 0) return {};
-  return of.age_time / static_cast<std::int64_t>(std::min<std::uint64_t>(of.aged, INT64_MAX));
-}
-
-std::optional<std::chrono::nanoseconds> mean_time(const traffic_counts& of) {
-  if (of.handled == 0) return {};
-  return of.handler_time / static_cast<std::int64_t>(std::min<std::uint64_t>(of.handled, INT64_MAX));
+std::optional<std::chrono::nanoseconds> mean(std::chrono::nanoseconds together, std::uint64_t count) {
+  if (count == 0) return {};
+  return together / static_cast<std::int64_t>(std::min<std::uint64_t>(count, INT64_MAX));
 }
 
 table::row traffic_row(std::string name, const traffic_counts& of) {
@@ -74,8 +69,8 @@ table::row traffic_row(std::string name, const traffic_counts& of) {
           short_count(of.expired),
           short_count(of.limited),
           short_count(of.ignored + of.quarantined),
-          or_dash(mean_time(of), short_time),
-          or_dash(mean_age(of), short_time)};
+          or_dash(mean(of.handler_time, of.handled), short_time),
+          or_dash(mean(of.age_time, of.aged), short_time)};
 }
 
 std::string percentiles(const char* what, const time_histogram& of) {
@@ -141,10 +136,8 @@ std::string fallbacks(const pool_status& pool) {
 ordered_json seconds(std::chrono::nanoseconds time) { return static_cast<double>(time.count()) / a_second; }
 
 ordered_json or_null(const auto& value) { return value ? ordered_json(*value) : ordered_json(); }
-ordered_json or_null(const std::optional<std::chrono::nanoseconds>& time) {
-  return time ? seconds(*time) : ordered_json();
-}
-ordered_json or_null(const std::optional<std::chrono::milliseconds>& time) {
+template <class Unit>
+ordered_json or_null(const std::optional<std::chrono::duration<std::int64_t, Unit>>& time) {
   return time ? seconds(*time) : ordered_json();
 }
 

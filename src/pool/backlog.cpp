@@ -37,13 +37,6 @@ std::size_t kernels_default(const datagram_socket& like) noexcept {
   return found ? found->limit : 0;
 }
 
-/// Counts of workers are claims: a sum may be of anything.
-std::uint64_t taken_from(const board& shared) noexcept {
-  std::uint64_t all = 0;
-  for (std::size_t at = 0; at < shared.pages_used(); ++at) all += taken_by(shared.page(at));
-  return all;
-}
-
 }  // namespace
 
 backlog::backlog(const board& shared, const std::vector<datagram_socket>& sockets, const rules& chosen,
@@ -95,7 +88,7 @@ void backlog::arrived(clock::time_point now) noexcept {
 
 void backlog::measure_queues(clock::time_point now) {
   if (counted_at_ == clock::time_point::min() || now - counted_at_ >= std::chrono::seconds{1}) {
-    const std::uint64_t taken = taken_from(shared_);
+    const std::uint64_t taken = shared_.taken();
     // A worker that dies takes its count along.
     a_second_.reset();
     if (counted_at_ != clock::time_point::min() && taken >= counted_) {

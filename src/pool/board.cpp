@@ -198,6 +198,12 @@ void board::set_workers(std::size_t workers) noexcept {
   most_claimed_ = is_first ? most : std::max(most_claimed_, most);
 }
 
+std::uint64_t board::taken() const noexcept {
+  std::uint64_t all = 0;
+  for (std::size_t at = 0; at < pages_used_; ++at) all += taken_by(page(at));
+  return all;
+}
+
 std::uint64_t board::total(shared_count lane_counts::*which) const noexcept {
   std::uint64_t all = 0;
   const auto place = static_cast<std::size_t>(&(header_->before.lanes[0].*which) - &header_->before.lanes[0].received);

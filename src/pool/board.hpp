@@ -154,6 +154,9 @@ class board {
   /// knows by itself.
   std::size_t claim(std::size_t number);
   void release(std::size_t page) noexcept;
+  /// Datagrams that the workers that live have taken (taken_by()): goes back when one dies. Counts of workers are
+  /// claims, so it may be anything.
+  std::uint64_t taken() const noexcept;
   /// Of all workers, and those before them; in the parent.
   std::uint64_t total(shared_count lane_counts::*which) const noexcept;
   /// One event more. The parent's thread alone.
@@ -198,13 +201,5 @@ class board {
   std::array<std::uint64_t, worker_counts::size> before_{};
   std::uint32_t sums_ = 0;
 };
-
-/// Cut to the room there is, and ended.
-template <std::size_t Room>
-void show_text(char (&room)[Room], std::string_view text) noexcept {
-  const std::size_t size = std::min(text.size(), Room - 1);
-  std::copy_n(text.data(), size, room);
-  room[size] = '\0';
-}
 
 }  // namespace udppump::detail

@@ -1,11 +1,11 @@
 #include "pool/lock_holder.hpp"
 
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "sys/file_identity.hpp"
+#include "sys/numbers_in.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
 
@@ -45,12 +45,8 @@ pid_t holder_of_lock(int fd, pid_t perhaps) {
   const fs::path all = "/proc";
   const fs::path own = all / std::to_string(sys::process_id()) / "fdinfo" / std::to_string(fd);
   if (perhaps > 0 && has_locked(all / std::to_string(perhaps), *file, own)) return perhaps;
-  std::error_code unseen;
-  for (fs::directory_iterator at{all, unseen}, end; !unseen && at != end; at.increment(unseen)) {
-    const std::string name = at->path().filename().string();
-    pid_t pid = 0;
-    std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (pid > 0 && has_locked(at->path(), *file, own)) return pid;
+  for (const pid_t pid : numbers_in(all)) {
+    if (has_locked(all / std::to_string(pid), *file, own)) return pid;
   }
   return 0;
 }

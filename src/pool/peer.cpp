@@ -16,7 +16,7 @@ namespace udppump::detail {
 namespace {
 
 std::string program_of(pid_t pid) {
-  const std::string folder = "/proc/" + std::to_string(pid);
+  const std::string folder = folder_of_process(pid);
   char text[PATH_MAX];
   const ssize_t path = sys::read_link((folder + "/exe").c_str(), text, sizeof text);
   if (path > 0) return "; it runs " + std::string{text, static_cast<std::size_t>(path)};

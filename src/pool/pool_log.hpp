@@ -20,8 +20,6 @@ class pool_log {
   using fields = std::vector<std::pair<std::string_view, std::string>>;
   /// So many lines of a kind are written at once, if nothing else is said.
   static constexpr std::size_t at_once = 64;
-  /// Of those that workers or other processes can provoke as often as they like.
-  static constexpr std::size_t by_others = 16;
 
   /// Without a sink, to stderr.
   explicit pool_log(std::function<void(const pool_event&)> sink);
@@ -49,6 +47,23 @@ class pool_log {
   std::unique_ptr<log_writer> stderr_;  // without a sink
   std::function<void(const pool_event&)> sink_;
   mutable log_limit limit_;
+};
+
+/// The lines of a pool_log that workers or other processes can provoke as often as they like: fewer at once.
+class provoked_log {
+ public:
+  /// `log` outlives it.
+  explicit provoked_log(const pool_log& log) noexcept : log_{log} {}
+
+  static constexpr std::size_t at_once = 16;
+  void error(std::string_view name, std::string text) const { log_.error(name, std::move(text), {}, at_once); }
+  void warning(std::string_view name, std::string text, std::size_t most = at_once) const {
+    log_.warning(name, std::move(text), {}, most);
+  }
+  void notice(std::string_view name, std::string text) const { log_.notice(name, std::move(text), {}, at_once); }
+
+ private:
+  const pool_log& log_;
 };
 
 }  // namespace udppump::detail

@@ -10,6 +10,7 @@
 
 #include "pool/status_visit.hpp"
 #include "sys/failure.hpp"
+#include "sys/numbers_in.hpp"
 #include "sys/process_status.hpp"
 #include "sys/sys_process.hpp"
 #include "sys/sys_user.hpp"
@@ -38,11 +39,9 @@ int open_memory(const std::string& path) {
   return sys::open(("/proc/self/fd/" + std::to_string(shown.fd())).c_str(), O_RDONLY | O_NONBLOCK);
 }
 
-std::string descriptors_of(pid_t process) { return "/proc/" + std::to_string(process) + "/fd"; }
-
 /// Where a process has a pool's memory open, if it does; a child of the parent has the same.
 std::string memory_path(pid_t process, std::error_code& refused) {
-  fs::directory_iterator at{descriptors_of(process), refused};
+  fs::directory_iterator at{folder_of_process(process) + "/fd", refused};
   if (refused) return {};
   for (const fs::directory_iterator end; !refused && at != end; at.increment(refused)) {
     std::error_code gone;
@@ -67,19 +66,6 @@ pid_t own_id_of(pid_t process) {
 bool is_parents(const descriptor& memory, pid_t process) {
   copy_of<board_header> header;
   return header.read(memory, 0) && header->parent.load() == own_id_of(process);
-}
-
-std::vector<pid_t> all_processes() {
-  std::vector<pid_t> all;
-  std::error_code refused;
-  for (fs::directory_iterator at{"/proc", refused}, end; !refused && at != end; at.increment(refused)) {
-    const std::string name = at->path().filename().string();
-    pid_t number = 0;
-    const auto read = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (read.ec == std::errc{} && read.ptr == name.data() + name.size()) all.push_back(number);
-  }
-  std::sort(all.begin(), all.end());
-  return all;
 }
 
 }  // namespace
@@ -120,7 +106,7 @@ pool_memory memory_given(pid_t parent, int memory) {
 
 std::vector<pool_memory> all_memories() {
   std::vector<pool_memory> found;
-  for (const pid_t process : all_processes()) {
+  for (const pid_t process : numbers_in("/proc")) {
     std::error_code refused;
     const std::string path = memory_path(process, refused);
     if (refused || path.empty()) continue;

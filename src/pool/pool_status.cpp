@@ -12,6 +12,7 @@
 #include "pool/process_usage.hpp"
 #include "socket/queue_table.hpp"
 #include "sys/failure.hpp"
+#include "sys/process_status.hpp"
 #include "sys/sys_process.hpp"
 #include "udppump/printable.hpp"
 
@@ -327,29 +328,32 @@ pool_reader::pool_reader(std::shared_ptr<const source> from) : from_{std::move(f
 
 namespace {
 
-std::string folder_of(pid_t process) { return "/proc/" + std::to_string(process); }
+bool is_sound(const pool_memory& from) {
+  copy_of<board_header> header;
+  return header.read(from.memory, 0) && board_header::geometry_of(*header);
+}
+
+pool_memory sound(pool_memory from) {
+  if (!is_sound(from)) fail_as_unsound(from.parent);
+  return from;
+}
+
+std::optional<process_stat> stat_of(pid_t process) { return stat_in(folder_of_process(process)); }
 
 }  // namespace
 
 pool_reader::pool_reader(pid_t parent)
-    : from_{std::make_shared<const source>(source{memory_of(parent), stat_in(folder_of(parent))})} {
-  copy_of<board_header> header;
-  if (!header.read(from_->from.memory, 0) || !board_header::geometry_of(*header)) fail_as_unsound(parent);
-}
+    : from_{std::make_shared<const source>(source{sound(memory_of(parent)), stat_of(parent)})} {}
 
 pool_reader::pool_reader(pid_t parent, int memory)
-    : from_{std::make_shared<const source>(source{memory_given(parent, memory), stat_in(folder_of(parent))})} {
-  copy_of<board_header> header;
-  if (!header.read(from_->from.memory, 0) || !board_header::geometry_of(*header)) fail_as_unsound(parent);
-}
+    : from_{std::make_shared<const source>(source{sound(memory_given(parent, memory)), stat_of(parent)})} {}
 
 std::vector<pool_reader> pool_reader::all() {
   std::vector<pool_reader> found;
   for (pool_memory& each : all_memories()) {
-    copy_of<board_header> header;
-    if (!header.read(each.memory, 0) || !board_header::geometry_of(*header)) continue;
-    auto process = stat_in(folder_of(each.parent));
-    found.push_back(pool_reader{std::make_shared<const source>(source{std::move(each), std::move(process)})});
+    if (!is_sound(each)) continue;
+    const auto process = stat_of(each.parent);
+    found.push_back(pool_reader{std::make_shared<const source>(source{std::move(each), process})});
   }
   return found;
 }
@@ -358,7 +362,7 @@ pid_t pool_reader::parent() const noexcept { return from_->from.parent; }
 
 pool_status pool_reader::read() const {
   const pid_t parent = from_->from.parent;
-  const auto now = stat_in(folder_of(parent));
+  const auto now = stat_of(parent);
   const bool is_another = now && from_->process && now->started_at != from_->process->started_at;
   if (is_another || (now && !now->is_alive()) || sys::kill(parent, 0) == -ESRCH) {
     fail(ESRCH, "the pool of process " + std::to_string(parent) + " has ended; look for the one that serves now");

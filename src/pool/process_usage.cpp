@@ -2,22 +2,17 @@
 
 #include <unistd.h>
 
-#include <charconv>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string_view>
 
+#include "sys/numbers_in.hpp"
 #include "sys/process_status.hpp"
 #include "sys/sys_file.hpp"
 
 namespace udppump::detail {
 
 namespace {
-
-namespace fs = std::filesystem;
-
-std::string folder_of(pid_t process) { return "/proc/" + std::to_string(process); }
 
 std::chrono::nanoseconds as_time(std::uint64_t ticks) {
   static const std::int64_t a_second = sysconf(_SC_CLK_TCK);
@@ -35,23 +30,10 @@ void add_switches(const std::string& folder, process_usage& to) {
   }
 }
 
-/// Numbers that are the names of folders there.
-template <class Each>
-void for_each_number(const std::string& folder, Each each) {
-  std::error_code refused;
-  for (fs::directory_iterator at{folder, refused}, end; !refused && at != end; at.increment(refused)) {
-    const std::string name = at->path().filename().string();
-    pid_t number = 0;
-    const auto read = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (read.ec == std::errc{} && read.ptr == name.data() + name.size()) each(number);
-  }
-}
-
 void add_process(pid_t process, const process_stat& told, process_usage& to) {
-  const std::string folder = folder_of(process);
+  const std::string folder = folder_of_process(process);
   to.cpu += as_time(told.ticks);
-  for_each_number(folder + "/task",
-                  [&](pid_t thread) { add_switches(folder + "/task/" + std::to_string(thread), to); });
+  for (const pid_t thread : numbers_in(folder + "/task")) add_switches(folder + "/task/" + std::to_string(thread), to);
   std::ifstream counts{folder + "/statm"};
   std::uint64_t size = 0, resident = 0;
   static const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
@@ -83,7 +65,7 @@ std::optional<process_stat> stat_in(const std::string& folder) {
 }
 
 std::optional<process_usage> usage_of(pid_t process) {
-  const auto told = stat_in(folder_of(process));
+  const auto told = stat_in(folder_of_process(process));
   if (!told) return {};
   process_usage all;
   add_process(process, *told, all);
@@ -91,7 +73,7 @@ std::optional<process_usage> usage_of(pid_t process) {
 }
 
 std::optional<process_usage> usage_of_thread(pid_t process, pid_t thread) {
-  const std::string folder = folder_of(process) + "/task/" + std::to_string(thread);
+  const std::string folder = folder_of_process(process) + "/task/" + std::to_string(thread);
   const auto told = stat_in(folder);
   if (!told) return {};
   process_usage one;
@@ -102,19 +84,19 @@ std::optional<process_usage> usage_of_thread(pid_t process, pid_t thread) {
 
 std::map<pid_t, process_usage> usage_by_session() {
   std::map<pid_t, process_usage> found;
-  for_each_number("/proc", [&found](pid_t process) {
-    const auto told = stat_in(folder_of(process));
-    if (!told || !told->is_alive() || told->session <= 0) return;
+  for (const pid_t process : numbers_in("/proc")) {
+    const auto told = stat_in(folder_of_process(process));
+    if (!told || !told->is_alive() || told->session <= 0) continue;
     const auto [at, is_new] = found.try_emplace(told->session);
     if (!is_new) ++at->second.processes;
     add_process(process, *told, at->second);
-  });
+  }
   return found;
 }
 
 uid_t user_of(pid_t process) noexcept {
   struct stat about {};
-  return sys::status_of(folder_of(process).c_str(), about) < 0 ? static_cast<uid_t>(-1) : about.st_uid;
+  return sys::status_of(folder_of_process(process).c_str(), about) < 0 ? static_cast<uid_t>(-1) : about.st_uid;
 }
 
 }  // namespace udppump::detail

@@ -16,7 +16,7 @@ namespace udppump::detail {
 namespace {
 
 constexpr std::size_t most_last_lines = 3, longest_last_line = 160;
-/// Of one that has ended: what fits into a pipe, and no more, as others may go on writing.
+/// What fits into a pipe.
 constexpr std::size_t most_at_end = 1 << 16;
 constexpr std::size_t one_read = 4096;
 
@@ -88,7 +88,7 @@ void program_outputs::belongs_to(id which, pid_t pid) {
   }
 }
 
-void program_outputs::read(clock::time_point now) {
+void program_outputs::read() {
   const auto until = clock::now() + longest_turn;
   std::array<epoll_event, 16> ready;  // the kernel puts who was told of behind the others
   do {
@@ -96,26 +96,31 @@ void program_outputs::read(clock::time_point now) {
     if (found <= 0) break;
     for (int at = 0; at < found; ++at) {
       const auto one = all_.find(ready[static_cast<std::size_t>(at)].data.u64);
-      if (one != all_.end()) read_some(one->second, now);
+      if (one != all_.end()) read_some(one->second);
     }
   } while (clock::now() < until);
   forget_ended();
 }
 
-bool program_outputs::read_some(output& from, clock::time_point now) {
+bool program_outputs::read_some(output& from) {
   if (!from.reads) return false;
   std::array<char, one_read> text;
   const ssize_t size = sys::read(from.reads.fd(), text.data(), text.size());
   if (size == -EAGAIN) return false;
   if (size <= 0) {
-    end(from, now);
+    end(from);
     return false;
   }
-  take(from, {text.data(), static_cast<std::size_t>(size)}, now);
+  take(from, {text.data(), static_cast<std::size_t>(size)});
   return true;
 }
 
-void program_outputs::take(output& from, std::string_view text, clock::time_point now) {
+void program_outputs::read_what_is_there(output& from) {
+  for (std::size_t read = 0; read < most_at_end && read_some(from); read += one_read) {
+  }
+}
+
+void program_outputs::take(output& from, std::string_view text) {
   while (!text.empty()) {
     const auto end = text.find('\n');
     const std::size_t size = std::min({end, text.size(), longest_line - from.line.size()});
@@ -125,19 +130,18 @@ void program_outputs::take(output& from, std::string_view text, clock::time_poin
     if (is_whole) text.remove_prefix(1);
     if (!is_whole && from.line.size() < longest_line) return;
     if (!is_whole) from.line += "...";
-    tell(from, from.line, now);
+    tell(from, from.line);
     from.line.clear();
     from.in_pieces = !is_whole;
   }
 }
 
-void program_outputs::tell(output& from, std::string_view line, clock::time_point now) {
+void program_outputs::tell(output& from, std::string_view line) {
   if (!from.in_pieces) from.level = take_level(line);
   std::string text = plain(line);
   text.erase(std::find_if_not(text.rbegin(), text.rend(), [](char one) { return one == ' ' || one == '\r'; }).base(),
              text.end());
   if (text.empty()) return;
-  from.wrote_at = now;
   from.last.push_back(text.size() <= longest_last_line ? text : text.substr(0, longest_last_line) + "...");
   if (from.last.size() > most_last_lines) from.last.pop_front();
   const std::string number = std::to_string(from.worker);
@@ -145,18 +149,17 @@ void program_outputs::tell(output& from, std::string_view line, clock::time_poin
            {{"worker", number}, {"pid", std::to_string(from.pid)}, {"line", text}});
 }
 
-void program_outputs::end(output& one, clock::time_point now) {
-  if (!one.line.empty()) tell(one, std::exchange(one.line, {}), now);
+void program_outputs::end(output& one) {
+  if (!one.line.empty()) tell(one, std::exchange(one.line, {}));
   one.reads.reset();  // which takes it out of the set
 }
 
-std::string program_outputs::last_words(pid_t pid, clock::time_point now) {
+std::string program_outputs::last_words(pid_t pid) {
   const auto found =
       std::ranges::find_if(all_, [pid](const auto& one) { return one.second.pid == pid && one.second.has_worker; });
   if (found == all_.end()) return {};
   output& its = found->second;
-  for (std::size_t read = 0; read < most_at_end && read_some(its, now); read += one_read) {
-  }
+  read_what_is_there(its);
   its.has_worker = false;
   std::string words;
   for (const std::string& line : its.last) words += (words.empty() ? "" : " | ") + line;
@@ -165,11 +168,10 @@ std::string program_outputs::last_words(pid_t pid, clock::time_point now) {
   return words;
 }
 
-void program_outputs::read_the_rest(clock::time_point now) {
+void program_outputs::read_the_rest() {
   for (auto& [which, one] : all_) {
-    for (std::size_t read = 0; read < most_at_end && read_some(one, now); read += one_read) {
-    }
-    end(one, now);
+    read_what_is_there(one);
+    end(one);
   }
 }
 

@@ -46,13 +46,13 @@ class program_outputs {
   void belongs_to(id which, pid_t pid);
 
   /// Tells the log what came.
-  void read(clock::time_point now);
+  void read();
   /// The same, of the worker with this process, as far as it can be read now: its last lines stand in the log before
   /// what is told of its end. Returns them, in one; empty if there are none. It is asked once, when the worker has
   /// ended.
-  std::string last_words(pid_t pid, clock::time_point now);
+  std::string last_words(pid_t pid);
   /// Nothing is read any more: also lines that have no end.
-  void read_the_rest(clock::time_point now);
+  void read_the_rest();
 
  private:
   struct output {
@@ -64,14 +64,15 @@ class program_outputs {
     bool in_pieces = false;  // of a line that is too long; its level is that of the first
     pool_event::level level = pool_event::level::info;
     std::deque<std::string> last = {};
-    clock::time_point wrote_at = {};
   };
 
   /// False if no more can be read now.
-  bool read_some(output& from, clock::time_point now);
-  void take(output& from, std::string_view text, clock::time_point now);
-  void tell(output& from, std::string_view line, clock::time_point now);
-  void end(output& one, clock::time_point now);
+  bool read_some(output& from);
+  /// Not more than a pipe holds, as others may go on writing.
+  void read_what_is_there(output& from);
+  void take(output& from, std::string_view text);
+  void tell(output& from, std::string_view line);
+  void end(output& one);
   void forget_ended();
 
   const pool_log& log_;

@@ -11,6 +11,7 @@
 
 #include "pool/account.hpp"
 #include "sys/failure.hpp"
+#include "sys/passed_descriptors.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_user.hpp"
 
@@ -52,13 +53,7 @@ bool send_descriptor(int connection, int fd) noexcept {
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  pass_descriptors(message, control, {&fd, 1});
   return sys::sendmsg(connection, &message, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
 }
 

@@ -13,6 +13,7 @@
 
 #include "pool/peer.hpp"
 #include "pool/status_door.hpp"
+#include "sys/passed_descriptors.hpp"
 #include "sys/sys_file.hpp"
 
 namespace udppump::detail {
@@ -64,14 +65,9 @@ descriptor take_descriptor(int connection, clock::time_point until) {
   message.msg_controllen = control.size();
   if (sys::recvmsg(connection, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) return {};
   const cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  // There is room for one, so the kernel installs no more.
-  if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
-      header->cmsg_len != CMSG_LEN(sizeof(int))) {
-    return {};
-  }
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return descriptor{fd};
+  std::vector<descriptor> passed;  // one: there is no room for more, so the kernel installs no more
+  if (header != nullptr) take_descriptors(*header, passed);
+  return passed.empty() ? descriptor{} : std::move(passed.front());
 }
 
 }  // namespace

@@ -54,13 +54,6 @@ bool stranded_watch::something_waits_for(const worker_page& page) const noexcept
   return false;
 }
 
-/// By all workers there are; may go back when one dies, which is a change as well.
-std::uint64_t stranded_watch::taken() const noexcept {
-  std::uint64_t all = 0;
-  for (std::size_t at = 0; at < shared_.pages_used(); ++at) all += taken_by(shared_.page(at));
-  return all;
-}
-
 unsigned stranded_watch::kick_idle_workers(clock::time_point now) {
   unsigned kicked = 0;
   look_what_waits();
@@ -81,7 +74,7 @@ unsigned stranded_watch::kick_idle_workers(clock::time_point now) {
       if (is_idle(page) && something_waits_for(page)) suspects_.push_back({at, taken_by(page)});
     }
   }
-  const std::uint64_t taken_now = taken();
+  const std::uint64_t taken_now = shared_.taken();
   const bool is_quiet = !waits && taken_now == taken_before_;
   taken_before_ = taken_now;
   quiet_looks_ = is_quiet ? quiet_looks_ + 1 : 0;

@@ -37,7 +37,6 @@ class stranded_watch {
   void look_what_waits() noexcept;
   bool something_waits() const noexcept;
   bool something_waits_for(const worker_page& page) const noexcept;
-  std::uint64_t taken() const noexcept;
 
   board& shared_;
   const std::vector<datagram_socket>& sockets_;

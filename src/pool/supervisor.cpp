@@ -79,7 +79,7 @@ int supervisor::run() {
   }
   errors_.say_the_rest(clock::now());
   parts_.service.say_the_rest();
-  if (parts_.outputs != nullptr) parts_.outputs->read_the_rest(clock::now());
+  if (parts_.outputs != nullptr) parts_.outputs->read_the_rest();
   log_.write_all();
   log_.notice("stopped", handed_over_ ? "ended; another process serves on" : "stopped");
   return result_;
@@ -105,7 +105,7 @@ void supervisor::go_round() {
   }
   take_requests(woken.news);
   if (woken.signal) take_signals();
-  if (woken.output) parts_.outputs->read(clock::now());
+  if (woken.output) parts_.outputs->read();
   if (woken.ready && parts_.notifies != nullptr) hear_ready();
   if (woken.visitor && parts_.door != nullptr) parts_.door->look(clock::now());
   note_serving();

@@ -26,7 +26,7 @@ constexpr unsigned whole = 1000;
 /// In bytes; 0 if it is not known. Pss is for those who may trace the process (proc(5), /proc/PID/smaps_rollup); the
 /// pages that it does not share, as far as the kernel counts these, for all (/proc/PID/statm).
 std::uint64_t memory_of(pid_t pid) {
-  const std::string folder = "/proc/" + std::to_string(pid);
+  const std::string folder = folder_of_process(pid);
   std::ifstream rollup{folder + "/smaps_rollup"};
   for (std::string word; rollup >> word;) {
     std::uint64_t kilobytes = 0;
@@ -189,8 +189,7 @@ void supervisor::renew_one(clock::time_point now) {
 /// For the watchdog: not if datagrams have waited since the last time it was asked, and nobody has taken any.
 bool supervisor::does_serve() {
   const bool waits = phase_ == phase::serving && anything_waits(parts_.context.sockets.all());
-  std::uint64_t taken = 0;
-  for (std::size_t at = 0; at < board_.pages_used(); ++at) taken += taken_by(board_.page(at));
+  const std::uint64_t taken = board_.taken();
   // What programs take is not known.
   const bool is_stuck = parts_.start.keeps_pages() && waits && waited_before_ && taken == taken_before_;
   waited_before_ = waits;

@@ -24,10 +24,9 @@ void supervisor::scale(std::int64_t wanted, const std::string& asked_by) {
     }
   }
   if (!refusal.empty()) {
-    log_.warning("scale-refused",
-                 asked_by + " wants " + std::to_string(wanted) + (wanted == 1 ? " worker" : " workers") +
-                     " instead of " + std::to_string(places_.size()) + ": refused, as " + refusal,
-                 {}, pool_log::by_others);
+    provoked_log{log_}.warning("scale-refused", asked_by + " wants " + std::to_string(wanted) +
+                                                    (wanted == 1 ? " worker" : " workers") + " instead of " +
+                                                    std::to_string(places_.size()) + ": refused, as " + refusal);
   }
   board_.header().scale_orders.fetch_add(1, std::memory_order_release);  // what it led to is there
 }

@@ -90,7 +90,7 @@ void supervisor::bury(const crew::dead_member& dead) {
   const std::uint64_t served = handled_by(crew_.page_of(who));
   errors_.look_at_last(who, crew_.page_of(who), now);
   std::string words;
-  if (parts_.outputs != nullptr) words = parts_.outputs->last_words(who.worker->pid(), now);
+  if (parts_.outputs != nullptr) words = parts_.outputs->last_words(who.worker->pid());
   if (!dead.end.words.empty() || (who.stopping && !dead.end.by_signal)) words = dead.end.words;
   auto [told, fields] = obituary_of(dead, words, served, now - who.started, parts_.start.keeps_pages());
 

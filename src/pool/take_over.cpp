@@ -71,8 +71,7 @@ std::string take_over::hear_predecessor() {
   const auto verdict = before_->hear();
   owns_path_ = verdict == predecessor::verdict::ours && path_;
   if (before_->fd() >= 0) {
-    if (const std::string late = before_->overdue(clock::now()); !late.empty())
-      log_.warning("take-over-waits", late, {}, pool_log::by_others);
+    if (const std::string late = before_->overdue(clock::now()); !late.empty()) log_.warning("take-over-waits", late);
     return {};
   }
   const predecessor last = std::move(*before_);
@@ -90,11 +89,9 @@ std::optional<peer> take_over::close(const std::string& why) {
   if (before_) {
     owns_path_ = before_->hear() == predecessor::verdict::ours && path_;
     if (before_->is_ours() && before_->fd() >= 0) {
-      log_.warning("take-over-waits",
-                   before_->who().called() +
-                       ", from which this pool took over, has not heard so yet, and serves on when "
-                       "this one has ended; end it as well (one that is stopped: kill -CONT)",
-                   {}, pool_log::by_others);
+      log_.warning("take-over-waits", before_->who().called() +
+                                          ", from which this pool took over, has not heard so yet, and serves on when "
+                                          "this one has ended; end it as well (one that is stopped: kill -CONT)");
     }
     if (!before_->is_ours()) before_.reset();
   }
@@ -169,9 +166,9 @@ void take_over::execute_when_due(clock::time_point now) {
 }
 
 void take_over::execute(const sigset_t& mask) {
-  const auto failed = [this](const std::string& why) { log_.error("take-over-failed", why, {}, pool_log::by_others); };
+  const auto failed = [this](const std::string& why) { log_.error("take-over-failed", why); };
   // Whoever may send signals may ask without end.
-  const auto refused = [this](const std::string& why) { log_.warning("take-over-busy", why, {}, 1); };
+  const auto refused = [this](const std::string& why) { log_.warning("take-over-busy", why, 1); };
   for (const auto& one : successors_) {
     if (one->is_executed()) {
       return refused("SIGUSR2: a take-over is under way already, by " + one->who().called() +
@@ -206,8 +203,7 @@ void take_over::execute(const sigset_t& mask) {
     log_.warning("take-over-path", "the new parent gets no take-over path, as workers could take it from there: " +
                                        why_open + ". To have a path again, start the pool anew as root");
   }
-  log_.notice("take-over-begun", "started " + own_.path + " (pid " + std::to_string(pid) + ") to take over", {},
-              pool_log::by_others);
+  log_.notice("take-over-begun", "started " + own_.path + " (pid " + std::to_string(pid) + ") to take over");
 }
 
 /// In the child.
@@ -274,10 +270,8 @@ void take_over::accept() {
     const int connection = sys::accept(listener_.fd());
     if (connection == -EMFILE || connection == -ENFILE || connection == -ENOMEM || connection == -ENOBUFS) {
       accepts_from_ = clock::now() + seconds{1};
-      return log_.error(
-          "take-over-failed",
-          "taking a successor's connection: " + code_of(connection).message() + "; trying again in a second", {},
-          pool_log::by_others);
+      return log_.error("take-over-failed", "taking a successor's connection: " + code_of(connection).message() +
+                                                "; trying again in a second");
     }
     if (connection < 0) return;
     accept_one(descriptor{connection});
@@ -289,13 +283,11 @@ void take_over::accept_one(descriptor connection) {
   auto came = std::make_unique<successor>(std::move(connection));
   if (!may_take_over(came->who(), listener_.fd())) {
     log_.warning("take-over-refused",
-                 "a process of another user wanted the sockets, and was refused: " + came->description(), {},
-                 pool_log::by_others);
+                 "a process of another user wanted the sockets, and was refused: " + came->description());
     return came->give_up("it belongs to another user; start as root, or as the user whose pool it is");
   }
   if (!must_stay_.empty()) {
-    log_.warning("take-over-refused", "a take-over was refused, by " + came->description() + ": " + must_stay_, {},
-                 pool_log::by_others);
+    log_.warning("take-over-refused", "a take-over was refused, by " + came->description() + ": " + must_stay_);
     return came->give_up("it cannot be taken over from: " + must_stay_);
   }
   // One for each process.
@@ -323,9 +315,8 @@ void take_over::give_up(successor& one, const std::string& why) {
   const bool had_sockets = one.now() == phase::has;
   one.give_up(why);
   if (one.now() == phase::heir) return;
-  log_.error("take-over-failed",
-             "the take-over by " + one.who().called() + " failed: " + why + (had_sockets ? "; going on as before" : ""),
-             {}, pool_log::by_others);
+  log_.error("take-over-failed", "the take-over by " + one.who().called() + " failed: " + why +
+                                     (had_sockets ? "; going on as before" : ""));
 }
 
 void take_over::hear(successor& one) {
@@ -334,8 +325,7 @@ void take_over::hear(successor& one) {
     const std::string why = one.listen();
     if (!why.empty()) {
       log_.error("take-over-failed",
-                 "the take-over by " + one.who().called() + " failed: " + why + "; going on as before", {},
-                 pool_log::by_others);
+                 "the take-over by " + one.who().called() + " failed: " + why + "; going on as before");
     }
     if (one.now() == before || one.now() == phase::gone || one.now() == phase::heir) return;
   }
@@ -361,10 +351,9 @@ void take_over::hand_to_next(const handed_sockets& sockets) {
     if (next == nullptr) return;
     if (const std::string why = next->hand(sockets); !why.empty()) {
       log_.error("take-over-failed",
-                 "the take-over by " + next->who().called() + " failed: " + why + "; going on as before", {},
-                 pool_log::by_others);
+                 "the take-over by " + next->who().called() + " failed: " + why + "; going on as before");
     } else {
-      log_.notice("take-over-begun", next->who().called() + " takes the sockets over", {}, pool_log::by_others);
+      log_.notice("take-over-begun", next->who().called() + " takes the sockets over");
     }
   }
 }
@@ -419,8 +408,7 @@ std::vector<pid_t> take_over::reap() {
     const auto [pid, status] = sys::waitpid(one.pid);
     if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == status_not_executable) {
       log_.error("take-over-failed",
-                 own_.path + " cannot be executed; is it still there, and executable? Mend that, and try again", {},
-                 pool_log::by_others);
+                 own_.path + " cannot be executed; is it still there, and executable? Mend that, and try again");
     }
     if (pid == 0) return false;
     // From now on its number may be another's.
@@ -428,8 +416,7 @@ std::vector<pid_t> take_over::reap() {
       if (its->executed() != one.pid) continue;
       if (const std::string why = its->note_end(); !why.empty()) {
         log_.error("take-over-failed",
-                   "the take-over by " + its->who().called() + " failed: " + why + "; going on as before", {},
-                   pool_log::by_others);
+                   "the take-over by " + its->who().called() + " failed: " + why + "; going on as before");
       }
     }
     if (one.now == state::runs) note_failure(clock::now());
@@ -473,14 +460,12 @@ std::vector<pid_t> take_over::kill_late_ones(clock::time_point now) {
     if (now < one.until) continue;
     const std::string who = "process " + std::to_string(one.pid) + ", which SIGUSR2 executed, ";
     if (one.now == state::killed) {
-      log_.error("take-over-left", who + "was killed, and has not ended: " + why_not_gone(one.pid), {},
-                 pool_log::by_others);
+      log_.error("take-over-left", who + "was killed, and has not ended: " + why_not_gone(one.pid));
       one.now = state::left;
       one.until = clock::time_point::max();
       continue;
     }
-    log_.warning("take-over-killed", who + "did not take over, did not end in time and is killed", {},
-                 pool_log::by_others);
+    log_.warning("take-over-killed", who + "did not take over, did not end in time and is killed");
     static_cast<void>(sys::kill(-one.pid, SIGKILL));  // its process group
     static_cast<void>(sys::kill(one.pid, SIGKILL));
     one.now = state::killed;

@@ -116,7 +116,7 @@ class take_over {
   const std::optional<service_path> path_;
   std::optional<predecessor> before_;
   bool may_predecessor_serve_;
-  const pool_log& log_;
+  const provoked_log log_;
   std::vector<std::unique_ptr<successor>> successors_;  // in the order in which they came
   std::vector<execution> executed_;
   std::optional<sigset_t> wanted_;  // an execution that is to come, and its mask

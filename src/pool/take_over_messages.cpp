@@ -9,6 +9,7 @@
 
 #include "sys/credentials.hpp"
 #include "sys/failure.hpp"
+#include "sys/passed_descriptors.hpp"
 #include "sys/sys.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
@@ -50,16 +51,7 @@ int send(int fd, const std::string& verb, const std::vector<int>& descriptors = 
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   std::vector<char> control(CMSG_SPACE(sizeof(int) * most_passed));
-  if (!descriptors.empty()) {
-    const std::size_t size = sizeof(int) * descriptors.size();
-    message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(size);
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(size);
-    std::memcpy(CMSG_DATA(header), descriptors.data(), size);
-  }
+  if (!descriptors.empty()) pass_descriptors(message, control, descriptors);
   return static_cast<int>(std::min<ssize_t>(sys::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT), 0));
 }
 
@@ -96,12 +88,7 @@ received_words receive(int fd, std::size_t most_bytes, std::size_t most_descript
       came.from = {.pid = who->pid, .user = who->uid};
       came.is_message = true;
     }
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    for (std::size_t at = 0; at + sizeof(int) <= header->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
-      int passed = -1;
-      std::memcpy(&passed, CMSG_DATA(header) + at, sizeof passed);
-      came.descriptors.emplace_back(passed);
-    }
+    take_descriptors(*header, came.descriptors);
   }
   came.is_whole = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
   came.words.assign(text.data(), static_cast<std::size_t>(came.result));

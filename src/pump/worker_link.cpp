@@ -72,9 +72,7 @@ void worker_link::waited(std::size_t lane, std::chrono::nanoseconds age, unsigne
 }
 
 void worker_link::waits_with(waiter_kind kind, std::string_view fallback) noexcept {
-  const std::size_t size = std::min(fallback.size(), sizeof page_.waiter_fallback - 1);
-  std::memcpy(page_.waiter_fallback, fallback.data(), size);
-  page_.waiter_fallback[size] = '\0';
+  show_text(page_.waiter_fallback, fallback);
   page_.waiter.store(static_cast<std::uint32_t>(kind), std::memory_order_release);
 }
 

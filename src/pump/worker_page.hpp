@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "udppump/lanes.hpp"
 
@@ -86,6 +87,14 @@ inline std::uint64_t sum_of(const worker_counts& counts, shared_count lane_count
   std::uint64_t all = 0;
   for (const lane_counts& each : counts.lanes) all += (each.*which).load(std::memory_order_relaxed);
   return all;
+}
+
+/// Cut to the room there is, and ended.
+template <std::size_t Room>
+void show_text(char (&room)[Room], std::string_view text) noexcept {
+  const std::size_t size = std::min(text.size(), Room - 1);
+  std::copy_n(text.data(), size, room);
+  room[size] = '\0';
 }
 
 /// What a worker and its pool tell each other, in memory that both processes share, and that whoever wants to look may

@@ -10,7 +10,9 @@
 #include "address/raw_address.hpp"
 #include "address/unix_name.hpp"
 #include "socket/interfaces.hpp"
+#include "sys/numbers_in.hpp"
 #include "sys/printable.hpp"
+#include "sys/process_status.hpp"
 
 namespace udppump::detail {
 
@@ -76,18 +78,15 @@ std::vector<bound_socket> sockets_in_the_way(const address& local) {
 /// until it returns false.
 template <class Visit>
 void visit_descriptors(Visit visit) {
-  std::error_code refused;
-  for (fs::directory_iterator process{"/proc", refused}, last; !refused && process != last;
-       process.increment(refused)) {
-    const std::string pid = process->path().filename().string();
-    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+  for (const pid_t pid : numbers_in("/proc")) {
+    const fs::path process = folder_of_process(pid);
     std::error_code unseen;
-    for (fs::directory_iterator at{process->path() / "fd", unseen}, end; !unseen && at != end; at.increment(unseen)) {
+    for (fs::directory_iterator at{process / "fd", unseen}, end; !unseen && at != end; at.increment(unseen)) {
       std::error_code gone;
       const auto called = [&] {
         std::string name;
-        std::getline(std::ifstream{process->path() / "comm"}, name);
-        return name + " (pid " + pid + ")";
+        std::getline(std::ifstream{process / "comm"}, name);
+        return name + " (pid " + std::to_string(pid) + ")";
       };
       if (!visit(fs::read_symlink(at->path(), gone).string(), called)) return;
     }

@@ -23,14 +23,13 @@ struct outputs_of_programs : testing::Test {
   void write(const std::string& text) {
     EXPECT_EQ(::write(made.writes.fd(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
   }
-  void read() { outputs.read(now); }
+  void read() { outputs.read(); }
   std::string last() const { return events.empty() ? "" : events.back().text; }
 
   std::vector<pool_event> events;
   detail::pool_log log{[this](const pool_event& event) { events.push_back(event); }};
   program_outputs outputs{log};
   program_outputs::made made = outputs.make(3);
-  program_outputs::clock::time_point now = program_outputs::clock::now();
 };
 
 TEST_F(outputs_of_programs, are_told_line_by_line_with_the_number_of_the_worker) {
@@ -101,14 +100,14 @@ TEST_F(outputs_of_programs, wait_as_programs_expect_and_never_here) {
 TEST_F(outputs_of_programs, have_last_words_also_without_an_end) {
   for (const char* const line : {"one", "two", "three", "four"}) write(std::string{line} + '\n');
   write("fi");
-  EXPECT_EQ(outputs.last_words(program, now), "two | three | four | fi");
+  EXPECT_EQ(outputs.last_words(program), "two | three | four | fi");
   EXPECT_EQ(events.size(), 4u) << "they are in the log before";
-  EXPECT_EQ(outputs.last_words(program, now), "") << "once";
-  EXPECT_EQ(outputs.last_words(program + 1, now), "");
+  EXPECT_EQ(outputs.last_words(program), "") << "once";
+  EXPECT_EQ(outputs.last_words(program + 1), "");
 }
 
 TEST_F(outputs_of_programs, are_read_on_after_the_worker_while_what_it_started_writes) {
-  EXPECT_EQ(outputs.last_words(program, now), "");
+  EXPECT_EQ(outputs.last_words(program), "");
   write("a child\n");
   read();
   EXPECT_EQ(last(), "worker 3 (pid 4711): a child");
@@ -138,12 +137,12 @@ TEST_F(outputs_of_programs, are_forgotten_of_one_that_was_not_started) {
   outputs.belongs_to(made.which, 0);
   read();
   EXPECT_TRUE(events.empty());
-  EXPECT_EQ(outputs.last_words(program, now), "");
+  EXPECT_EQ(outputs.last_words(program), "");
 }
 
 TEST_F(outputs_of_programs, are_told_to_the_last_at_the_end) {
   write("a line\nand no line");
-  outputs.read_the_rest(now);
+  outputs.read_the_rest();
   EXPECT_EQ(events.size(), 2u);
   EXPECT_EQ(last(), "worker 3 (pid 4711): and no line");
 }
