@@ -59,7 +59,7 @@ bool read_id(const std::string& text, pid_t& id) {
 pool_reader choose_pool(const std::string& wanted) {
   if (pid_t id = 0; read_id(wanted, id)) return pool_reader{id};
   std::vector<named_pool> pools = all_pools();
-  if (pools.empty()) refuse_for_none();
+  if (pools.empty() && wanted.empty()) refuse_for_none();
   if (wanted.empty()) {
     if (pools.size() == 1) return pools.front().reader;
     throw std::invalid_argument{
@@ -69,8 +69,9 @@ pool_reader choose_pool(const std::string& wanted) {
   std::ranges::copy_if(pools, std::back_inserter(called), [&](const named_pool& one) { return one.name == wanted; });
   if (called.size() == 1) return called.front().reader;
   if (called.empty()) {
-    throw std::invalid_argument{fmt::format("no pool is called {} that this user may look at; there are: {}",
-                                            load::quoted(wanted), list_of(pools))};
+    throw std::invalid_argument{fmt::format("no pool is called {} that this user may look at; there {}",
+                                            load::quoted(wanted),
+                                            pools.empty() ? "is none" : "are: " + list_of(pools))};
   }
   throw std::invalid_argument{
       fmt::format("{} pools are called {}: {}; say which, by process id", called.size(), wanted, list_of(called))};

@@ -267,7 +267,7 @@ TEST_P(pool_under, a_datagram_that_kills_workers_is_given_to_so_many_then_saved_
   const auto status = pool.status();
   EXPECT_EQ(status.redelivery->redelivered, 2u);
   EXPECT_EQ(status.redelivery->poisoned, 1u);
-  EXPECT_EQ(pool.count("worker-died: "), 3u) << pool.log();
+  EXPECT_TRUE(eventually([&] { return pool.count("worker-died: ") == 3; })) << pool.log();
   EXPECT_EQ(pool.stop(), 0);
   std::string line;
   std::getline(std::ifstream{file}, line);
