@@ -34,7 +34,7 @@ std::string heading(const pool_status& pool) {
   std::string text = fmt::format("{}: up {}, {}, udppump {}\n", title_of(pool), short_time(pool.uptime),
                                  workers_in_words(pool), pool.version);
   text += fmt::format("restarts {}, reloads {}, hung {}", pool.restarts, pool.reloads, pool.hangs);
-  if (pool.kind != worker_kind::programs) text += fmt::format(", kicks {}", pool.kicks);
+  if (pool.kicks) text += fmt::format(", kicks {}", *pool.kicks);
   if (pool.max_age) text += ", max-age " + short_time(*pool.max_age);
   if (pool.max_wait) text += ", max-wait " + short_time(*pool.max_wait);
   text += '\n';
@@ -209,7 +209,7 @@ ordered_json of_worker(const worker_status& of, const std::vector<std::string>& 
           {"state", to_string(of.state)},
           {"uptime_s", seconds(of.uptime)},
           {"handling_for_s", or_null(of.handling_for)},
-          {"kicks", of.kicks},
+          {"kicks", or_null(of.kicks)},
           {"waiter", of.waiter ? ordered_json(to_string(*of.waiter)) : ordered_json()},
           {"waiter_fallback", of.waiter_fallback.empty() ? ordered_json() : ordered_json(of.waiter_fallback)},
           {"traffic", of_traffic(of.traffic, lanes)},
@@ -250,7 +250,7 @@ ordered_json json_of(const pool_status& pool) {
                        {"restarts", pool.restarts},
                        {"reloads", pool.reloads},
                        {"hangs", pool.hangs},
-                       {"kicks", pool.kicks}};
+                       {"kicks", or_null(pool.kicks)}};
   told["redelivery"] = pool.redelivery ? ordered_json{{"redelivered", pool.redelivery->redelivered},
                                                       {"poisoned", pool.redelivery->poisoned},
                                                       {"abandoned", pool.redelivery->abandoned},

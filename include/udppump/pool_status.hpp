@@ -85,7 +85,8 @@ struct traffic {
 /// What the kernel says of a process, or of all in the session of a program that is a worker. Not known: it may not be
 /// looked at (proc(5), hidepid).
 struct process_usage {
-  /// Of the processors, with what ended children used.
+  /// Of the processors: its own time. Of a program, which may start a process for each request, also that of children
+  /// that have ended and were waited for.
   std::chrono::nanoseconds cpu{0};
   /// Context switches, of threads that live: for want of something to do, and because another was due.
   std::uint64_t voluntary_switches = 0, involuntary_switches = 0;
@@ -105,8 +106,9 @@ struct worker_status {
   std::optional<std::chrono::nanoseconds> handling_for = {};
   /// Nothing of programs.
   std::optional<udppump::traffic> traffic = {};
-  /// How often the parent woke it because a datagram waited and no worker took it.
-  std::uint64_t kicks = 0;
+  /// How often the parent woke it because a datagram waited and no worker took it. Nothing of programs, which it
+  /// cannot wake.
+  std::optional<std::uint64_t> kicks = {};
   /// What its pumps wait with, and why it is not another (waiter_report::fallback); nothing of programs, and before
   /// there is a pump.
   std::optional<waiter_kind> waiter = {};
@@ -173,8 +175,8 @@ struct UDPPUMP_EXPORT pool_status {
   std::optional<std::chrono::milliseconds> max_age = {}, max_wait = {};
   /// Workers that died and were replaced; reloads that were completed; workers that hung.
   std::uint64_t restarts = 0, reloads = 0, hangs = 0;
-  /// Of all workers, those that are gone included.
-  std::uint64_t kicks = 0;
+  /// Of all workers, those that are gone included. Nothing of programs.
+  std::optional<std::uint64_t> kicks = {};
   /// Nothing without pool_options::redeliver.
   std::optional<redelivery_counts> redelivery = {};
   /// Of all workers, those that are gone included. Nothing of programs.

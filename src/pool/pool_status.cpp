@@ -177,7 +177,6 @@ worker_status read(const worker_page& page, worker_kind kind, std::size_t lanes,
   told.number = page.number;
   told.pid = page.pid;
   told.uptime = since(page.started_at, now);
-  told.kicks = page.counts.kicks;
   const bool is_program = kind == worker_kind::programs;
   const std::uint64_t handling = is_program ? 0 : page.handling_since.load();
   told.state = state == page_state::starting   ? worker_state::starting
@@ -186,6 +185,7 @@ worker_status read(const worker_page& page, worker_kind kind, std::size_t lanes,
                : handling != 0                 ? worker_state::handling
                                                : worker_state::idle;
   if (is_program) return told;
+  told.kicks = page.counts.kicks;
   if (handling != 0) told.handling_for = since(handling, now);
   told.traffic = read(page.counts, lanes, page.knows_ages != 0);
   for (std::size_t lane = 0; lane < most_lanes; ++lane) {
@@ -236,7 +236,7 @@ void read(const board_header& header, const board_geometry& geometry, std::uint6
   told.restarts = counted(tally::restarts);
   told.reloads = counted(tally::reloads);
   told.hangs = counted(tally::hangs);
-  told.kicks = header.before.kicks;
+  if (told.kind != worker_kind::programs) told.kicks = header.before.kicks;
   if (geometry.payload_limit != 0) {
     told.redelivery = redelivery_counts{.redelivered = counted(tally::redelivered),
                                         .poisoned = counted(tally::poisoned),
@@ -271,7 +271,7 @@ bool read_memory(const pool_memory& from, pool_status& told) {
     if (!is_known(state)) fail_as_unsound(from.parent);
     if (state == page_state::free) continue;
     knows_ages |= page->knows_ages != 0;
-    told.kicks = sum(told.kicks, page->counts.kicks);
+    if (told.kicks) told.kicks = sum(*told.kicks, page->counts.kicks);
     if (page->pid != 0) told.workers.push_back(read(*page, told.kind, lanes, now));
   }
   if (told.kind != worker_kind::programs) {

@@ -30,9 +30,9 @@ void add_switches(const std::string& folder, process_usage& to) {
   }
 }
 
-void add_process(pid_t process, const process_stat& told, process_usage& to) {
+/// All but its time of the processors.
+void add_process(pid_t process, process_usage& to) {
   const std::string folder = folder_of_process(process);
-  to.cpu += as_time(told.ticks);
   for (const pid_t thread : numbers_in(folder + "/task")) add_switches(folder + "/task/" + std::to_string(thread), to);
   std::ifstream counts{folder + "/statm"};
   std::uint64_t size = 0, resident = 0;
@@ -54,10 +54,10 @@ std::optional<process_stat> stat_in(const std::string& folder) {
   std::string skipped;
   words >> told.state >> skipped >> skipped >> told.session;
   for (int field = 7; field < 14; ++field) words >> skipped;
-  for (int field = 14; field < 18; ++field) {
-    std::uint64_t ticks = 0;
+  for (std::uint64_t* const to : {&told.own_ticks, &told.own_ticks, &told.children_ticks, &told.children_ticks}) {
+    std::uint64_t ticks = 0;  // utime, stime, cutime, cstime
     words >> ticks;
-    told.ticks += ticks;
+    *to += ticks;
   }
   for (int field = 18; field < 22; ++field) words >> skipped;
   words >> told.started_at;
@@ -68,7 +68,8 @@ std::optional<process_usage> usage_of(pid_t process) {
   const auto told = stat_in(folder_of_process(process));
   if (!told) return {};
   process_usage all;
-  add_process(process, *told, all);
+  all.cpu = as_time(told->own_ticks);
+  add_process(process, all);
   return all;
 }
 
@@ -77,7 +78,7 @@ std::optional<process_usage> usage_of_thread(pid_t process, pid_t thread) {
   const auto told = stat_in(folder);
   if (!told) return {};
   process_usage one;
-  one.cpu = as_time(told->ticks);
+  one.cpu = as_time(told->own_ticks);
   add_switches(folder, one);
   return one;
 }
@@ -89,7 +90,9 @@ std::map<pid_t, process_usage> usage_by_session() {
     if (!told || !told->is_alive() || told->session <= 0) continue;
     const auto [at, is_new] = found.try_emplace(told->session);
     if (!is_new) ++at->second.processes;
-    add_process(process, *told, at->second);
+    // A program may start a process for each request: what the ended ones used stays the worker's.
+    at->second.cpu += as_time(told->own_ticks + told->children_ticks);
+    add_process(process, at->second);
   }
   return found;
 }

@@ -99,8 +99,9 @@ TEST(metric_families, what_is_not_known_is_absent) {
   pool_status programs = handlers();
   programs.kind = worker_kind::programs;
   programs.traffic.reset();
+  programs.kicks.reset();
   const std::string text = told({programs});
-  for (const char* const name : {"udppump_datagrams", "handler_seconds", "received_bytes"}) {
+  for (const char* const name : {"udppump_datagrams", "handler_seconds", "received_bytes", "kicks"}) {
     EXPECT_THAT(text, Not(HasSubstr(name)));
   }
 }

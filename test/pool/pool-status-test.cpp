@@ -262,6 +262,7 @@ TEST(pool_status, of_programs_what_nobody_knows_is_absent_and_the_kernel_tells_t
   const pool_status told = pool.status();
   EXPECT_EQ(told.kind, worker_kind::programs);
   EXPECT_FALSE(told.traffic);
+  EXPECT_FALSE(told.kicks);
   EXPECT_FALSE(told.redelivery);
   EXPECT_EQ(told.sockets.at(0).queued, 0u);
   EXPECT_EQ(told.sockets.at(0).drops, 0u);
@@ -269,6 +270,7 @@ TEST(pool_status, of_programs_what_nobody_knows_is_absent_and_the_kernel_tells_t
   for (const worker_status& each : told.workers) {
     EXPECT_EQ(each.state, worker_state::serving);
     EXPECT_FALSE(each.traffic);
+    EXPECT_FALSE(each.kicks);
     EXPECT_FALSE(each.handling_for);
     EXPECT_FALSE(each.waiter);
     ASSERT_TRUE(each.usage);

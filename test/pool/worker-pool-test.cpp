@@ -75,7 +75,7 @@ TEST_P(pool_under, workers_answer_and_end_when_told_to) {
 
 std::uint64_t kicks_of(const pool_process& pool) {
   std::uint64_t all = 0;
-  for (const auto& one : pool.status().workers) all += one.kicks;
+  for (const auto& one : pool.status().workers) all += one.kicks.value_or(0);
   return all;
 }
 

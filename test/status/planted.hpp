@@ -32,6 +32,7 @@ inline udppump::pool_status planted_pool(std::size_t workers, std::uint64_t hand
   pool.max_age = 500ms;
   pool.redelivery = udppump::redelivery_counts{.redelivered = 3, .poisoned = 1};
   pool.restarts = 2;
+  pool.kicks = 0;
   pool.traffic = planted_traffic(workers * handled_each);
   pool.sockets = {{.address = "127.0.0.1:53",
                    .name = "dns",
@@ -49,6 +50,7 @@ inline udppump::pool_status planted_pool(std::size_t workers, std::uint64_t hand
     one.pid = static_cast<pid_t>(5000 + number);
     one.state = udppump::worker_state::idle;
     one.uptime = 3h;
+    one.kicks = 0;
     one.traffic = planted_traffic(handled_each);
     one.waiter = udppump::waiter_kind::epoll;
     one.usage = udppump::process_usage{

@@ -71,13 +71,14 @@ has 'udppump_received_bytes_total\{pool="pool"\} 2500'
 has 'udppump_handler_seconds_count\{pool="pool"\} 500'
 has 'udppump_handler_seconds_bucket\{pool="pool",le="\+Inf"\} 500'
 has 'udppump_workers_wanted\{pool="pool"\} 4'
+has 'udppump_kicks_total\{pool="pool"\} [0-9]+'
 has "udppump_socket_queue_bytes\{pool=\"pool\",address=\"127.0.0.1:$port\"\} 0"
 has "udppump_socket_drops_total\{pool=\"[^\"]*\",address=\"127.0.0.1:$slow_port\"\} 0"
 has 'udppump_worker_cpu_seconds_total\{pool="pool",worker="3"\} .*'
 # Of programs it is not known what they do with datagrams.
 has 'udppump_pool_info\{pool="[^"]*",version="[^"]*",kind="programs",parent="'"$slow"'"\} 1'
 programs=$(sed -n 's/^udppump_pool_info{pool="\([^"]*\)",.*kind="programs".*parent="'"$slow"'".*/\1/p' "$dir/told")
-has_not "udppump_(datagrams_|handler_|received_|longest_)[^{]*\{pool=\"$programs\""
+has_not "udppump_(datagrams_|handler_|received_|longest_|kicks_)[^{]*\{pool=\"$programs\""
 
 echo "# connections that say nothing do not keep it from answering"
 python3 - "$where" <<'END' || fail "it is held up"

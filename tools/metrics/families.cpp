@@ -174,8 +174,10 @@ void add_pool(collection& all, const labels& pool, const pool_status& status) {
   all.count("udppump_worker_restarts_total", "Workers that died and were replaced.", pool, status.restarts);
   all.count("udppump_worker_hangs_total", "Workers that hung and were ended.", pool, status.hangs);
   all.count("udppump_reloads_total", "Reloads that were completed.", pool, status.reloads);
-  all.count("udppump_kicks_total", "Times that the parent woke a worker because a datagram waited and none took it.",
-            pool, status.kicks);
+  if (status.kicks) {
+    all.count("udppump_kicks_total", "Times that the parent woke a worker because a datagram waited and none took it.",
+              pool, *status.kicks);
+  }
   if (status.traffic) add_traffic(all, pool, *status.traffic, status.lanes);
   if (status.redelivery) {
     const redelivery_counts& counts = *status.redelivery;
