@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -38,28 +39,6 @@ struct metrics_settings {
 };
 
 #if defined(UDPPUMP_HAS_PROMETHEUS)
-
-/// The pools that are told of. Those that were named may end and begin again: they are looked for anew then.
-class watched_pools {
- public:
-  explicit watched_pools(std::vector<std::string> names) : names_{std::move(names)} {}
-
-  std::vector<pool_status> read() {
-    if (names_.empty()) return pool_status::all();
-    std::vector<pool_status> found;
-    for (const std::string& name : names_) {
-      try {
-        for (const pool_reader& one : choose_pools(name)) found.push_back(one.read());
-      } catch (const std::exception&) {
-        continue;  // udppump_pools tells how many there are
-      }
-    }
-    return found;
-  }
-
- private:
-  const std::vector<std::string> names_;
-};
 
 /// Gives up what root may do, as whoever sends a request need not be its friend; and ends with the pool's parent.
 void be_a_pools(pid_t parent) {
@@ -103,8 +82,9 @@ int run(const metrics_settings& settings) {
     const pool_reader pool{settings.parent, *settings.memory};
     server = listen_in_turn(where, [pool] { return std::vector{pool.read()}; });
   } else {
-    const auto pools = std::make_shared<watched_pools>(settings.pools);
-    server = std::make_unique<metrics::server>(where, [pools] { return pools->read(); });
+    // Looked for anew each time: those that are named may end and begin again, and in a take-over two have a name.
+    server = std::make_unique<metrics::server>(
+        where, [&settings] { return settings.pools.empty() ? pool_status::all() : pools_called(settings.pools); });
     fmt::print("metrics at http://{}/metrics\n", server->local().to_string());
     std::fflush(stdout);
   }
@@ -141,7 +121,8 @@ void add_metrics(CLI::App& app, action& chosen) {
   sub.add_option("ADDRESS", settings->where, "where to listen: 127.0.0.1:9153, [::1]:9153; :9153 is of 127.0.0.1 too")
       ->required();
   sub.add_option("POOL", settings->pools,
-                 "a pool's process id, or its name; default: all that this user may look at, whenever they begin");
+                 "a pool's process id, or a name, for all that have it; default: all that this user may look at, "
+                 "whenever they begin");
   // For a pool, which starts it so.
   sub.add_option("--memory", settings->memory)->group("");
   sub.add_option("--parent", settings->parent)->group("");
@@ -150,7 +131,12 @@ void add_metrics(CLI::App& app, action& chosen) {
       "nothing.\n\n"
       "Exit codes: 0 told to end; 1 it cannot listen; 2 the command line is wrong, or the address is not this "
       "machine's.");
-  sub.callback([&chosen, settings] { chosen = [settings] { return run(*settings); }; });
+  sub.callback([&chosen, settings] {
+    if (std::ranges::find(settings->pools, "") != settings->pools.end()) {
+      throw CLI::ValidationError{"POOL", "an empty text names no pool; omit it to tell of all"};
+    }
+    chosen = [settings] { return run(*settings); };
+  });
 }
 
 }  // namespace udppump::tools

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
+#include <set>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -81,6 +83,42 @@ std::vector<pool_reader> choose_pools(const std::string& wanted) {
   if (!wanted.empty()) return {choose_pool(wanted)};
   std::vector<pool_reader> all = pool_reader::all();
   if (all.empty()) refuse_for_none();
+  return all;
+}
+
+std::vector<pool_status> pools_called(const std::vector<std::string>& wanted) {
+  std::set<pid_t> ids;
+  std::set<std::string> names;
+  for (const std::string& text : wanted) {
+    if (pid_t id = 0; read_id(text, id)) {
+      ids.insert(id);
+    } else {
+      names.insert(text);
+    }
+  }
+  std::map<pid_t, pool_status> found;
+  const auto add_unless = [&found](const pool_reader& reader, auto is_another) {
+    try {
+      pool_status now = reader.read();
+      if (!is_another(now)) found.insert_or_assign(reader.parent(), std::move(now));
+    } catch (const std::system_error&) {
+      // It has just ended.
+    }
+  };
+  for (const pid_t id : ids) {
+    try {
+      add_unless(pool_reader{id}, [](const pool_status&) { return false; });
+    } catch (const std::system_error&) {
+      // It does not run.
+    }
+  }
+  if (!names.empty()) {
+    for (const pool_reader& each : pool_reader::all()) {
+      add_unless(each, [&names](const pool_status& now) { return !names.contains(now.name); });
+    }
+  }
+  std::vector<pool_status> all;
+  for (auto& [id, one] : found) all.push_back(std::move(one));
   return all;
 }
 

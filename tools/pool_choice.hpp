@@ -15,6 +15,10 @@ pool_reader choose_pool(const std::string& wanted);
 /// Without `wanted` all of them, in the order of their ids; throws if there is none.
 std::vector<pool_reader> choose_pools(const std::string& wanted);
 
+/// All pools that are named, each once, in the order of their ids: by its parent's process id, or by its name, which
+/// several may have. Those that do not run now, or may not be looked at, are left out.
+std::vector<pool_status> pools_called(const std::vector<std::string>& wanted);
+
 /// What --help says of the argument.
 inline constexpr char pool_argument[] =
     "which pool: the process id of its parent, or its name; needless if there is only one";

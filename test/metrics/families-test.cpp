@@ -9,6 +9,8 @@
 
 #include <sstream>
 
+#include "metrics/pool_labels.hpp"
+
 namespace {
 
 using namespace udppump;
@@ -16,8 +18,12 @@ using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::Not;
 
+std::vector<prometheus::MetricFamily> families_of(const std::vector<pool_status>& pools) {
+  return metrics::families_of(pools, metrics::pool_labels{}.of(pools));
+}
+
 std::string told(const std::vector<pool_status>& pools) {
-  return prometheus::TextSerializer{}.Serialize(metrics::families_of(pools));
+  return prometheus::TextSerializer{}.Serialize(families_of(pools));
 }
 
 time_histogram times(std::initializer_list<std::pair<std::size_t, std::uint64_t>> buckets) {
@@ -107,7 +113,7 @@ TEST(metric_families, what_is_not_known_is_absent) {
 }
 
 TEST(metric_families, buckets_are_cumulative_and_at_ends_where_the_count_is_exact) {
-  const auto all = metrics::families_of(std::vector{handlers()});
+  const auto all = families_of({handlers()});
   const auto found = std::ranges::find(all, "udppump_handler_seconds", &prometheus::MetricFamily::name);
   ASSERT_NE(found, all.end());
   const auto& histogram = found->metric.at(0).histogram;
@@ -143,6 +149,7 @@ TEST(metric_families, no_two_series_are_alike_whatever_pools_say) {
   pool_status other = one;
   other.parent = 8;
   pool_status odd = one;
+  odd.parent = 9;
   odd.name = "a\"b\\c\nd";
   odd.sockets[0].address = "\n} 1\nudppump_pools 99";
   odd.lanes = {"\"", "\""};
@@ -153,7 +160,7 @@ TEST(metric_families, no_two_series_are_alike_whatever_pools_say) {
     if (line.starts_with('#')) continue;
     EXPECT_TRUE(series.insert(line.substr(0, line.rfind(' '))).second) << line;
   }
-  EXPECT_THAT(text, HasSubstr("pool=\"dns#8\""));
+  EXPECT_THAT(text, HasSubstr("pool=\"dns#2\""));
   EXPECT_THAT(text, Not(HasSubstr("\nudppump_pools 99")));
 }
 
@@ -168,7 +175,7 @@ TEST(metric_families, pools_with_many_workers_have_no_series_for_each) {
 }
 
 TEST(metric_families, names_are_as_prometheus_wants_them) {
-  for (const auto& family : metrics::families_of(std::vector{handlers()})) {
+  for (const auto& family : families_of({handlers()})) {
     EXPECT_TRUE(prometheus::CheckMetricName(family.name)) << family.name;
     EXPECT_TRUE(family.help.ends_with('.')) << family.name;
     EXPECT_EQ(family.type == prometheus::MetricType::Counter, family.name.ends_with("_total")) << family.name;

@@ -97,6 +97,60 @@ refuse 2 'is no address to listen at' frob
 refuse 2 'is no address to listen at' unix:/tmp/x
 refuse 2 'metrics at 192.0.2.1:9153: ' 192.0.2.1:9153
 
+refuse 2 'POOL: an empty text names no pool; omit it to tell of all' 127.0.0.1:0 "$slow" ''
+
+echo "# by name: all pools that have it, whose labels stay the same over take-overs and restarts"
+start one --name twins --bind 127.0.0.1:0 --workers 1 -- sleep 600
+one=$pid
+start other --name twins --bind 127.0.0.1:0 --workers 1 -- sleep 600
+other=$pid
+"$tool" metrics 127.0.0.1:0 twins "$one" >"$dir/by-name.log" 2>&1 &
+by_name=$!
+started+=("$by_name")
+await_line by-name '^metrics at '
+named=$(sed -n 's|^metrics at http://\(.*\)/metrics$|\1|p' "$dir/by-name.log")
+# labels_are "LABEL PARENT"... : these pools and no others are told of, and no series twice
+labels_are() {
+  curl -sS "http://$named/metrics" >"$dir/named"
+  local twice
+  twice=$(sed -nE 's/^([a-z].*) [^ ]+$/\1/p' "$dir/named" | sort | uniq -d)
+  [ -z "$twice" ] || fail "twice: $twice"
+  [ "$(sed -nE 's/^udppump_pool_info\{pool="([^"]*)",.*parent="([0-9]+)"\} 1$/\1 \2/p' "$dir/named" | sort)" = \
+    "$(printf '%s\n' "$@" | sort)" ]
+}
+labels_are "twins $one" "twins#2 $other" || fail "they have other labels: $(cat "$dir/named")"
+finish "$one"
+labels_are "twins#2 $other" || fail "the end of the one changes the label of the other"
+start one --name twins --bind 127.0.0.1:0 --workers 1 -- sleep 600
+one=$pid
+labels_are "twins $one" "twins#2 $other" || fail "after a restart they have other labels: $(cat "$dir/named")"
+finish "$other"
+# Scraped all the time; in each answer the label is there.
+take_over_is_done() {
+  curl -sS "http://$named/metrics" >"$dir/during"
+  grep -E '^udppump_workers_wanted\{pool="twins"\} 1$' "$dir/during" >/dev/null || fail "twins: $(cat "$dir/during")"
+  grep -E '^udppump_pools 2$' "$dir/during" >/dev/null && cp "$dir/during" "$dir/both"
+  gone "$one"
+}
+kill -USR2 "$one"
+await take_over_is_done || fail "the pool from before does not end"
+ended "$one" 0
+successor() { sed -nE 's/^udppump_pool_info\{pool="twins",.*parent="([0-9]+)"\} 1$/\1/p' "$dir/named"; }
+has_successor() {
+  labels_are none || true
+  [ -n "$(successor)" ] && [ "$(successor)" != "$one" ]
+}
+await has_successor || fail "the pool that has taken over has another label"
+next=$(successor)
+started+=("$next")
+labels_are "twins $next" || fail "there are others: $(cat "$dir/named")"
+[ -e "$dir/both" ] || echo "  nobody looked while there were two"
+kill "$next"
+await gone "$next" || fail "it does not end"
+labels_are '' || fail "it is told of after its end"
+kill "$by_name"
+ended "$by_name" 0
+
 echo "# a process of the pool's own: exec --metrics"
 own=127.0.0.1:$(free_tcp_port)
 start told --bind 127.0.0.1:0 --workers 2 --take-over "$dir/socket" --metrics "$own" -- sleep 600
@@ -233,10 +287,14 @@ grep -E "^UdppumpDrops .*127.0.0.1:$slow_port: the kernel drops [0-9.]+ datagram
   >/dev/null ||
   fail "the alert does not say where, and how many"
 worker=none
-another() { [ -n "$(children "$slow")" ] && [ "$(children "$slow")" != "$worker" ]; }
+# sets worker
+another() {
+  local now
+  now=$(children "$slow")
+  [ -n "$now" ] && [ "$now" != "$worker" ] && worker=$now
+}
 for _ in 1 2 3 4 5; do
   await another || fail "the worker is not replaced"
-  worker=$(children "$slow")
   kill -KILL "$worker"
 done
 await fires "UdppumpWorkersRestarting $programs" || fail "no alert tells of restarts"

@@ -196,15 +196,10 @@ void add_pool(collection& all, const labels& pool, const pool_status& status) {
 
 }  // namespace
 
-std::vector<MetricFamily> families_of(std::span<const pool_status> pools) {
+std::vector<MetricFamily> families_of(std::span<const pool_status> pools, std::span<const std::string> labels) {
   collection all;
   all.gauge("udppump_pools", "Pools that are told of here.", {}, static_cast<double>(pools.size()));
-  std::set<std::string> names;
-  for (const pool_status& one : pools) {
-    const bool is_new = names.insert(one.name).second;
-    const std::string name = is_new && !one.name.empty() ? one.name : one.name + '#' + std::to_string(one.parent);
-    add_pool(all, {{"pool", name}}, one);
-  }
+  for (std::size_t at = 0; at < pools.size(); ++at) add_pool(all, {{"pool", labels[at]}}, pools[at]);
   return all.take();
 }
 

@@ -13,6 +13,8 @@
 
 #include "load/plan/quantity.hpp"
 #include "metrics/families.hpp"
+#include "metrics/pool_labels.hpp"
+#include "metrics/usage_history.hpp"
 #include "udppump/descriptor.hpp"
 #include "udppump/failure.hpp"
 
@@ -26,15 +28,19 @@ class collector : public prometheus::Collectable {
   std::vector<prometheus::MetricFamily> Collect() const override {
     const std::lock_guard one_at_a_time{looking_};
     try {
-      return families_of(pools_());
+      std::vector<pool_status> pools = pools_();
+      usage_.keep_from_going_back(pools);
+      return families_of(pools, labels_.of(pools));
     } catch (const std::exception&) {
-      return families_of({});  // that there are none to be seen is a reason for an alert
+      return families_of({}, {});  // that there are none to be seen is a reason for an alert
     }
   }
 
  private:
   const server::look pools_;
   mutable std::mutex looking_;
+  mutable usage_history usage_;
+  mutable pool_labels labels_;
 };
 
 /// The exposer only says that something did not work; this says what.
