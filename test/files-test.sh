@@ -45,8 +45,8 @@ src/pool/own_terminal.cpp open - what this process has open already, by its desc
 src/pool/metrics_process.cpp open - /dev/null, for a process that is to have no other file
 src/pool/log_writer.cpp open - a terminal that this process has open already, by its descriptor
 src/pool/lock_holder.cpp ifstream,directory_iterator,status_of - reads /proc, and looks which file a descriptor there is of, for an error
-src/pool/supervisor_health.cpp ifstream - reads /proc
-src/pool/orphans.cpp open,directory_iterator - reads /proc
+src/pool/worker_processes.cpp ifstream - reads /proc
+src/sys/process_tree.cpp open - reads /proc
 src/pool/control_group.cpp ifstream - reads /proc
 src/pool/granted_cores.cpp ifstream - reads control groups
 src/pool/board.cpp open - its own memory, by its descriptor in /proc, for reading alone

@@ -91,8 +91,10 @@ void add_worker_options(CLI::App& app, exec_options& wanted) {
       app, "--max-lifetime", pool.max_lifetime, time_in(seconds{1}),
       {"TIME", "",
        "a worker that has lived this long is replaced as in a reload, in s; one at a time; default 0: never", group});
-  add_parsed(app, "--max-memory", pool.max_memory, parse_memory,
-             {"SIZE", "", "the same for one that has this much memory (PSS); looked at once a second", group});
+  add_parsed(
+      app, "--max-memory", pool.max_memory, parse_memory,
+      {"SIZE", "",
+       "the same for one that has this much memory (PSS), with what it has started; looked at once a second", group});
   add_parsed(app, "--max-jitter", pool.max_jitter, count_in(0, most_jitter),
              {"PERCENT", "",
               "each worker's own --max-lifetime and --max-memory are lower by a share that is drawn from 0 to this, so "

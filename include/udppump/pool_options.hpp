@@ -161,8 +161,8 @@ struct pool_options {
   /// it held is given to another. Of threads it is only logged, as they cannot be ended. 0: handlers may take for ever.
   std::chrono::milliseconds handler_timeout{0};
   /// A worker that has finished so many datagrams, has lived so long, or has so many bytes of memory, is replaced as in
-  /// a reload, one after the other. Memory is the process's proportional set size, or its own pages if that may not be
-  /// read. 0: no limit. Memory only of processes.
+  /// a reload, one after the other. Memory is the proportional set size of the process and of all that it has started,
+  /// or their own pages if that may not be read. 0: no limit. Memory only of processes.
   std::uint64_t max_requests = 0;
   std::chrono::milliseconds max_lifetime{0};
   std::size_t max_memory = 0;

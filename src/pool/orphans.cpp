@@ -1,13 +1,11 @@
 #include "pool/orphans.hpp"
 
 #include <algorithm>
-#include <filesystem>
-#include <sstream>
 #include <string>
 #include <utility>
 
 #include "sys/failure.hpp"
-#include "sys/sys_file.hpp"
+#include "sys/process_tree.hpp"
 #include "sys/sys_process.hpp"
 
 namespace udppump::detail {
@@ -19,38 +17,13 @@ constexpr std::chrono::milliseconds longest_pause{100};
 /// For those that start others faster than they can be killed.
 constexpr std::chrono::seconds last_patience{3};
 
-descriptor list_of(const std::filesystem::path& task) {
-  return descriptor{sys::open((task / "children").c_str(), O_RDONLY)};
-}
-
-/// What is in an open list (proc(5), /proc/PID/task/TID/children).
-void read_children(const descriptor& list, std::vector<pid_t>& all) {
-  std::string text;
-  char part[4096];
-  for (ssize_t size = 0; (size = sys::read_at(list.fd(), part, sizeof part, text.size())) > 0;) {
-    text.append(part, static_cast<std::size_t>(size));
-  }
-  std::istringstream numbers{text};
-  for (pid_t one = 0; numbers >> one;) all.push_back(one);
-}
-
-/// Of all threads. False if the kernel does not tell.
-bool list_children(std::vector<pid_t>& all) {
-  std::error_code unknown;
-  bool told = false;
-  for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task", unknown}) {
-    const descriptor list = list_of(task.path());
-    told |= static_cast<bool>(list);
-    if (list) read_children(list, all);
-  }
-  return told;
-}
+constexpr char own_folder[] = "/proc/self";
 
 }  // namespace
 
 orphans::orphans(const pool_log& log) : log_{log}, only_reaps_{sys::process_id() == 1} {
   std::vector<pid_t> present;
-  const bool told = list_children(present);
+  const bool told = list_children(own_folder, present);
   const int adopts = sys::adopt_orphans(true);
   if (!told || adopts < 0) {
     log_.warning("orphans", told ? "prctl PR_SET_CHILD_SUBREAPER: " + code_of(adopts).message() +
@@ -60,7 +33,7 @@ orphans::orphans(const pool_log& log) : log_{log}, only_reaps_{sys::process_id()
   }
   not_ours_.insert(present.begin(), present.end());
   for (const pid_t task : std::set{sys::process_id(), sys::thread_id()}) {
-    descriptor list = list_of("/proc/self/task/" + std::to_string(task));
+    descriptor list = open_children(std::string{own_folder} + "/task/" + std::to_string(task));
     if (list) lists_.push_back(std::move(list));
   }
 }
@@ -83,7 +56,7 @@ void orphans::end_all(clock::time_point now) {
 
 std::vector<pid_t> orphans::children() const {
   std::vector<pid_t> all;
-  if (!list_children(all)) {
+  if (!list_children(own_folder, all)) {
     for (const descriptor& list : lists_) read_children(list, all);
   }
   return all;

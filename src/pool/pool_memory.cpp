@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <system_error>
 
+#include "pool/counted.hpp"
 #include "pool/status_visit.hpp"
 #include "sys/failure.hpp"
 #include "sys/numbers_in.hpp"
@@ -63,9 +65,22 @@ pid_t own_id_of(pid_t process) {
   return id;
 }
 
-bool is_parents(const descriptor& memory, pid_t process) {
+/// Its workers have the same memory open. Nothing if it is no pool's memory.
+std::optional<bool> is_parents(const descriptor& memory, pid_t process) {
   copy_of<board_header> header;
-  return header.read(memory, 0) && header->parent.load() == own_id_of(process);
+  if (!header.read(memory, 0) || !board_header::geometry_of(*header)) return {};
+  return header->parent.load() == own_id_of(process);
+}
+
+/// Not a pool's parent but, as it seems, a worker: a signal to the parent would go to the wrong one.
+[[noreturn]] void fail_as_no_parent(const descriptor& memory, pid_t process) {
+  pid_t parent = 0;
+  const std::string told = status_of_process(process, "PPid");
+  std::from_chars(told.data(), told.data() + told.size(), parent);
+  const bool is_known = parent > 0 && is_parents(memory, parent).value_or(false);
+  fail(ESRCH, "process " + std::to_string(process) + " has a pool's memory, but is not its parent; give the id of " +
+                  (is_known ? "the parent, which is " + std::to_string(parent)
+                            : std::string{"the parent, which udppump stat --all shows"}));
 }
 
 }  // namespace
@@ -78,14 +93,18 @@ void fail_as_unsound(pid_t parent) {
 pool_memory memory_of(pid_t parent) {
   std::error_code refused;
   const std::string path = memory_path(parent, refused);
+  std::string cure = "give the id of a pool's parent, and be its user, in its status_group (--status-group), or root";
   if (refused && sys::effective_user() != 0) {
-    for (visited_pool& each : visit_pools({}, parent)) {
+    visited_pools visited = visit_pools({}, parent);
+    for (visited_pool& each : visited.let_in) {
       if (is_memory(each.memory)) return {parent, std::move(each.memory)};
+    }
+    if (visited.busy != 0) {
+      cure += "; too many wait at " + counted(visited.busy, "status socket") + ": if one of them is its own, try again";
     }
   }
   if (refused) {
-    fail(refused.value() == ENOENT ? ESRCH : refused.value(), "looking into process " + std::to_string(parent),
-         "give the id of a pool's parent, and be its user, in its status_group (--status-group), or root");
+    fail(refused.value() == ENOENT ? ESRCH : refused.value(), "looking into process " + std::to_string(parent), cure);
   }
   if (path.empty()) {
     fail(ESRCH, "process " + std::to_string(parent) + " runs no pool; give the id of a pool's parent");
@@ -93,7 +112,11 @@ pool_memory memory_of(pid_t parent) {
   const int opened = open_memory(path);
   if (opened == -EPROTO) fail_as_unsound(parent);
   if (opened < 0) fail(opened, path, "be the pool's user, or root");
-  return {parent, descriptor{opened}};
+  descriptor memory{opened};
+  const auto is_its = is_parents(memory, parent);
+  if (!is_its) fail_as_unsound(parent);
+  if (!*is_its) fail_as_no_parent(memory, parent);
+  return {parent, std::move(memory)};
 }
 
 pool_memory memory_given(pid_t parent, int memory) {
@@ -111,12 +134,12 @@ std::vector<pool_memory> all_memories() {
     const std::string path = memory_path(process, refused);
     if (refused || path.empty()) continue;
     descriptor memory{open_memory(path)};
-    if (memory && is_parents(memory, process)) found.push_back({process, std::move(memory)});
+    if (memory && is_parents(memory, process).value_or(false)) found.push_back({process, std::move(memory)});
   }
   if (sys::effective_user() == 0) return found;
   std::vector<pid_t> known;
   for (const pool_memory& each : found) known.push_back(each.parent);
-  for (visited_pool& each : visit_pools(known)) {
+  for (visited_pool& each : visit_pools(known).let_in) {
     if (is_memory(each.memory)) found.push_back({each.parent, std::move(each.memory)});
   }
   std::ranges::sort(found, {}, &pool_memory::parent);

@@ -9,7 +9,9 @@
 #include <cstddef>
 #include <cstring>
 #include <fstream>
-#include <string_view>
+#include <map>
+#include <string>
+#include <thread>
 
 #include "pool/peer.hpp"
 #include "pool/status_door.hpp"
@@ -23,7 +25,9 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds patience{300};
-constexpr std::size_t most = 1024;
+constexpr std::chrono::microseconds between_tries{200};
+/// Of one user: who binds many such names keeps nobody from those of others.
+constexpr std::size_t most_of_a_user = 256;
 
 /// Of those that listen, without the zero byte before them. What the kernel lists there anybody may have bound.
 std::vector<std::string> names_of_doors() {
@@ -33,22 +37,24 @@ std::vector<std::string> names_of_doors() {
     const auto at = line.rfind(" @");
     if (at == std::string::npos) continue;
     std::string name = line.substr(at + 2);
-    if (name.starts_with(status_door_name) && std::ranges::find(found, name) == found.end()) {
-      found.push_back(std::move(name));
-    }
+    if (name.starts_with(status_door_name)) found.push_back(std::move(name));
   }
+  std::ranges::sort(found);  // a door stands there once more for each that waits at it
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
 }
 
+/// Without waiting. -EAGAIN: too many wait there.
 descriptor connect_to(const std::string& name) {
   sockaddr_un where{};
   where.sun_family = AF_UNIX;
   if (name.size() >= sizeof where.sun_path) return {};
   std::memcpy(where.sun_path + 1, name.data(), name.size());
   descriptor made{sys::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (!made) return made;
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-  if (!made || sys::connect(made.fd(), reinterpret_cast<const sockaddr*>(&where), size) < 0) return {};
-  return made;
+  const int refused = sys::connect(made.fd(), reinterpret_cast<const sockaddr*>(&where), size);
+  return refused < 0 ? descriptor{refused} : std::move(made);
 }
 
 descriptor take_descriptor(int connection, clock::time_point until) {
@@ -70,30 +76,57 @@ descriptor take_descriptor(int connection, clock::time_point until) {
   return passed.empty() ? descriptor{} : std::move(passed.front());
 }
 
-}  // namespace
-
-std::vector<visited_pool> visit_pools(const std::vector<pid_t>& known, pid_t only) {
+/// Those that were let in, one visit for each process.
+class visits {
+ public:
   struct visit {
     pid_t parent;
     descriptor connection;
   };
-  std::vector<visit> visits;
-  for (const std::string& name : names_of_doors()) {
+
+  visits(const std::vector<pid_t>& known, pid_t only) : known_{known}, only_{only} {}
+
+  /// False if too many wait there.
+  bool try_at(const std::string& name) {
     descriptor connection = connect_to(name);
-    if (!connection) continue;
-    const pid_t parent = peer::of(connection.fd()).pid;
-    const bool is_wanted = parent > 0 && (only == 0 || parent == only);
-    if (!is_wanted || std::ranges::find(known, parent) != known.end()) continue;
-    visits.push_back({parent, std::move(connection)});
-    if (visits.size() == most) break;
+    if (!connection) return connection.fd() != -EAGAIN;
+    const peer who = peer::of(connection.fd());
+    const auto is_its = [&who](const visit& one) { return one.parent == who.pid; };
+    const bool is_wanted = who.pid > 0 && (only_ == 0 || who.pid == only_);
+    if (!is_wanted || std::ranges::find(known_, who.pid) != known_.end() || std::ranges::any_of(all_, is_its)) {
+      return true;
+    }
+    if (++of_user_[who.user] <= most_of_a_user) all_.push_back({who.pid, std::move(connection)});
+    return true;
+  }
+
+  const std::vector<visit>& all() const noexcept { return all_; }
+
+ private:
+  const std::vector<pid_t>& known_;
+  const pid_t only_;
+  std::vector<visit> all_;
+  std::map<uid_t, std::size_t> of_user_;
+};
+
+}  // namespace
+
+visited_pools visit_pools(const std::vector<pid_t>& known, pid_t only) {
+  visits begun{known, only};
+  auto busy = names_of_doors();
+  const auto until = clock::now() + patience;
+  for (;;) {
+    std::erase_if(busy, [&begun](const std::string& name) { return begun.try_at(name); });
+    if (busy.empty() || clock::now() >= until) break;
+    std::this_thread::sleep_for(
+        between_tries);  // strangers may keep its queue full; each that it lets in leaves a place
   }
   // All were asked before, so one that does not answer keeps no other from being heard.
-  const auto until = clock::now() + patience;
-  std::vector<visited_pool> found;
-  for (const visit& each : visits) {
-    descriptor memory = take_descriptor(each.connection.fd(), until);
-    const auto is_it = [&each](const visited_pool& one) { return one.parent == each.parent; };
-    if (memory && std::ranges::none_of(found, is_it)) found.push_back({each.parent, std::move(memory)});
+  const auto answered_until = clock::now() + patience;
+  visited_pools found{.let_in = {}, .busy = busy.size()};
+  for (const auto& each : begun.all()) {
+    descriptor memory = take_descriptor(each.connection.fd(), answered_until);
+    if (memory) found.let_in.push_back({each.parent, std::move(memory)});
   }
   return found;
 }

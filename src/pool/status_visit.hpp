@@ -2,7 +2,7 @@
 
 #include <sys/types.h>
 
-#include <string>
+#include <cstddef>
 #include <vector>
 
 #include "udppump/descriptor.hpp"
@@ -15,8 +15,14 @@ struct visited_pool {
   descriptor memory;
 };
 
+struct visited_pools {
+  std::vector<visited_pool> let_in;
+  /// Sockets at which too many waited all the time: each may have been a pool's.
+  std::size_t busy = 0;
+};
+
 /// All pools of this network namespace that let this process look, but those of the processes in `known`; with `only`,
 /// not 0, that one alone. Waits for a moment at most, however many answer nothing.
-std::vector<visited_pool> visit_pools(const std::vector<pid_t>& known, pid_t only = 0);
+visited_pools visit_pools(const std::vector<pid_t>& known, pid_t only = 0);
 
 }  // namespace udppump::detail

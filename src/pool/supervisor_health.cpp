@@ -1,8 +1,5 @@
 // Workers that hang or grow, and whether the service serves at all.
-#include <unistd.h>
-
 #include <algorithm>
-#include <fstream>
 #include <random>
 
 #include "pool/counted.hpp"
@@ -11,7 +8,7 @@
 #include "pool/obituary.hpp"
 #include "pool/supervisor.hpp"
 #include "pool/worker_process.hpp"
-#include "sys/process_status.hpp"
+#include "pool/worker_processes.hpp"
 
 namespace udppump::detail {
 
@@ -22,43 +19,6 @@ using std::chrono::nanoseconds;
 
 constexpr std::chrono::seconds between_renewals{1};
 constexpr unsigned whole = 1000;
-
-/// In bytes; 0 if it is not known. Pss is for those who may trace the process (proc(5), /proc/PID/smaps_rollup); the
-/// pages that it does not share, as far as the kernel counts these, for all (/proc/PID/statm).
-std::uint64_t memory_of(pid_t pid) {
-  const std::string folder = folder_of_process(pid);
-  std::ifstream rollup{folder + "/smaps_rollup"};
-  for (std::string word; rollup >> word;) {
-    std::uint64_t kilobytes = 0;
-    if (word == "Pss:" && rollup >> kilobytes) return kilobytes * 1024;
-  }
-  std::ifstream counts{folder + "/statm"};
-  std::uint64_t size = 0;
-  std::uint64_t resident = 0;
-  std::uint64_t shared = 0;
-  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  if (!(counts >> size >> resident >> shared) || resident < shared) return 0;
-  return (resident - shared) * page;
-}
-
-/// What a process does, in words that go on a sentence (proc(5), State).
-std::string doing_of(pid_t pid) {
-  const std::string state = status_of_process(pid, "State");
-  switch (state.empty() ? '?' : state.front()) {
-    case 'R':
-      return "runs";
-    case 'T':
-      return "is stopped by a signal";
-    case 't':
-      return "is stopped by who traces it";
-    case 'D':
-      return "waits for a disk or the like";
-    case 'S':
-      return "sleeps";
-    default:
-      return "is there";
-  }
-}
 
 /// Of a thousand: up to `jitter` percent less than all.
 unsigned drawn_share(unsigned jitter) {
@@ -121,7 +81,7 @@ void supervisor::look_for_idle_programs(clock::time_point now) {
     }
     if (!stuck) continue;
     abort(*one,
-          doing_of(one->worker->pid()) + "; it has taken nothing, nor has any other worker that serves " +
+          doing_of_worker(one->worker->pid()) + "; it has taken nothing, nor has any other worker that serves " +
               stuck->where + ", although datagrams wait there,",
           stuck->time);
   }
@@ -156,10 +116,11 @@ std::string supervisor::limit_reached_by(const crew::member& one, clock::time_po
     return "has served " + counted(served, "datagram");
   }
   if (options_.max_memory == 0) return {};
-  const std::uint64_t memory = memory_of(one.worker->pid());
-  if (memory < part(std::uint64_t{options_.max_memory})) return {};
+  const memory_use memory = memory_of_worker(one.worker->pid());
+  if (memory.bytes < part(std::uint64_t{options_.max_memory})) return {};
   constexpr std::uint64_t mebibyte = 1 << 20;
-  return "has " + std::to_string(memory / mebibyte) + " MiB of memory";
+  return "has " + std::to_string(memory.bytes / mebibyte) + " MiB of memory" +
+         (memory.processes > 1 ? " in " + std::to_string(memory.processes) + " processes" : "");
 }
 
 /// One at a time: the next one only when this one is replaced.

@@ -185,6 +185,11 @@ TEST(doctor_report, the_worst_comes_first_and_decides_the_exit_code) {
   report all;
   EXPECT_EQ(exit_code_of(all), 0);
   EXPECT_EQ(text_of(all), "nothing is wrong with this machine; no pool was found\n");
+  all.hidden = {{"pools of other users", "why"}};
+  EXPECT_EQ(text_of(all),
+            "not looked at: pools of other users: why\n"
+            "nothing is wrong in what was looked at of this machine; no pool was found\n");
+  all.hidden.clear();
   all.parts.push_back({"pool 7", {{severity::note, "a", "A", "B"}}});
   EXPECT_EQ(exit_code_of(all), 0);
   EXPECT_EQ(text_of(all), "note: pool 7: A; B\nnothing is wrong with 1 pool, or with this machine\n");

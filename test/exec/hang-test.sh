@@ -70,6 +70,21 @@ stopped() {
   finish "$pid"
 }
 
+wrapped() {
+  echo "# what hangs is looked for behind a shell, too"
+  start wrapped --bind 127.0.0.1:0 --workers 1 --healthy-after 1ms --hang-timeout 1 -- sh -c "$python $works; true"
+  expect "${ports[0]}" first first
+  local shell program
+  shell=$(children "$pid")
+  program=$(children "$shell")
+  kill -STOP "$program"
+  give waits 1
+  await_line wrapped "has a process, $program, that is stopped by a signal; it has taken nothing, .*, and is aborted"
+  await_line wrapped '1 process that a worker left behind was killed'
+  expect "${ports[0]}" next next
+  finish "$pid"
+}
+
 unserved() {
   echo "# a socket that no program ever served is no reason"
   start unserved "${options[@]}" --bind 127.0.0.1:0 --hang-timeout 1 -- "$python" "$works"
@@ -110,6 +125,6 @@ client.sendto(b"".join(b"slow%02d" % each for each in range(10)), ("127.0.0.1", 
   finish "$pid"
 }
 
-for part in idle stuck stopped unserved absent together; do beside "$part"; done
-await_beside idle stuck stopped unserved absent together
+for part in idle stuck stopped wrapped unserved absent together; do beside "$part"; done
+await_beside idle stuck stopped wrapped unserved absent together
 echo "all is well"

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -38,13 +39,18 @@ class pretended_pool {
     header.version = detail::layout_version;
     header.pages = pages;
     header.pages_used = ~std::uint32_t{0};  // as a worker could have it: all are looked at
-    header.parent = 4711;
     fill(header, memory.fd());
     ::munmap(at, size);
     process_.emplace([&] {
       while (then) then(memory.fd());
       for (;;) ::pause();
     });
+    struct stat about {};
+    const auto before = static_cast<off_t>(offsetof(detail::board_header, parent) + sizeof(pid_t));
+    if (::fstat(memory.fd(), &about) == 0 && about.st_size >= before) be_of(pid(), memory.fd());
+  }
+  static void be_of(pid_t parent, int memory) {
+    static_cast<void>(::pwrite(memory, &parent, sizeof parent, offsetof(detail::board_header, parent)));
   }
   pid_t pid() const { return process_->pid(); }
   pool_status status() const { return pool_status::of(process_->pid()); }
@@ -74,9 +80,24 @@ TEST(hostile_status, what_a_pool_writes_is_read) {
     page_of(header, 1).pid = 17;
   }};
   const auto told = pool.status();
-  EXPECT_EQ(told.parent, pool.pid()) << "and not what it says";
+  EXPECT_EQ(told.parent, pool.pid());
   ASSERT_EQ(told.workers.size(), 1u);
   EXPECT_EQ(told.workers[0].pid, 17);
+}
+
+TEST(hostile_status, who_is_not_the_parent_of_what_he_has_is_no_pool) {
+  const pretended_pool pool{[](detail::board_header&, int) {}, [](int memory) { pretended_pool::be_of(1, memory); }};
+  std::string why;
+  EXPECT_TRUE(eventually([&] {
+    try {
+      static_cast<void>(pool.status());
+      return false;
+    } catch (const std::system_error& refused) {
+      why = refused.what();
+      return refused.code() == std::errc::no_such_process;
+    }
+  }));
+  EXPECT_THAT(why, HasSubstr("has a pool's memory, but is not its parent"));
 }
 
 TEST(hostile_status, what_no_pool_writes_is_refused_with_a_reason) {
@@ -142,12 +163,14 @@ TEST(hostile_status, memory_that_is_cut_off_and_written_to_meanwhile_ends_nobody
                                        static_cast<std::uint32_t>(random() % 100)};
         static_cast<void>(::pwrite(memory, start, sizeof start, 0));
         static_cast<void>(::pwrite(memory, detail::board_magic, sizeof detail::board_magic, 0));
+        pretended_pool::be_of(::getpid(), memory);
       }};
   for (int round = 0; round < 500; ++round) {
     try {
       EXPECT_LE(pool.status().workers.size(), detail::board_geometry::most_pages);
     } catch (const std::system_error& refused) {
-      EXPECT_EQ(refused.code(), std::errc::protocol_error) << refused.what();
+      EXPECT_TRUE(refused.code() == std::errc::protocol_error || refused.code() == std::errc::no_such_process)
+          << refused.what();
     }
   }
 }

@@ -1,9 +1,12 @@
 // Workers that have reached a limit are replaced, one after the other.
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstring>
 #include <set>
@@ -69,6 +72,23 @@ TEST(renewal, one_that_has_grown_is_replaced) {
   EXPECT_TRUE(pool.says(" MiB of memory, and is replaced")) << pool.log();
   EXPECT_TRUE(eventually([&] { return pool.workers().size() == 1 && pool.workers() != before; })) << pool.log();
   EXPECT_EQ(pool.count("worker-renewed: "), 1u) << pool.log();
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST(renewal, what_a_worker_has_started_counts_as_its_own) {
+  constexpr std::size_t mebibyte = 1 << 20;
+  auto pool = pool_process::serving_with({.workers = 1, .max_memory = 200 * mebibyte}, [](datagram& received) {
+    if (received.text() == "start" && ::fork() == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      std::vector<char> kept(300 * mebibyte);
+      std::memset(kept.data(), 1, kept.size());
+      for (;;) ::pause();
+    }
+    echo(received);
+  });
+  const asking_client client{pool.address()};
+  EXPECT_EQ(client.ask("start"), "start");
+  EXPECT_TRUE(pool.says(" MiB of memory in 2 processes, and is replaced")) << pool.log();
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 

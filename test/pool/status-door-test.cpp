@@ -16,6 +16,7 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -103,7 +104,7 @@ class status_door_of_root : public testing::Test {
 TEST(status_door, what_is_passed_can_only_be_read) {
   auto pool = pool_process::serving_with({.status_group = std::to_string(::getegid()), .workers = 2}, echo);
   static_cast<void>(pool.address());
-  auto found = detail::visit_pools({}, pool.pid());
+  auto found = detail::visit_pools({}, pool.pid()).let_in;
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].parent, pool.pid());
   const int memory = found[0].memory.fd();
@@ -116,9 +117,9 @@ TEST(status_door, what_is_passed_can_only_be_read) {
   struct stat about {};
   EXPECT_EQ(::fstat(memory, &about), 0);
   EXPECT_EQ(about.st_mode & 0777, 0400u);
-  EXPECT_TRUE(detail::visit_pools({pool.pid()}, pool.pid()).empty()) << "it is known";
+  EXPECT_TRUE(detail::visit_pools({pool.pid()}, pool.pid()).let_in.empty()) << "it is known";
   EXPECT_EQ(pool.stop(), 0) << pool.log();
-  EXPECT_TRUE(detail::visit_pools({}, pool.pid()).empty());
+  EXPECT_TRUE(detail::visit_pools({}, pool.pid()).let_in.empty());
 }
 
 TEST(status_door, a_group_that_there_is_not_is_refused) {
@@ -159,7 +160,7 @@ TEST_F(status_door_of_root, a_member_cannot_open_it_anew) {
   static_cast<void>(pool.address());
   EXPECT_EQ(as_user(member, {group},
                     [&] {
-                      const auto found = detail::visit_pools({}, pool.pid());
+                      const auto found = detail::visit_pools({}, pool.pid()).let_in;
                       if (found.size() != 1) return 1;
                       const int memory = found[0].memory.fd();
                       const std::string path = "/proc/self/fd/" + std::to_string(memory);
@@ -221,46 +222,93 @@ TEST_F(status_door_of_root, strangers_who_connect_without_end_get_nothing_and_st
     }
   }};
   for (int asked = 0; asked < 200; ++asked) ASSERT_EQ(client.ask("x"), "x");
-  // He has to wait in the same line.
-  EXPECT_TRUE(eventually([&] { return as_user(member, {group}, [&] { return looked_at(pool.pid()); }) == 0; }));
+  // He has to wait in the same line, but goes on asking.
+  int seen = 0;
+  for (int look = 0; look < 8; ++look) seen += as_user(member, {group}, [&] { return looked_at(pool.pid()); }) == 0;
+  EXPECT_GE(seen, 4);
   ::kill(flood.pid(), SIGKILL);
   EXPECT_NE(flood.join(), 1);
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 
+/// A process of a stranger that listens at so many names as a pool would, each of them with room for `line` to wait.
+class pretender {
+ public:
+  pretender(const std::string& prefix, int names, int line)
+      : process_{[&, prefix, names, line] {
+          if (::setresgid(stranger, stranger, stranger) != 0 || ::setresuid(stranger, stranger, stranger) != 0) {
+            return 99;
+          }
+          std::vector<int> open;
+          for (int number = 0; number < names; ++number) {
+            sockaddr_un where{};
+            where.sun_family = AF_UNIX;
+            const std::string name = detail::status_door_name + prefix + std::to_string(number);
+            std::memcpy(where.sun_path + 1, name.data(), name.size());
+            const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+            open.push_back(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+            ::bind(open.back(), reinterpret_cast<const sockaddr*>(&where), size);
+            ::listen(open.back(), line);
+            if (line != 0) continue;
+            open.push_back(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));  // the one that it has room for
+            ::connect(open.back(), reinterpret_cast<const sockaddr*>(&where), size);
+          }
+          *listens_ = true;
+          for (;;) ::pause();
+        }} {
+    EXPECT_TRUE(eventually([&] { return listens_->load(); }));
+  }
+  ~pretender() {
+    ::kill(process_.pid(), SIGKILL);
+    process_.join();
+  }
+  pid_t pid() const { return process_.pid(); }
+
+ private:
+  shared<std::atomic<bool>> listens_;
+  child_process process_;
+};
+
+/// How many pools a member sees; 100: another one than that too.
+int seen_by_member(pid_t pool) {
+  return as_user(member, {group}, [&] {
+    int found = 0;
+    for (const pool_status& each : pool_status::all()) found += each.parent == pool ? 1 : 100;
+    return found;
+  });
+}
+
 TEST_F(status_door_of_root, nobody_else_is_taken_for_a_pool) {
   auto pool = pool_process::serving_with({.status_group = std::to_string(group), .workers = 2}, echo);
   static_cast<void>(pool.address());
-  shared<std::atomic<bool>> listens;
-  child_process pretender{[&] {
-    if (::setresgid(stranger, stranger, stranger) != 0 || ::setresuid(stranger, stranger, stranger) != 0) return 99;
-    std::vector<int> open;
-    for (int number = 0; number < 50; ++number) {
-      sockaddr_un where{};
-      where.sun_family = AF_UNIX;
-      const std::string name = detail::status_door_name + std::to_string(number);
-      std::memcpy(where.sun_path + 1, name.data(), name.size());
-      open.push_back(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-      ::bind(open.back(), reinterpret_cast<const sockaddr*>(&where),
-             static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size()));
-      ::listen(open.back(), 100);
-    }
-    *listens = true;
-    for (;;) ::pause();
-  }};
-  EXPECT_TRUE(eventually([&] { return listens->load(); }));
+  const pretender other{"", 50, 100};
   EXPECT_EQ(as_user(member, {group}, [&] { return looked_at(pool.pid()); }), 0);
-  EXPECT_EQ(as_user(member, {group}, [&] { return looked_at(pretender.pid()); }), EACCES);
-  EXPECT_EQ(as_user(member, {group},
-                    [&] {
-                      int found = 0;
-                      for (const pool_status& each : pool_status::all()) found += each.parent == pool.pid() ? 1 : 10;
-                      return found;
-                    }),
-            1)
-      << "they keep it waiting, and say nothing";
-  ::kill(pretender.pid(), SIGKILL);
-  pretender.join();
+  EXPECT_EQ(as_user(member, {group}, [&] { return looked_at(other.pid()); }), EACCES);
+  EXPECT_EQ(seen_by_member(pool.pid()), 1) << "they keep it waiting, and say nothing";
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST_F(status_door_of_root, strangers_who_listen_in_its_stead_hide_no_pool) {
+  auto pool = pool_process::serving_with({.status_group = std::to_string(group), .workers = 2}, echo);
+  static_cast<void>(pool.address());
+  std::vector<std::unique_ptr<pretender>> many;
+  // More than are visited of one user, and some that let nobody in.
+  for (int number = 0; number < 300; ++number) {
+    many.push_back(std::make_unique<pretender>(std::to_string(number) + '/', 5, 100));
+  }
+  const pretender full{"full/", 100, 0};
+  EXPECT_EQ(seen_by_member(pool.pid()), 1);
+  EXPECT_EQ(as_user(member, {group}, [&] { return looked_at(pool.pid()); }), 0);
+  const int refused = as_user(member, {group}, [&] {
+    try {
+      static_cast<void>(pool_reader{full.pid()});
+    } catch (const std::system_error& why) {
+      return std::string{why.what()}.find("too many wait at 100 status sockets: ") != std::string::npos ? 1 : 2;
+    }
+    return 3;
+  });
+  EXPECT_EQ(refused, 1) << "it is told what may be why";
+  many.clear();
   EXPECT_EQ(pool.stop(), 0) << pool.log();
 }
 
@@ -274,7 +322,7 @@ TEST_F(status_door_of_root, a_pool_that_became_another_user_is_shown_to_members_
   pool.signal(SIGKILL);
   pool.join();
   EXPECT_NE(as_user(member, {group}, [&] { return looked_at(was); }), 0);
-  EXPECT_TRUE(eventually([&] { return detail::visit_pools({}, was).empty(); })) << "a worker still listens";
+  EXPECT_TRUE(eventually([&] { return detail::visit_pools({}, was).let_in.empty(); })) << "a worker still listens";
 }
 
 }  // namespace

@@ -133,6 +133,18 @@ examine "$pid"
 finds_not 'workers run from a file'
 finish "$pid"
 
+echo "# who may not look at all pools is told so, and not that nothing is wrong"
+cp "$tool" "$dir/udppump" && chmod 755 "$dir" "$dir/udppump"
+stranger=("$dir/udppump" doctor)
+if [ "$(id -u)" = 0 ]; then stranger=(setpriv --reuid nobody --regid nogroup --clear-groups "${stranger[@]}"); fi
+if [ "$(id -u)" != 0 ] || setpriv --reuid nobody --regid nogroup --clear-groups "$dir/udppump" --version >/dev/null; then
+  "${stranger[@]}" >"$dir/doctor.log" 2>&1 || true
+  said doctor "^not looked at: pools of other users: .*; run it as root$" || fail "a stranger is not told"
+  ! said doctor '^nothing is wrong with' || fail "a stranger is told that nothing is wrong"
+else
+  leave_out "no setpriv, or nobody cannot run this build"
+fi
+
 if [ "$(id -u)" = 0 ] && unshare -n true 2>/dev/null; then
   echo "# a pool in a network namespace of its own"
   : >"$dir/apart.log"

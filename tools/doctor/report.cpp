@@ -62,9 +62,14 @@ std::string text_of(const report& all) {
   if (exit_code_of(all) != 0) return text;
   const auto pools =
       std::count_if(all.parts.begin(), all.parts.end(), [](const examined& part) { return !part.subject.empty(); });
-  text += pools == 0 ? "nothing is wrong with this machine; no pool was found\n"
-                     : fmt::format("nothing is wrong with {}, or with this machine\n",
-                                   counted(static_cast<std::uint64_t>(pools), "pool"));
+  const std::string all_pools = counted(static_cast<std::uint64_t>(pools), "pool");
+  if (all.hidden.empty()) {
+    text += pools == 0 ? "nothing is wrong with this machine; no pool was found\n"
+                       : fmt::format("nothing is wrong with {}, or with this machine\n", all_pools);
+  } else {
+    text += pools == 0 ? "nothing is wrong in what was looked at of this machine; no pool was found\n"
+                       : fmt::format("nothing is wrong in what was looked at of {} and this machine\n", all_pools);
+  }
   return text;
 }
 
