@@ -60,6 +60,7 @@ src/pool/board.cpp truncate - of a memfd, by its descriptor
 src/pool/pid_file.cpp truncate - of what service_path has opened, by its descriptor
 tools/doctor/file_tree.cpp ifstream,read_symlink,directory_iterator - reads /proc, /sys and control groups
 tools/doctor/pool_facts.cpp open - the pid file that a pool names: what is no plain file is not read, nor a link followed, and a number in it alone is told
+tools/metrics/port_holder.cpp ifstream - reads /proc
 tools/metrics/server.cpp bind - of TCP, for the words of an error
 tools/load/report/output_file.cpp open - what the user names for himself (--json FILE, --plot FILE), as himself
 tools/load/report/output_file.cpp stat,lstat - the same

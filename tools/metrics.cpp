@@ -55,18 +55,25 @@ void be_a_pools(pid_t parent) {
   if (::getppid() != parent) throw std::runtime_error{"the pool has ended"};
 }
 
-/// The pool before this one, from which this one takes over, has the port until it ends.
+/// The pool before this one, from which this one takes over, has the port until it ends; so for a second nothing is
+/// said.
 std::unique_ptr<metrics::server> listen_in_turn(const address& where, const metrics::server::look& pools) {
   constexpr std::chrono::seconds longest{30};
+  constexpr std::chrono::seconds in_silence{1};
   constexpr std::chrono::milliseconds pause{50};
-  for (const auto until = std::chrono::steady_clock::now() + longest;;) {
-    try {
-      return std::make_unique<metrics::server>(where, pools);
-    } catch (const std::system_error& refused) {
-      if (refused.code() != std::errc::address_in_use || std::chrono::steady_clock::now() >= until) throw;
+  using clock = std::chrono::steady_clock;
+  const auto began = clock::now();
+  for (bool has_told = false; clock::now() - began < longest;) {
+    const std::error_code refusal = metrics::refusal_at(where);
+    if (refusal != std::errc::address_in_use) break;
+    if (!has_told && clock::now() - began >= in_silence) {
+      has_told = true;
+      fmt::print(stderr, "udppump: {}; it is tried for {} s, as a pool that is taken over from has it until it ends\n",
+                 metrics::explained(refusal, where).what(), longest.count());
     }
     std::this_thread::sleep_for(pause);
   }
+  return std::make_unique<metrics::server>(where, pools);
 }
 
 int run(const metrics_settings& settings) {
@@ -85,9 +92,9 @@ int run(const metrics_settings& settings) {
     // Looked for anew each time: those that are named may end and begin again, and in a take-over two have a name.
     server = std::make_unique<metrics::server>(
         where, [&settings] { return settings.pools.empty() ? pool_status::all() : pools_called(settings.pools); });
-    fmt::print("metrics at http://{}/metrics\n", server->local().to_string());
-    std::fflush(stdout);
   }
+  fmt::print("metrics at http://{}/metrics\n", server->local().to_string());
+  std::fflush(stdout);
   int signal = 0;
   ::sigwait(&ends, &signal);
   return exit_ok;

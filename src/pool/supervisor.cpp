@@ -112,7 +112,7 @@ void supervisor::go_round() {
   errors_.look(crew_, clock::now());
   log_.write_due(clock::now());
   if (woken.signal || woken.news || (orphans_ && clock::now() >= orphans_->next())) reap();
-  if (parts_.metrics != nullptr && (woken.signal || clock::now() >= parts_.metrics->next())) {
+  if (parts_.metrics != nullptr && (woken.signal || woken.metrics || clock::now() >= parts_.metrics->next())) {
     parts_.metrics->look(clock::now());
   }
   if (woken.take_over || clock::now() >= parts_.takes_over.wakes_at()) heed_take_over();
@@ -159,6 +159,9 @@ wake_reasons supervisor::wait() {
     list.watch(parts_.door->fd(), &wake_reasons::visitor);
   }
   if (parts_.outputs != nullptr) list.watch(parts_.outputs->fd(), &wake_reasons::output);
+  if (parts_.metrics != nullptr && parts_.metrics->fd() >= 0) {
+    list.watch(parts_.metrics->fd(), &wake_reasons::metrics);
+  }
   for (const int fd : parts_.takes_over.descriptors()) list.watch(fd, &wake_reasons::take_over);
   if (!is_stopping()) {
     auto asked = backlog_.wants_to_know();

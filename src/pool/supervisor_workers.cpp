@@ -26,6 +26,7 @@ crew::member& supervisor::start(std::size_t number) {
   if (parts_.notifies != nullptr) own.push_back(parts_.notifies->fd());
   if (parts_.pid != nullptr) own.push_back(parts_.pid->fd());
   if (parts_.door != nullptr) parts_.door->list(own);
+  if (parts_.metrics != nullptr && parts_.metrics->fd() >= 0) own.push_back(parts_.metrics->fd());
   if (log_.own_descriptor() >= 0) own.push_back(log_.own_descriptor());
   for (const auto& one : crew_.members()) {
     one->worker->list_parents_own(own);

@@ -15,6 +15,7 @@ struct wake_reasons {
   bool take_over = false;  // a predecessor or a successor says something
   bool ready = false;      // a program says that it serves
   bool output = false;     // a program has written to stderr
+  bool metrics = false;    // the process that tells Prometheus says something
   bool arrival = false;    // a datagram
   bool visitor = false;    // somebody wants to look (status_door)
   int error = 0;           // -errno: it could not be waited for, so each of them may be

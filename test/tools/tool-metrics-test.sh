@@ -92,7 +92,8 @@ assert b"udppump_pools" in told
 END
 
 echo "# wrong addresses"
-refuse 1 "metrics at $where: Address already in use; stop what listens there" "$where"
+refuse 1 "metrics at $where: Address already in use; \"udppump \(pid $asked\)\" of user $(id -u) \(inode [0-9]+\) \
+listens there: stop it, or give another port\$" "$where"
 refuse 2 'is no address to listen at' frob
 refuse 2 'is no address to listen at' unix:/tmp/x
 refuse 2 'metrics at 192.0.2.1:9153: ' 192.0.2.1:9153
@@ -161,13 +162,13 @@ answers() {
 }
 await answers "$pid" || fail "the pool's own metrics do not answer"
 grep -E '^udppump_pools 1$' "$dir/own" >/dev/null || fail "it tells of others, too"
-# sets teller
-find_teller() {
-  teller=$(sed -nE 's/.* process ([0-9]+) tells Prometheus of this pool.*/\1/p' "$dir/$1.log" | tail -n 1)
-  [ -n "$teller" ] || fail "the log does not say which process it is"
+# find_teller NAME : sets teller, once the log names one that runs
+names_teller() {
+  teller=$(sed -nE "s/.* process ([0-9]+) tells Prometheus of this pool at $own\$/\\1/p" "$dir/$1.log" | tail -n 1)
+  [ -n "$teller" ] && ! gone "$teller"
 }
+find_teller() { await names_teller "$1" || fail "the log does not say which process it is"; }
 find_teller told
-first=$teller
 if [ "$(id -u)" = 0 ]; then
   grep -E '^Uid:[[:space:]]+65534[[:space:]]+65534[[:space:]]+65534' "/proc/$teller/status" >/dev/null ||
     fail "it is still root"
@@ -186,7 +187,6 @@ kill -KILL "$teller"
 await_line told 'the process that tells Prometheus of this pool was killed by signal 9; another is started in 500 ms'
 await answers "$pid" || fail "no other one is started"
 find_teller told
-[ "$teller" != "$first" ] || fail "the log names the one that is dead"
 [ "$(children "$pid" | grep -vx "$teller")" = "$before" ] || fail "workers were replaced"
 
 echo "# a reload leaves it alone; a take-over starts another, and the port passes over"
@@ -200,7 +200,7 @@ start next --bind 127.0.0.1:0 --workers 2 --take-over "$dir/socket" --metrics "$
 ended "$old" 0
 await answers "$pid" || fail "after a take-over nobody answers"
 await gone "$teller" || fail "the old one is left"
-! said next 'metrics-ended|metrics at .*Address already in use' || fail "the new one gave up"
+! said next 'metrics-ended' || fail "the new one gave up"
 
 echo "# it ends with the parent, however that ends"
 find_teller next
@@ -209,6 +209,50 @@ await gone "$teller" || fail "it outlives its parent"
 ended "$pid" 137
 start again --bind 127.0.0.1:0 --workers 1 --metrics "$own" -- sleep 600
 await answers "$pid" || fail "the port was not free"
+finish "$pid"
+
+echo "# the port is taken: that is told after a second, and when it is free, that it listens"
+python3 - "${own##*:}" <<'END' &
+import socket, sys, time
+holder = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+time.sleep(600)
+END
+holder=$!
+started+=("$holder")
+holds() { ! python3 -c 'import socket, sys; socket.create_server(("127.0.0.1", int(sys.argv[1])))' "${own##*:}" 2>&-; }
+await holds || fail "nobody takes the port"
+start taken --log json --bind 127.0.0.1:0 --workers 1 --metrics "$own" -- sleep 600
+await_line taken '"event":"metrics-says"'
+! said taken '"event":"metrics",' || fail "it is said to listen while the port is taken"
+kill -KILL "$holder"
+{ wait "$holder" || true; } 2>/dev/null  # bash says "Killed"
+await_line taken '"event":"metrics",'
+python3 - "$dir/taken.log" "$own" "$holder" <<'END' || fail "the log is not as it should be"
+import json, os, sys
+events = [json.loads(line) for line in open(sys.argv[1])]  # each line is an event
+told = {one["event"]: one for one in events if one["event"].startswith("metrics")}
+says, listens = told["metrics-says"], told["metrics"]
+assert says["level"] == "warning", says
+start = "metrics at %s: Address already in use; " % sys.argv[2]
+assert says["fields"]["line"].startswith(start), says
+who = "a process" if os.getuid() == 0 else '"python3 (pid %s)"' % sys.argv[3]
+assert who + " of user %d (inode " % os.getuid() in says["fields"]["line"], says
+assert "stop it, or give another port" in says["text"], says
+assert listens["level"] == "info" and listens["fields"]["address"] == sys.argv[2], listens
+assert listens["fields"]["pid"] == says["fields"]["pid"], told
+END
+finish "$pid"
+
+echo "# it cannot listen: the reason is an event, and the pool serves on"
+start unable --log json --bind 127.0.0.1:0 --workers 1 --metrics 192.0.2.1:9153 -- sleep 600
+await_line unable '"event":"metrics-ended"'
+python3 - "$dir/unable.log" <<'END' || fail "the log is not as it should be"
+import json, sys
+told = [one for one in map(json.loads, open(sys.argv[1])) if one["event"].startswith("metrics")]
+assert [one["event"] for one in told[:2]] == ["metrics-says", "metrics-ended"], told
+assert told[0]["fields"]["line"].startswith("metrics at 192.0.2.1:9153: Cannot assign requested address; "), told
+assert told[1]["fields"]["code"] == "2" and told[1]["level"] == "warning", told
+END
 finish "$pid"
 
 echo "# addresses that nobody could use"

@@ -14,9 +14,9 @@
 #include "load/plan/quantity.hpp"
 #include "metrics/families.hpp"
 #include "metrics/pool_labels.hpp"
+#include "metrics/port_holder.hpp"
 #include "metrics/usage_history.hpp"
 #include "udppump/descriptor.hpp"
-#include "udppump/failure.hpp"
 
 namespace udppump::metrics {
 
@@ -43,23 +43,29 @@ class collector : public prometheus::Collectable {
   mutable pool_labels labels_;
 };
 
-/// The exposer only says that something did not work; this says what.
-void try_to_bind(const address& where) {
+}  // namespace
+
+std::error_code refusal_at(const address& where) {
   const detail::descriptor probe{::socket(where.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)};
   const int on = 1;
   if (probe) static_cast<void>(::setsockopt(probe.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
   if (probe && ::bind(probe.fd(), where.data(), static_cast<socklen_t>(where.size())) == 0 &&
       ::listen(probe.fd(), 1) == 0) {
-    return;
+    return {};
   }
-  const int why = errno;
-  throw failure{{why, std::generic_category()},
-                "metrics at " + where.to_string(),
-                why == EADDRINUSE ? "stop what listens there (ss -ltnp shows it), or give another port"
-                                  : "give an address of this machine, and a port above 1023 or root's rights"};
+  return {errno, std::generic_category()};
 }
 
-}  // namespace
+failure explained(const std::error_code& refusal, const address& where) {
+  std::string cure = "give an address of this machine, and a port above 1023 or root's rights";
+  if (refusal == std::errc::address_in_use) {
+    const std::string holder = port_holder(where);
+    cure =
+        (holder.empty() ? "stop what listens there (ss -ltnp as root shows it)" : holder + " listens there: stop it") +
+        ", or give another port";
+  }
+  return failure{refusal, "metrics at " + where.to_string(), cure};
+}
 
 struct server::parts {
   explicit parts(std::vector<std::string> options) : exposer{std::move(options)} {}
@@ -81,7 +87,8 @@ address parse_listener(const std::string& text) {
 }
 
 server::server(const address& where, look pools) : local_{where} {
-  try_to_bind(where);
+  // The exposer only says that something did not work.
+  if (const std::error_code refusal = refusal_at(where)) throw explained(refusal, where);
   parts_ = std::make_unique<parts>(std::vector<std::string>{"listening_ports", where.to_string(), "num_threads", "16",
                                                             "request_timeout_ms", "2000", "enable_keep_alive", "no"});
   parts_->collects = std::make_shared<collector>(std::move(pools));

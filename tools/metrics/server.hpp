@@ -3,9 +3,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "udppump/address.hpp"
+#include "udppump/failure.hpp"
 #include "udppump/pool_status.hpp"
 
 namespace udppump::metrics {
@@ -13,6 +15,11 @@ namespace udppump::metrics {
 /// Where to listen: an address as udppump writes them, but ":PORT" and "PORT" are of 127.0.0.1 alone, as what is told
 /// is not for everybody. Throws std::invalid_argument.
 address parse_listener(const std::string& text);
+
+/// Why it cannot be listened there now; none if it can.
+std::error_code refusal_at(const address& where);
+/// The same for people: who has the port, as far as this user may know, and what helps. Reads all of /proc for that.
+failure explained(const std::error_code& refusal, const address& where);
 
 /// Tells Prometheus of pools, in its text format (0.0.4), at /metrics. Sixteen connections at a time; one that says
 /// nothing for two seconds is closed, and what comes beyond waits.
