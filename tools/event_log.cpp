@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cctype>
+#include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -22,19 +24,20 @@ namespace {
 constexpr char journal_socket[] = "/run/systemd/journal/socket";
 
 /// RFC 3339, UTC, with milliseconds.
-std::string time_now() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
+std::string written(std::chrono::system_clock::time_point time) {
+  const auto then = std::chrono::floor<std::chrono::milliseconds>(time);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(then);
+  const time_t whole = std::chrono::system_clock::to_time_t(seconds);
   tm parts{};
-  ::gmtime_r(&now.tv_sec, &parts);
-  char seconds[32], whole[48];
-  std::strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &parts);
-  std::snprintf(whole, sizeof whole, "%s.%03ldZ", seconds, now.tv_nsec / 1'000'000);
-  return whole;
+  ::gmtime_r(&whole, &parts);
+  char date[32], all[48];
+  std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
+  std::snprintf(all, sizeof all, "%s.%03dZ", date, static_cast<int>((then - seconds).count()));
+  return all;
 }
 
 std::string json_line(const pool_event& event) {
-  nlohmann::ordered_json line{{"time", time_now()},
+  nlohmann::ordered_json line{{"time", written(event.time)},
                               {"level", to_string(event.severity)},
                               {"event", event.name},
                               {"text", event.text},
@@ -57,7 +60,8 @@ bool is_journal_stream(int fd) {
 /// newline, and each is a line.
 std::string journal_entry(const pool_event& event) {
   std::string entry = "MESSAGE=" + event.text + "\nPRIORITY=" + std::to_string(static_cast<int>(event.severity)) +
-                      "\nSYSLOG_IDENTIFIER=udppump\nUDPPUMP_EVENT=" + std::string{event.name} + '\n';
+                      "\nSYSLOG_IDENTIFIER=udppump\nUDPPUMP_EVENT=" + std::string{event.name} +
+                      "\nUDPPUMP_TIME=" + written(event.time) + '\n';
   for (const auto& [name, value] : event.fields) {
     entry += "UDPPUMP_";
     for (const char one : name) entry += static_cast<char>(std::toupper(static_cast<unsigned char>(one)));

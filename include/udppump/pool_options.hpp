@@ -34,6 +34,8 @@ struct pool_event {
   /// terminal: the rest is written as \xNN, in the fields too. It marks a worker's own account (docs/security.md).
   std::string text;
   std::vector<std::pair<std::string_view, std::string>> fields = {};
+  /// When it was. It may be logged later, as the pool's log keeps lines back of which there are many.
+  std::chrono::system_clock::time_point time = std::chrono::system_clock::now();
 };
 
 /// The user that the pool becomes once its sockets are bound; requires root. A text that is both a name and a number is

@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "pool/duration_text.hpp"
+
 namespace udppump::detail {
 
 void log_limit::pass(pool_event event, std::size_t most, clock::time_point now, const writer& write) {
@@ -19,7 +21,8 @@ void log_limit::pass(pool_event event, std::size_t most, clock::time_point now, 
     --one.left;
     return write(event);
   }
-  ++one.withheld;
+  if (one.withheld++ == 0) one.first_at = now;
+  one.last_at = now;
   one.last = std::move(event);
 }
 
@@ -30,8 +33,10 @@ void log_limit::write_due(clock::time_point now, const writer& write) {
     one.since = now == clock::time_point::max() ? one.since : now;
     pool_event last = std::move(one.last);
     if (more > 0) {
-      last.text += "; and " + std::to_string(more) + " like it";
+      const auto time = one.last_at - one.first_at;
+      last.text += "; and " + std::to_string(more) + " like it in the " + duration_text(time) + " before";
       last.fields.emplace_back("like_it", std::to_string(more));
+      last.fields.emplace_back("like_it_ms", std::to_string(time / std::chrono::milliseconds{1}));
     }
     write(last);
   }

@@ -11,8 +11,9 @@
 namespace udppump::detail {
 
 /// The one limit of lines that a pool's log has. Of each kind of event, by its name, some lines are written at once;
-/// from then on one each ten seconds, which says how many like it there were besides. So nobody fills the log, whatever
-/// he has the pool tell, and one kind does not keep another out.
+/// from then on one each ten seconds, which is the last of those kept back, with its time, and says how many like it
+/// there were before, in what time. So nobody fills the log, whatever he has the pool tell, and one kind does not keep
+/// another out.
 class log_limit {
  public:
   using clock = std::chrono::steady_clock;
@@ -33,6 +34,8 @@ class log_limit {
     std::size_t left;  // that may be written
     clock::time_point since = {};
     std::size_t withheld = 0;
+    clock::time_point first_at = {};  // of those
+    clock::time_point last_at = {};
     pool_event last = {};
   };
   std::map<std::string_view, kind> kinds_;

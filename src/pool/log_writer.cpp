@@ -175,8 +175,8 @@ std::uint64_t log_writer::lost() const noexcept { return state_->lost(); }
 int log_writer::own_descriptor() const noexcept { return state_->own_descriptor(); }
 
 std::string log_writer::text_line(const pool_event& event) {
-  const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
+  const auto then = std::chrono::floor<std::chrono::milliseconds>(event.time);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(then);
   const time_t whole = std::chrono::system_clock::to_time_t(seconds);
   tm parts{};
   ::localtime_r(&whole, &parts);
@@ -184,7 +184,7 @@ std::string log_writer::text_line(const pool_event& event) {
   const std::size_t size = std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
   const long offset = parts.tm_gmtoff / 60;  // minutes east
   char rest[32];
-  std::snprintf(rest, sizeof rest, ".%03d%c%02ld:%02ld ", static_cast<int>((now - seconds).count()),
+  std::snprintf(rest, sizeof rest, ".%03d%c%02ld:%02ld ", static_cast<int>((then - seconds).count()),
                 offset < 0 ? '-' : '+', std::abs(offset) / 60, std::abs(offset) % 60);
   std::string line{date, size};
   return line.append(rest).append(to_string(event.severity)).append(" udppump: ").append(event.text) += '\n';

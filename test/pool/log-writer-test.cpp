@@ -9,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cinttypes>
 #include <csignal>
 #include <cstdio>
@@ -247,6 +248,17 @@ TEST(log_writer, a_line_of_text_has_the_local_time_with_its_offset_and_the_level
   ASSERT_NE(::strptime(line.c_str(), "%Y-%m-%dT%H:%M:%S", &parts), nullptr);
   const time_t told = ::timegm(&parts) - (5 * 60 + 30) * 60;
   EXPECT_LE(std::abs(::time(nullptr) - told), 60);
+}
+
+TEST(log_writer, lines_have_the_time_of_the_event) {
+  pool_event event = event_of("a text");
+  event.time = std::chrono::system_clock::time_point{std::chrono::days{400} + std::chrono::milliseconds{12'034}};
+  tm parts{};
+  const std::string line = log_writer::text_line(event);
+  const char* const rest = ::strptime(line.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  ASSERT_NE(rest, nullptr) << line;
+  EXPECT_EQ(std::string{rest}.substr(0, 4), ".034");
+  EXPECT_EQ(::mktime(&parts), 400 * 24 * 3600 + 12);
 }
 
 TEST(log_writer, what_was_lost_last_is_told_at_the_end) {

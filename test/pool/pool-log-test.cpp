@@ -1,5 +1,6 @@
 // What a pool's log writes of what it is told, and how much.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -12,6 +13,9 @@ using namespace udppump;
 using namespace std::chrono_literals;
 using detail::log_limit;
 using detail::pool_log;
+using testing::Contains;
+using testing::Pair;
+using testing::StartsWith;
 
 namespace {
 
@@ -30,11 +34,10 @@ TEST_F(pool_log_limit, lines_of_a_kind_are_few_and_say_how_many_they_stand_for) 
   EXPECT_EQ(events.size(), pool_log::at_once + 1);
   log.write_due(due);
   ASSERT_EQ(events.size(), pool_log::at_once + 2);
-  EXPECT_EQ(events.back().text, "line 29999; and 29935 like it");
+  EXPECT_THAT(events.back().text, StartsWith("line 29999; and 29935 like it in the "));
   EXPECT_EQ(events.back().name, "refused");
   EXPECT_EQ(events.back().severity, pool_event::level::warning);
-  EXPECT_EQ(events.back().fields.back().first, "like_it");
-  EXPECT_EQ(events.back().fields.back().second, "29935");
+  EXPECT_THAT(events.back().fields, Contains(Pair("like_it", "29935")));
   EXPECT_EQ(log.next(), log_limit::clock::time_point::max());
 }
 
@@ -44,14 +47,14 @@ TEST_F(pool_log_limit, one_and_then_a_count_where_one_says_it_all) {
   EXPECT_EQ(events[0].text, "under way");
   log.write_due(log.next());
   ASSERT_EQ(events.size(), 2u);
-  EXPECT_EQ(events.back().text, "under way; and 38 like it");
+  EXPECT_THAT(events.back().text, StartsWith("under way; and 38 like it in the "));
 }
 
 TEST_F(pool_log_limit, what_was_kept_back_is_told_at_the_end) {
   for (int often = 0; often < 3; ++often) log.notice("busy", "under way", {}, 1);
   log.write_all();
   ASSERT_EQ(events.size(), 2u);
-  EXPECT_EQ(events.back().text, "under way; and 1 like it");
+  EXPECT_THAT(events.back().text, StartsWith("under way; and 1 like it in the "));
   log.write_all();
   EXPECT_EQ(events.size(), 2u) << "once";
 }
@@ -78,6 +81,23 @@ TEST(log_limit, a_kind_that_was_quiet_for_long_enough_has_all_of_its_lines_again
   now += log_limit::pause * 4;
   for (int often = 0; often < 5; ++often) pass();
   EXPECT_EQ(written, 9) << "what was kept back, and three";
+}
+
+TEST(log_limit, what_was_kept_back_has_the_time_when_it_was_and_says_since_when) {
+  log_limit limit;
+  std::vector<pool_event> events;
+  const log_limit::writer write = [&events](const pool_event& event) { events.push_back(event); };
+  const auto begin = log_limit::clock::now();
+  const std::chrono::system_clock::time_point day{1'000'000s};
+  for (const auto after : {0ms, 100ms, 2'600ms, 9'000ms}) {
+    limit.pass({.name = "kind", .text = "it", .time = day + after}, 1, begin + after, write);
+  }
+  limit.write_due(limit.next(), write);
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].time, day);
+  EXPECT_EQ(events[1].time, day + 9s) << "not when it was written";
+  EXPECT_EQ(events[1].text, "it; and 2 like it in the 8.9 s before");
+  EXPECT_THAT(events[1].fields, Contains(Pair("like_it_ms", "8900")));
 }
 
 }  // namespace
