@@ -13,6 +13,7 @@
 #include "load/report/table.hpp"
 #include "short_text.hpp"
 #include "status_report.hpp"
+#include "sys/cut_text.hpp"
 
 namespace udppump::tools {
 
@@ -191,20 +192,12 @@ constexpr const char* keys[] = {
     "P50, P99: time in the handler, since the last look. CPU: of one processor.",
 };
 
-/// Of UTF-8: no character is cut in two. As many columns as characters, which is right for all names but a few.
-void cut(std::string& text, std::size_t columns) {
-  std::size_t seen = 0;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if ((static_cast<unsigned char>(text[at]) & 0xc0) == 0x80) continue;
-    if (seen++ == columns) return text.resize(at);
-  }
-}
-
 lines fit(lines all, const top_view& view, const std::string& last) {
   if (all.size() + 1 > view.rows) all.resize(view.rows > 0 ? view.rows - 1 : 0);
   while (all.size() + 1 < view.rows) all.emplace_back();
   if (view.rows > 0) all.push_back({last, style::help});
-  for (frame_line& each : all) cut(each.text, view.columns);
+  // As many columns as characters, which is right for all names but a few.
+  for (frame_line& each : all) each.text.resize(detail::first_characters(each.text, view.columns).size());
   return all;
 }
 

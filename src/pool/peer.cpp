@@ -6,6 +6,7 @@
 #include <climits>
 #include <string_view>
 
+#include "sys/cut_text.hpp"
 #include "sys/process_status.hpp"
 #include "sys/sys.hpp"
 #include "sys/sys_file.hpp"
@@ -23,7 +24,9 @@ std::string program_of(pid_t pid) {
   const descriptor name{sys::open((folder + "/comm").c_str(), O_RDONLY)};
   const ssize_t size = name ? sys::read(name.fd(), text, 64) : 0;
   if (size <= 1) return {};
-  return "; it calls itself \"" + std::string{text, static_cast<std::size_t>(size - 1)} + '"';
+  // The kernel cuts it to 15 bytes.
+  const std::string_view all{text, static_cast<std::size_t>(size - 1)};
+  return "; it calls itself \"" + std::string{all.substr(0, whole_size(all))} + '"';
 }
 
 /// Whether the process that is meant lives; true if the kernel does not tell (before Linux 6.5).

@@ -11,15 +11,19 @@ void wake_list::watch(int fd, bool wake_reasons::*reason) {
   reasons_.push_back(reason);
 }
 
+int wake_list::poll_timeout(clock::time_point until, clock::time_point now) noexcept {
+  constexpr std::chrono::milliseconds longest = std::chrono::minutes{1};
+  if (until == clock::time_point::max()) return -1;
+  if (until <= now) return 0;  // also if it is so long ago that no duration holds it
+  if (until >= now + longest) return static_cast<int>(longest.count());
+  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(until - now).count());
+}
+
 /// As many times a second all are looked at while poll() fails.
 constexpr int pause_ms = 100;
 
 wake_reasons wake_list::wait(clock::time_point until) {
-  int timeout_ms = -1;
-  if (until != clock::time_point::max()) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
-    timeout_ms = static_cast<int>(std::clamp<long>(left, 0, 60'000));
-  }
+  const int timeout_ms = poll_timeout(until, clock::now());
   wake_reasons woken;
   const int found = sys::poll(set_.data(), set_.size(), timeout_ms);
   if (found < 0) {

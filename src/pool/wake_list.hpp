@@ -29,6 +29,8 @@ class wake_list {
   void watch(int fd, bool wake_reasons::*reason);
   /// Until one is readable, or until then; a moment if that cannot be waited for.
   wake_reasons wait(clock::time_point until);
+  /// For poll(2): 0 if `until` has come, -1 if it never does; after a minute the parent looks whatever it is.
+  static int poll_timeout(clock::time_point until, clock::time_point now) noexcept;
 
  private:
   std::vector<pollfd> set_;

@@ -1,7 +1,9 @@
 #include "pool/worker_end.hpp"
 
-#include <algorithm>
 #include <cstring>
+#include <string_view>
+
+#include "sys/cut_text.hpp"
 
 namespace udppump::detail {
 
@@ -12,9 +14,12 @@ std::string worker_end::how() const {
 }
 
 void leave_last_words(worker_page& page, const std::string& text) noexcept {
-  const std::size_t size = std::min(text.size(), sizeof page.last_words - 1);
-  std::memcpy(page.last_words, text.data(), size);
-  if (size < text.size()) std::memcpy(page.last_words + size - 3, "...", 3);
+  constexpr std::size_t room = sizeof page.last_words - 1;
+  constexpr std::string_view dots = "...";
+  const std::string_view kept = text.size() <= room ? std::string_view{text} : cut(text, room - dots.size());
+  std::memcpy(page.last_words, kept.data(), kept.size());
+  std::size_t size = kept.size();
+  if (size < text.size()) size += dots.copy(page.last_words + size, dots.size());
   page.last_words[size] = '\0';
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "socket/receive.hpp"
+#include "sys/cut_text.hpp"
 #include "sys/sys_memory.hpp"
 #include "sys/wake_signal.hpp"
 
@@ -88,7 +89,7 @@ void worker_link::met(const receive_error& error) {
   std::string text{error.detail};
   if (text.empty()) text = error.code.message();
   if (!error.peer.is_none()) text += ", of a datagram to " + error.peer.to_string();
-  if (text.size() >= told_errors::longest) text.replace(told_errors::longest - 4, std::string::npos, "...");
+  text = shortened(text, told_errors::longest - 1);
   text.resize(told_errors::longest);  // with a zero at the end
   const char* from = text.data();
   for (shared_count& piece : told.text) {

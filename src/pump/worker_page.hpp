@@ -9,6 +9,7 @@
 #include <span>
 #include <string_view>
 
+#include "sys/cut_text.hpp"
 #include "udppump/lanes.hpp"
 
 namespace udppump::detail {
@@ -92,9 +93,9 @@ inline std::uint64_t sum_of(const worker_counts& counts, shared_count lane_count
 /// Cut to the room there is, and ended.
 template <std::size_t Room>
 void show_text(char (&room)[Room], std::string_view text) noexcept {
-  const std::size_t size = std::min(text.size(), Room - 1);
-  std::copy_n(text.data(), size, room);
-  room[size] = '\0';
+  text = cut(text, Room - 1);
+  std::copy_n(text.data(), text.size(), room);
+  room[text.size()] = '\0';
 }
 
 /// What a worker and its pool tell each other, in memory that both processes share, and that whoever wants to look may

@@ -10,6 +10,7 @@
 #include "address/raw_address.hpp"
 #include "address/unix_name.hpp"
 #include "socket/interfaces.hpp"
+#include "sys/cut_text.hpp"
 #include "sys/numbers_in.hpp"
 #include "sys/printable.hpp"
 #include "sys/process_status.hpp"
@@ -86,6 +87,7 @@ void visit_descriptors(Visit visit) {
       const auto called = [&] {
         std::string name;
         std::getline(std::ifstream{process / "comm"}, name);
+        name.resize(whole_size(name));  // the kernel cuts it to 15 bytes
         return name + " (pid " + std::to_string(pid) + ")";
       };
       if (!visit(fs::read_symlink(at->path(), gone).string(), called)) return;

@@ -5,6 +5,7 @@
 
 #include "pool/control_group.hpp"
 #include "pool/granted_cores.hpp"
+#include "sys/cut_text.hpp"
 
 namespace udppump::doctor {
 
@@ -37,6 +38,7 @@ bool read_stat(const std::string& stat, process_facts& facts) {
   const auto open = stat.find('('), close = stat.rfind(')');
   if (open == stat.npos || close == stat.npos || close < open) return false;
   facts.name = stat.substr(open + 1, close - open - 1);
+  facts.name.resize(detail::whole_size(facts.name));  // the kernel cuts it to 15 bytes
   const auto words = words_of(std::string_view{stat}.substr(close + 1));
   constexpr std::size_t major_faults = 9;  // the twelfth of all
   if (words.size() <= major_faults) return false;
