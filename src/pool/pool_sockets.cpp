@@ -209,13 +209,15 @@ void pool_sockets::clean(const pool_log& log) {
   const datagram_socket& socket = all_.back();
   const std::string name = description(all_.size() - 1);
   bool is_changed = false;
-  for (const auto& [what, outcome, why] : states_.back().restore(socket.fd(), socket_state::sharers::programs)) {
+  for (const auto& [what, outcome, why, is_habit] :
+       states_.back().restore(socket.fd(), socket_state::sharers::programs)) {
     if (outcome != socket_state::change::result::undone) continue;  // found again, and told, later
     is_changed = true;
-    log.warning("socket-changed",
-                "socket " + name + " (" + called_.back().name + ") was " + what +
-                    ", when the pool before this one handed it on, unlike what this start asks; undone",
-                {{"socket", name}, {"change", what}});
+    const std::string text = "socket " + name + " (" + called_.back().name + ") was " + what +
+                             ", when the pool before this one handed it on, unlike what this start asks; undone";
+    pool_log::fields fields{{"socket", name}, {"change", what}};
+    is_habit ? log.notice("socket-changed", text, std::move(fields))
+             : log.warning("socket-changed", text, std::move(fields));
   }
   if (is_changed) reread(all_.size() - 1);
 }

@@ -276,8 +276,20 @@ bool socket_check::allowance::take(clock::time_point now) noexcept {
   return true;
 }
 
-void socket_check::tell(watched& one, const socket_state::change& what, clock::time_point now) const {
+/// Once, as the next program does it again, and nothing comes of it. If somebody makes use of it meanwhile,
+/// look_beside() tells.
+void socket_check::tell_of_habit(const watched& one, const socket_state::change& what) {
+  if (std::exchange(has_told_of_habit_, true)) return;
+  log_.notice("socket-changed",
+              "socket " + one.name + " was " + what.what +
+                  " by a worker; undone, and not told again: libuv, which Node's dgram uses, and others do so to each "
+                  "socket that they are given; nothing needs to be done",
+              {{"socket", one.name}, {"change", what.what}});
+}
+
+void socket_check::tell(watched& one, const socket_state::change& what, clock::time_point now) {
   const bool is_undone = what.outcome == socket_state::change::result::undone;
+  if (is_undone && what.is_habit) return tell_of_habit(one, what);
   if (!is_undone) {  // it is found again at each look
     if (one.refused.size() == most_refused || std::ranges::count(one.refused, what.what) != 0) return;
     one.refused.push_back(what.what);

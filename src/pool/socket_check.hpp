@@ -65,7 +65,8 @@ class socket_check {
     std::vector<ino_t> beside = {};  // sockets of others that were told and are still there, in order
   };
 
-  void tell(watched& one, const socket_state::change& what, clock::time_point now) const;
+  void tell(watched& one, const socket_state::change& what, clock::time_point now);
+  void tell_of_habit(const watched& one, const socket_state::change& what);
   void follow_interfaces(std::size_t at, clock::time_point now);
   bool bind_anew(std::size_t at, const std::string& why, bool is_workers_doing, clock::time_point now);
   void replace(std::size_t first, std::size_t end) const;
@@ -82,6 +83,7 @@ class socket_check {
   const socket_options& options_;
   const pool_log& log_;
   bool leaves_receive_buffers_ = false;
+  bool has_told_of_habit_ = false;
   std::vector<watched> watched_;
   std::vector<ino_t> former_;  // that were replaced; workers may have them still
   clock::time_point next_, looked_;

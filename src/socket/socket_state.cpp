@@ -457,6 +457,9 @@ void socket_state::restore_options(int fd, sharers who, std::vector<change>& cha
                        std::to_string(*options_[at]);
     const int done = sys::setsockopt(fd, one.level, one.option, *options_[at]);
     changes.push_back(done < 0 ? refused(std::move(what), done) : change{std::move(what), result::undone});
+    // libuv, which Node's dgram uses, sets it in uv__udp_bind().
+    changes.back().is_habit =
+        who == sharers::programs && one.level == SOL_SOCKET && one.option == SO_REUSEADDR && *now != 0;
   }
 }
 

@@ -32,6 +32,8 @@ class UDPPUMP_EXPORT socket_state {
     enum class result : std::uint8_t { undone, refused, needs_new_socket } outcome;
     /// Why, if it was refused.
     std::string why = {};
+    /// Libraries do it to each socket that they are given, and mean nobody harm.
+    bool is_habit = false;
   };
 
   /// As the socket is now.

@@ -240,7 +240,9 @@ class watched_sockets : public testing::Test {
   }
 
   std::vector<std::string> names, texts;
+  std::vector<pool_event::level> levels;
   const detail::pool_log log{[this](const pool_event& event) {
+    levels.push_back(event.severity);
     names.emplace_back(event.name);
     texts.push_back(event.text);
   }};
@@ -421,6 +423,27 @@ TEST_F(watched_sockets, share_their_port_with_nobody_for_long_whoever_the_worker
     EXPECT_FALSE(check.look(now));
     EXPECT_EQ(lines("socket-shared"), 0u) << "the old one is the pool's own";
   }
+}
+
+TEST_F(watched_sockets, that_programs_set_so_reuseaddr_on_as_nodes_dgram_does_are_told_of_once) {
+  auto check = make(detail::socket_state::sharers::programs);
+  for (int start = 0; start < 3; ++start) {
+    set(fd(), SOL_SOCKET, SO_REUSEADDR, 1);
+    EXPECT_FALSE(check.look(now + start * 10min));
+    EXPECT_EQ(option_of(fd(), SOL_SOCKET, SO_REUSEADDR), 0) << "it is undone each time";
+  }
+  ASSERT_EQ(lines("socket-changed"), 1u);
+  EXPECT_EQ(levels.back(), pool_event::level::notice);
+  EXPECT_THAT(texts.back(), testing::AllOf(HasSubstr("given SO_REUSEADDR = 1 instead of 0 by a worker; undone"),
+                                           HasSubstr("Node's dgram"), HasSubstr("nothing needs to be done")));
+  set(fd(), SOL_SOCKET, SO_REUSEPORT, 1);
+  EXPECT_FALSE(check.look(now));
+  EXPECT_EQ(levels.back(), pool_event::level::warning) << "what nobody does by habit";
+  auto of_pumps = make();
+  set(fd(), SOL_SOCKET, SO_REUSEADDR, 1);
+  EXPECT_FALSE(of_pumps.look(now));
+  EXPECT_EQ(levels.back(), pool_event::level::warning) << "nor workers with pumps";
+  EXPECT_EQ(lines("socket-changed"), 3u);
 }
 
 /// Bound where a socket of the pool is, which is open to others for a moment.
