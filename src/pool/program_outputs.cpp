@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+#include <vector>
 
-#include "pool/duration_text.hpp"
+#include "pool/counted.hpp"
+#include "sys/cut_text.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys.hpp"
+#include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
 
 namespace udppump::detail {
@@ -16,9 +19,9 @@ namespace udppump::detail {
 namespace {
 
 constexpr std::size_t most_last_lines = 3, longest_last_line = 160;
-/// What fits into a pipe.
-constexpr std::size_t most_at_end = 1 << 16;
 constexpr std::size_t one_read = 4096;
+/// Of what is skipped at the end, to have the last lines.
+constexpr std::size_t last_part = 2 * program_outputs::longest_line;
 
 /// Without colours, and what else a terminal takes for the looks of text (ECMA-48, SGR); tabs are spaces.
 std::string plain(std::string_view line) {
@@ -49,6 +52,23 @@ pool_event::level take_level(std::string_view& line) {
   line.remove_prefix(3);
   return static_cast<pool_event::level>(
       std::clamp(told, static_cast<int>(pool_event::level::error), static_cast<int>(pool_event::level::info)));
+}
+
+/// How much of a line that goes on can be told: no character and no colour is cut in two.
+std::size_t tellable_size(std::string_view line) {
+  constexpr std::size_t longest_colour = 32;
+  const auto colour = line.rfind('\x1b');
+  if (colour != std::string_view::npos && line.size() - colour <= longest_colour &&
+      (colour + 1 == line.size() ||
+       (line[colour + 1] == '[' && line.find_first_not_of("0123456789;:", colour + 2) == std::string_view::npos))) {
+    return colour;
+  }
+  return whole_size(line);
+}
+
+std::string_view without_end_of_character(std::string_view text) {
+  for (int most = 3; most > 0 && !text.empty() && continues_character(text.front()); --most) text.remove_prefix(1);
+  return text;
 }
 
 }  // namespace
@@ -88,7 +108,7 @@ void program_outputs::belongs_to(id which, pid_t pid) {
   }
 }
 
-void program_outputs::read() {
+void program_outputs::read(clock::time_point now) {
   const auto until = clock::now() + longest_turn;
   std::array<epoll_event, 16> ready;  // the kernel puts who was told of behind the others
   do {
@@ -96,31 +116,86 @@ void program_outputs::read() {
     if (found <= 0) break;
     for (int at = 0; at < found; ++at) {
       const auto one = all_.find(ready[static_cast<std::size_t>(at)].data.u64);
-      if (one != all_.end()) read_some(one->second);
+      if (one != all_.end()) read_some(one->second, one_read);
     }
   } while (clock::now() < until);
+  for (auto& [which, one] : all_) {
+    if (one.waits && now >= told_at(one)) tell_without_end(one);
+  }
   forget_ended();
 }
 
-bool program_outputs::read_some(output& from) {
-  if (!from.reads) return false;
+program_outputs::clock::time_point program_outputs::next() const noexcept {
+  auto next = clock::time_point::max();
+  for (const auto& [which, one] : all_) next = std::min(next, told_at(one));
+  return next;
+}
+
+program_outputs::clock::time_point program_outputs::told_at(const output& one) noexcept {
+  if (!one.waits) return clock::time_point::max();
+  return std::min(one.waits->last + longest_silence, one.waits->first + longest_wait);
+}
+
+std::size_t program_outputs::read_some(output& from, std::size_t most) {
+  if (!from.reads) return 0;
   std::array<char, one_read> text;
-  const ssize_t size = sys::read(from.reads.fd(), text.data(), text.size());
-  if (size == -EAGAIN) return false;
+  const ssize_t size = sys::read(from.reads.fd(), text.data(), std::min(text.size(), most));
+  if (size == -EAGAIN) return 0;
   if (size <= 0) {
     end(from);
-    return false;
+    return 0;
   }
   take(from, {text.data(), static_cast<std::size_t>(size)});
-  return true;
+  return static_cast<std::size_t>(size);
 }
 
 void program_outputs::read_what_is_there(output& from) {
-  for (std::size_t read = 0; read < most_at_end && read_some(from); read += one_read) {
+  if (!from.reads) return;
+  const int waiting = sys::waiting_in_pipe(from.reads.fd());
+  std::size_t there = waiting < 0 ? most_at_end : static_cast<std::size_t>(waiting);
+  const auto begin = clock::now();
+  at_ends_until_ = std::max(at_ends_until_, begin);
+  // Half of what is left of the time that all have together.
+  const auto until = begin + (longest_at_ends - (at_ends_until_ - begin)) / 2;
+  for (std::size_t done = 0; done < there;) {
+    const std::size_t left = there - done;
+    if (left > last_part && (done >= most_at_end || clock::now() >= until)) {
+      done += skip(from, left - last_part);
+      there = done + last_part;  // if not all could be skipped, what is left is read later
+    }
+    const std::size_t told = read_some(from, there - done);
+    if (told == 0) break;
+    done += told;
   }
+  at_ends_until_ += part_at_ends * (clock::now() - begin);
+}
+
+std::size_t program_outputs::skip(output& from, std::size_t size) {
+  tell_without_end(from);
+  from.line.clear();
+  from.last.clear();
+  std::vector<char> text(1 << 16);
+  char before = '\n';
+  std::size_t done = 0;
+  for (const auto until = clock::now() + longest_at_ends; done < size && clock::now() < until;) {
+    const ssize_t read = sys::read(from.reads.fd(), text.data(), std::min(text.size(), size - done));
+    if (read <= 0) break;
+    done += static_cast<std::size_t>(read);
+    before = text[static_cast<std::size_t>(read) - 1];
+  }
+  from.in_pieces = from.is_cut_before = before != '\n';
+  from.level = pool_event::level::info;
+  const std::string number = std::to_string(from.worker), pid = std::to_string(from.pid);
+  log_.warning("output-skipped",
+               "worker " + number + " (pid " + pid + "): of what it wrote before its end, " + counted(done, "byte") +
+                   (done == 1 ? " is" : " are") + " left out here",
+               {{"worker", number}, {"pid", pid}, {"bytes", std::to_string(done)}});
+  return done;
 }
 
 void program_outputs::take(output& from, std::string_view text) {
+  const auto now = clock::now();
+  if (std::exchange(from.is_cut_before, false)) text = without_end_of_character(text);
   while (!text.empty()) {
     const auto end = text.find('\n');
     const std::size_t size = std::min({end, text.size(), longest_line - from.line.size()});
@@ -128,12 +203,28 @@ void program_outputs::take(output& from, std::string_view text) {
     text.remove_prefix(size);
     const bool is_whole = !text.empty() && text.front() == '\n';
     if (is_whole) text.remove_prefix(1);
-    if (!is_whole && from.line.size() < longest_line) return;
-    if (!is_whole) from.line += "...";
+    if (!is_whole && from.line.size() < longest_line) {
+      from.waits = output::waiting{.first = from.waits ? from.waits->first : now, .last = now};
+      return;
+    }
+    if (!is_whole) {
+      tell_without_end(from);
+      continue;
+    }
     tell(from, from.line);
     from.line.clear();
-    from.in_pieces = !is_whole;
+    from.in_pieces = false;
+    from.waits.reset();
   }
+}
+
+void program_outputs::tell_without_end(output& from) {
+  from.waits.reset();
+  const std::size_t size = tellable_size(from.line);
+  if (size == 0) return;
+  tell(from, from.line.substr(0, size) + "...");
+  from.line.erase(0, size);
+  from.in_pieces = true;
 }
 
 void program_outputs::tell(output& from, std::string_view line) {
@@ -142,15 +233,21 @@ void program_outputs::tell(output& from, std::string_view line) {
   text.erase(std::find_if_not(text.rbegin(), text.rend(), [](char one) { return one == ' ' || one == '\r'; }).base(),
              text.end());
   if (text.empty()) return;
-  from.last.push_back(text.size() <= longest_last_line ? text : text.substr(0, longest_last_line) + "...");
+  from.last.push_back(shortened(text, longest_last_line));
   if (from.last.size() > most_last_lines) from.last.pop_front();
   const std::string number = std::to_string(from.worker);
   log_.say(from.level, "worker-says", "worker " + number + " (pid " + std::to_string(from.pid) + "): " + text,
            {{"worker", number}, {"pid", std::to_string(from.pid)}, {"line", text}});
 }
 
+void program_outputs::tell_last(output& from) {
+  if (!from.line.empty()) tell(from, std::exchange(from.line, {}));
+  from.in_pieces = false;
+  from.waits.reset();
+}
+
 void program_outputs::end(output& one) {
-  if (!one.line.empty()) tell(one, std::exchange(one.line, {}));
+  tell_last(one);
   one.reads.reset();  // which takes it out of the set
 }
 
@@ -160,10 +257,10 @@ std::string program_outputs::last_words(pid_t pid) {
   if (found == all_.end()) return {};
   output& its = found->second;
   read_what_is_there(its);
+  tell_last(its);  // what follows is of others
   its.has_worker = false;
   std::string words;
   for (const std::string& line : its.last) words += (words.empty() ? "" : " | ") + line;
-  if (!its.line.empty()) words += (words.empty() ? "" : " | ") + plain(its.line).substr(0, longest_last_line);
   forget_ended();
   return words;
 }

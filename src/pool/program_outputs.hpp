@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,10 +25,17 @@ namespace udppump::detail {
 class program_outputs {
  public:
   using clock = std::chrono::steady_clock;
-  /// A longer line is told in pieces.
+  /// A longer line is told in pieces. So is one that does not end, once nothing more has come for so long, or when it
+  /// has waited for so long in all.
   static constexpr std::size_t longest_line = 4096;
+  static constexpr std::chrono::seconds longest_silence{1}, longest_wait{10};
   /// A read() takes no longer, whatever comes; what is left waits in the pipes.
   static constexpr std::chrono::milliseconds longest_turn{10};
+  /// A worker may leave as much in its pipe as it likes (F_SETPIPE_SZ). So many bytes of it are told at most, and of
+  /// the rest the last lines. All workers that end together take no longer than this, and then a quarter of the time.
+  static constexpr std::size_t most_at_end = 1 << 18;
+  static constexpr std::chrono::milliseconds longest_at_ends{400};
+  static constexpr int part_at_ends = 4;
 
   /// `log` outlives it. Throws std::system_error.
   explicit program_outputs(const pool_log& log);
@@ -45,8 +53,10 @@ class program_outputs {
   /// The process that was started with it, or 0 if none was.
   void belongs_to(id which, pid_t pid);
 
-  /// Tells the log what came.
-  void read();
+  /// Tells the log what came, and lines that have waited for their end for long enough.
+  void read(clock::time_point now);
+  /// When a line will have; the end of time if none waits.
+  clock::time_point next() const noexcept;
   /// The same, of the worker with this process, as far as it can be read now: its last lines stand in the log before
   /// what is told of its end. Returns them, in one; empty if there are none. It is asked once, when the worker has
   /// ended.
@@ -61,17 +71,28 @@ class program_outputs {
     pid_t pid = 0;
     bool has_worker = true;  // which has not been seen to end
     std::string line = {};   // its beginning
-    bool in_pieces = false;  // of a line that is too long; its level is that of the first
+    struct waiting {
+      clock::time_point first, last;
+    };
+    std::optional<waiting> waits = {};  // since when it has had no end
+    bool in_pieces = false;             // what came before of the line was told; its level is that of the first
+    bool is_cut_before = false;         // by bytes that were skipped
     pool_event::level level = pool_event::level::info;
     std::deque<std::string> last = {};
   };
 
-  /// False if no more can be read now.
-  bool read_some(output& from);
-  /// Not more than a pipe holds, as others may go on writing.
+  static clock::time_point told_at(const output& one) noexcept;
+  /// Bytes; 0 if no more can be read now.
+  std::size_t read_some(output& from, std::size_t most);
+  /// Not what others go on writing.
   void read_what_is_there(output& from);
+  /// Returns how much was; in the end not all, if that takes too long.
+  std::size_t skip(output& from, std::size_t size);
   void take(output& from, std::string_view text);
   void tell(output& from, std::string_view line);
+  /// As the line may go on.
+  void tell_without_end(output& from);
+  void tell_last(output& from);
   void end(output& one);
   void forget_ended();
 
@@ -79,6 +100,7 @@ class program_outputs {
   descriptor set_;
   std::map<id, output> all_;
   id next_ = 1;
+  clock::time_point at_ends_until_ = {};
 };
 
 }  // namespace udppump::detail

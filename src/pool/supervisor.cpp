@@ -105,7 +105,9 @@ void supervisor::go_round() {
   }
   take_requests(woken.news);
   if (woken.signal) take_signals();
-  if (woken.output) parts_.outputs->read();
+  if (parts_.outputs != nullptr && (woken.output || clock::now() >= parts_.outputs->next())) {
+    parts_.outputs->read(clock::now());
+  }
   if (woken.ready && parts_.notifies != nullptr) hear_ready();
   if (woken.visitor && parts_.door != nullptr) parts_.door->look(clock::now());
   note_serving();
@@ -183,6 +185,7 @@ supervisor::clock::time_point supervisor::next_event() const {
     next = std::min(next, parts_.door->polled_from());
   }
   if (parts_.metrics != nullptr) next = std::min(next, parts_.metrics->next());
+  if (parts_.outputs != nullptr) next = std::min(next, parts_.outputs->next());
   if (is_stopping()) return next;
   next = std::min({next, sockets_.next(), backlog_.next(), lanes_.next(), hung_look_at_, renewal_at_});
   if (stranded_) next = std::min(next, stranded_->next());

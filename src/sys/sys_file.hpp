@@ -152,6 +152,12 @@ inline int unread_by_peer(int fd) noexcept {
   const int told = once([&] { return ::ioctl(fd, SIOCOUTQ, &bytes); });
   return told < 0 ? told : bytes;
 }
+/// Of a pipe: bytes that wait to be read, or -errno.
+inline int waiting_in_pipe(int fd) noexcept {
+  int bytes = 0;
+  const int told = once([&] { return ::ioctl(fd, FIONREAD, &bytes); });
+  return told < 0 ? told : bytes;
+}
 /// Nothing more is taken by this end: who sends to it is told so (EPIPE). What it has already may still be read.
 inline int stop_receiving(int fd) noexcept {
   return once([&] { return ::shutdown(fd, SHUT_RD); });

@@ -58,6 +58,24 @@ await_line quiet 'worker 0 .*: begins$'
 [ "$(wc -l <"$dir/quiet.log")" = 1 ] || fail "more than that: $(cat "$dir/quiet.log")"
 finish "$pid"
 
+echo "# a line that the limit keeps back has the time when it was, not when it is written"
+start kept "${options[@]}" --max-workers 1 --log json -- sleep 100
+has_taken_all() { grep -q '^ShdPnd:[[:space:]]*0*$' "/proc/$1/status"; }
+for _ in {1..20}; do
+  kill -TTIN "$pid"
+  await has_taken_all "$pid"
+done
+sleep 0.2
+before=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)
+finish "$pid"
+python3 - "$dir/kept.log" "$before" <<'END' || fail "it is not as it should be"
+import json, sys
+refused = [line for line in map(json.loads, open(sys.argv[1])) if line["event"] == "scale-refused"]
+assert refused[-1]["fields"]["like_it"] == str(20 - len(refused)), refused[-1]
+assert int(refused[-1]["fields"]["like_it_ms"]) < 60_000, refused[-1]
+assert refused[-1]["time"] < sys.argv[2], (refused[-1], sys.argv[2])
+END
+
 echo "# inherited, it is as the program wrote it"
 launch inherits "${options[@]}" --stderr inherit -- "$python" "$dir/speaks.py"
 await_line inherits '^begins$'
@@ -75,6 +93,43 @@ expect "$port" flood flood
 expect "$port" flood flood
 finish "$pid"
 exec 9>&-
+
+echo "# a line without an end is told soon, and what goes on is a piece of it"
+cat >"$dir/asks.sh" <<'END'
+printf '<4>are you sure? ' >&2
+until [ -e "$1" ]; do sleep 0.05; done
+echo yes >&2
+exec sleep 100
+END
+start asks "${options[@]}" -- sh "$dir/asks.sh" "$dir/sure"
+await_line asks 'warning udppump: worker 0 .*: are you sure\? ?\.\.\.$'
+touch "$dir/sure"
+await_line asks 'warning udppump: worker 0 .*: yes$'
+finish "$pid"
+
+echo "# of one that enlarged its pipe, wrote much into it and died, the last words are the last"
+cat >"$dir/much.py" <<'END'
+import fcntl, os, socket
+F_SETPIPE_SZ = 1031
+fcntl.fcntl(2, F_SETPIPE_SZ, 1 << 20)
+udp = socket.socket(fileno=os.dup(0))
+udp.setblocking(True)
+udp.recvfrom(65535)
+os.write(2, b"".join(b"line %d\n" % line for line in range(80_000)) + b"the reason\n")
+os._exit(1)
+END
+start much "${options[@]}" -- "$python" "$dir/much.py"
+worker=$(children "$pid")
+kill -STOP "$pid"
+python3 -c 'import socket, sys
+socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", int(sys.argv[1])))' "${ports[0]}"
+is_zombie() { grep -q '^State:[[:space:]]*Z' "/proc/$1/status"; }
+await is_zombie "$worker" || fail "it does not end"
+kill -CONT "$pid"
+await_line much "worker 0 \\(pid $worker\\) exited with status 1 .*last words: \"line 79998 \\| line 79999 \\| the reason\""
+said much "worker 0 \\(pid $worker\\): of what it wrote before its end, [0-9]+ bytes are left out here" ||
+  fail "nothing of what is left out"
+finish "$pid"
 
 echo "# what a worker has started writes on, and is told, while it lives"
 cat >"$dir/leaves.sh" <<'END'

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "pool/pool_log.hpp"
+#include "sys/printable.hpp"
 
 using namespace udppump;
 using namespace std::chrono_literals;
@@ -23,7 +24,12 @@ struct outputs_of_programs : testing::Test {
   void write(const std::string& text) {
     EXPECT_EQ(::write(made.writes.fd(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
   }
-  void read() { outputs.read(); }
+  void read() { outputs.read(program_outputs::clock::now()); }
+  void read_when_due() {
+    read();
+    outputs.read(outputs.next());
+  }
+  static constexpr auto never = program_outputs::clock::time_point::max();
   std::string last() const { return events.empty() ? "" : events.back().text; }
 
   std::vector<pool_event> events;
@@ -100,8 +106,9 @@ TEST_F(outputs_of_programs, wait_as_programs_expect_and_never_here) {
 TEST_F(outputs_of_programs, have_last_words_also_without_an_end) {
   for (const char* const line : {"one", "two", "three", "four"}) write(std::string{line} + '\n');
   write("fi");
-  EXPECT_EQ(outputs.last_words(program), "two | three | four | fi");
-  EXPECT_EQ(events.size(), 4u) << "they are in the log before";
+  EXPECT_EQ(outputs.last_words(program), "three | four | fi");
+  EXPECT_EQ(events.size(), 5u) << "they are in the log before";
+  EXPECT_EQ(last(), "worker 3 (pid 4711): fi") << "with what has no end";
   EXPECT_EQ(outputs.last_words(program), "") << "once";
   EXPECT_EQ(outputs.last_words(program + 1), "");
 }
@@ -145,6 +152,103 @@ TEST_F(outputs_of_programs, are_told_to_the_last_at_the_end) {
   outputs.read_the_rest();
   EXPECT_EQ(events.size(), 2u);
   EXPECT_EQ(last(), "worker 3 (pid 4711): and no line");
+}
+
+TEST_F(outputs_of_programs, are_told_without_an_end_once_nothing_more_comes) {
+  EXPECT_EQ(outputs.next(), never) << "the parent does not wake for nothing";
+  write("<4>Password: ");
+  read();
+  EXPECT_TRUE(events.empty());
+  EXPECT_LE(outputs.next(), program_outputs::clock::now() + program_outputs::longest_silence);
+  read_when_due();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(last(), "worker 3 (pid 4711): Password: ...");
+  EXPECT_EQ(outputs.next(), never);
+  write("secret\n<3>next\n");
+  read();
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[1].text, "worker 3 (pid 4711): secret");
+  EXPECT_EQ(events[1].severity, pool_event::level::warning) << "it is the same line";
+  EXPECT_EQ(events[2].severity, pool_event::level::error);
+  EXPECT_EQ(outputs.next(), never);
+}
+
+TEST_F(outputs_of_programs, that_end_a_line_late_are_not_told_twice) {
+  write("abc");
+  read_when_due();
+  write("\n");
+  read();
+  EXPECT_EQ(events.size(), 1u);
+  EXPECT_EQ(outputs.next(), never);
+}
+
+TEST_F(outputs_of_programs, are_told_without_an_end_also_if_it_goes_on_and_on) {
+  const auto begin = program_outputs::clock::now();
+  write("10%\r");
+  read();
+  write("20%\r");
+  read();
+  EXPECT_LE(outputs.next(), begin + program_outputs::longest_wait);
+}
+
+TEST_F(outputs_of_programs, are_cut_between_characters) {
+  const std::string snowman = "\xe2\x98\x83", text = std::string(program_outputs::longest_line - 1, 'x');
+  write(text + snowman + '\n');
+  read();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].text, "worker 3 (pid 4711): " + text + "...");
+  EXPECT_EQ(last(), "worker 3 (pid 4711): " + snowman);
+  std::string many;
+  for (int count = 0; count < 100; ++count) many += snowman;
+  write(many + '\n');
+  const std::string words = outputs.last_words(program);
+  EXPECT_EQ(words, printable(words)) << "that is UTF-8";
+}
+
+TEST_F(outputs_of_programs, without_an_end_are_cut_between_characters_and_colours) {
+  write("caf\xc3");
+  read_when_due();
+  EXPECT_EQ(last(), "worker 3 (pid 4711): caf...");
+  EXPECT_EQ(outputs.next(), never) << "what is left is no line";
+  write("\xa9 \x1b[3");
+  read_when_due();
+  EXPECT_EQ(last(), "worker 3 (pid 4711): \xc3\xa9 ...");
+  write("1mred\n");
+  read();
+  EXPECT_EQ(last(), "worker 3 (pid 4711): red");
+}
+
+TEST_F(outputs_of_programs, in_a_large_pipe_have_the_last_lines_as_last_words) {
+  constexpr std::size_t size = 1 << 20;
+  if (::fcntl(made.writes.fd(), F_SETPIPE_SZ, size) < 0) GTEST_SKIP() << "no large pipe";
+  const std::string line(2'000, 'm'), end = "the reason\n";
+  std::string all;
+  while (all.size() + line.size() + 1 + end.size() <= size) all += line + '\n';
+  write(all + end);
+  EXPECT_TRUE(outputs.last_words(program).ends_with(" | the reason"));
+  EXPECT_EQ(last(), "worker 3 (pid 4711): the reason");
+  std::size_t told = 0, skipped = 0;
+  const std::string begin = "worker 3 (pid 4711): ";
+  for (const auto& each : events) {
+    if (each.name == "output-skipped") {
+      skipped += std::stoul(each.fields.back().second);
+      EXPECT_EQ(each.text,
+                begin + "of what it wrote before its end, " + each.fields.back().second + " bytes are left out here");
+      continue;
+    }
+    told += each.text.size() - begin.size() + (each.text.ends_with("...") ? -3 : 1);
+  }
+  EXPECT_EQ(told + skipped, all.size() + end.size()) << "what is left out is said";
+  EXPECT_GE(skipped, size - program_outputs::most_at_end - (1 << 14));
+}
+
+TEST_F(outputs_of_programs, that_others_go_on_writing_are_not_waited_for_at_the_end) {
+  write("mine\n");
+  EXPECT_EQ(outputs.last_words(program), "mine");
+  write("of a child\n");
+  EXPECT_EQ(events.size(), 1u);
+  read();
+  EXPECT_EQ(last(), "worker 3 (pid 4711): of a child");
 }
 
 }  // namespace
