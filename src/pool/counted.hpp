@@ -2,12 +2,18 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace udppump::detail {
 
-/// For a log: "1 datagram", "2 datagrams".
-inline std::string counted(std::uint64_t count, const char* what) {
-  return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
+/// "datagram", "datagrams".
+inline std::string so_many(std::uint64_t count, std::string_view what) {
+  return std::string{what} + (count == 1 ? "" : "s");
+}
+
+/// For people: "1 datagram", "2 datagrams".
+inline std::string counted(std::uint64_t count, std::string_view what) {
+  return std::to_string(count) + ' ' + so_many(count, what);
 }
 
 }  // namespace udppump::detail

@@ -5,7 +5,9 @@
 #include <fstream>
 #include <sstream>
 #include <string_view>
+#include <utility>
 
+#include "sys/cut_text.hpp"
 #include "sys/numbers_in.hpp"
 #include "sys/process_status.hpp"
 #include "sys/sys_file.hpp"
@@ -42,18 +44,17 @@ void add_process(pid_t process, process_usage& to) {
 
 }  // namespace
 
-std::optional<process_stat> stat_in(const std::string& folder) {
-  std::ifstream file{folder + "/stat"};
-  std::string text;
-  std::getline(file, text, '\0');  // which, unlike iterators, does not throw when the process ends meanwhile
+std::optional<process_stat> read_stat(const std::string& text) {
   // "pid (name) state ppid pgrp session ...": a name may have anything in it.
-  const auto name_end = text.rfind(')');
-  if (name_end == std::string::npos) return {};
+  const auto name_begin = text.find('('), name_end = text.rfind(')');
+  if (name_end == std::string::npos || name_begin > name_end) return {};
   std::istringstream words{text.substr(name_end + 1)};
-  process_stat told;
+  process_stat told{.name = text.substr(name_begin + 1, name_end - name_begin - 1)};
+  told.name.resize(whole_size(told.name));  // the kernel cuts it to 15 bytes
   std::string skipped;
   words >> told.state >> skipped >> skipped >> told.session;
-  for (int field = 7; field < 14; ++field) words >> skipped;
+  for (int field = 7; field < 12; ++field) words >> skipped;
+  words >> told.major_faults >> skipped;
   for (std::uint64_t* const to : {&told.own_ticks, &told.own_ticks, &told.children_ticks, &told.children_ticks}) {
     std::uint64_t ticks = 0;  // utime, stime, cutime, cstime
     words >> ticks;
@@ -61,7 +62,14 @@ std::optional<process_stat> stat_in(const std::string& folder) {
   }
   for (int field = 18; field < 22; ++field) words >> skipped;
   words >> told.started_at;
-  return words ? std::optional{told} : std::nullopt;
+  return words ? std::optional{std::move(told)} : std::nullopt;
+}
+
+std::optional<process_stat> stat_in(const std::string& folder) {
+  std::ifstream file{folder + "/stat"};
+  std::string text;
+  std::getline(file, text, '\0');  // which, unlike iterators, does not throw when the process ends meanwhile
+  return read_stat(text);
 }
 
 std::optional<process_usage> usage_of(pid_t process) {

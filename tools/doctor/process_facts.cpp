@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "pool/control_group.hpp"
 #include "pool/granted_cores.hpp"
-#include "sys/cut_text.hpp"
+#include "pool/process_usage.hpp"
 
 namespace udppump::doctor {
 
@@ -33,20 +34,6 @@ std::optional<std::uint64_t> limit(std::string_view limits, std::string_view nam
   return words.front() == "unlimited" ? std::optional{unlimited} : number_of(words.front());
 }
 
-/// "PID (NAME) STATE ...": the name may have anything in it, so what follows is looked for from the end.
-bool read_stat(const std::string& stat, process_facts& facts) {
-  const auto open = stat.find('('), close = stat.rfind(')');
-  if (open == stat.npos || close == stat.npos || close < open) return false;
-  facts.name = stat.substr(open + 1, close - open - 1);
-  facts.name.resize(detail::whole_size(facts.name));  // the kernel cuts it to 15 bytes
-  const auto words = words_of(std::string_view{stat}.substr(close + 1));
-  constexpr std::size_t major_faults = 9;  // the twelfth of all
-  if (words.size() <= major_faults) return false;
-  facts.state = words[0].front();
-  facts.major_faults = number_of(words[major_faults]).value_or(0);
-  return true;
-}
-
 void read_descriptors(const file_tree& files, const std::string& folder, process_facts& facts) {
   const auto names = files.names(folder + "/fd");
   if (!names) return;
@@ -66,9 +53,10 @@ void read_descriptors(const file_tree& files, const std::string& folder, process
 std::optional<process_facts> read_process(const file_tree& files, pid_t pid) {
   const std::string folder = "/proc/" + std::to_string(pid);
   const auto stat = files.text(folder + "/stat");
-  process_facts facts;
-  facts.pid = pid;
-  if (!stat || !read_stat(*stat, facts)) return {};
+  auto told = stat ? detail::read_stat(*stat) : std::nullopt;
+  if (!told) return {};
+  process_facts facts{
+      .pid = pid, .name = std::move(told->name), .state = told->state, .major_faults = told->major_faults};
   if (const auto status = files.text(folder + "/status")) {
     const auto swapped = after(*status, "VmSwap:");  // "NUMBER kB"
     const auto words = words_of(swapped ? *swapped : std::string_view{});

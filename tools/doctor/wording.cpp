@@ -6,6 +6,8 @@
 #include <array>
 #include <cmath>
 
+#include "pool/counted.hpp"
+
 namespace udppump::doctor {
 
 std::string number_text(std::uint64_t value) {
@@ -24,7 +26,7 @@ std::string bytes_text(std::uint64_t bytes) {
 }
 
 std::string counted(std::uint64_t count, std::string_view what) {
-  return fmt::format("{} {}{}", number_text(count), what, count == 1 ? "" : "s");
+  return number_text(count) + ' ' + detail::so_many(count, what);
 }
 
 std::string rate_text(std::uint64_t count, std::string_view what, double seconds) {

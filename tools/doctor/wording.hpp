@@ -16,7 +16,7 @@ std::string bytes_text(std::uint64_t bytes);
 std::string rate_text(std::uint64_t count, std::string_view what, double seconds);
 /// "12 s", "3 min".
 std::string time_text(std::chrono::nanoseconds time);
-/// "1 worker", "2 workers".
+/// "1 worker", "1,234 workers".
 std::string counted(std::uint64_t count, std::string_view what);
 
 }  // namespace udppump::doctor

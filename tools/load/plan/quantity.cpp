@@ -11,6 +11,8 @@
 #include <span>
 #include <stdexcept>
 
+#include "pool/counted.hpp"
+
 namespace udppump::load {
 namespace {
 
@@ -167,9 +169,7 @@ std::string format_number(double value) {
   return fmt::format("{:.{}f}", value, size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
 }
 
-std::string counted(std::uint64_t count, std::string_view what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
+std::string counted(std::uint64_t count, std::string_view what) { return detail::counted(count, what); }
 
 std::string format_percent(double share) {
   return std::isfinite(share) ? fmt::format("{:.0f}%", 100 * share) : format_number(share);
