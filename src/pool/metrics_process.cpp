@@ -10,6 +10,7 @@
 #include "pool/execute.hpp"
 #include "pool/worker_end.hpp"
 #include "sys/close_others.hpp"
+#include "sys/cut_text.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys.hpp"
 #include "sys/sys_file.hpp"
@@ -112,7 +113,7 @@ void metrics_process::take(std::string_view text) {
   for (const char one : text) {
     if (one == '\n') {
       tell(std::exchange(line_, {}));
-    } else if (line_.size() < longest_line) {
+    } else if (line_.size() <= longest_line) {  // one more than is told: it is marked as cut
       line_ += one;
     }
   }
@@ -132,7 +133,7 @@ void metrics_process::tell(std::string_view line) {
   }
   if (line.starts_with(own_name)) line.remove_prefix(own_name.size());
   if (line.empty()) return;
-  const std::string text{line};
+  const std::string text = shortened(line, longest_line);
   log_.warning("metrics-says", "the process that tells Prometheus of this pool: " + text,
                {{"pid", pid}, {"line", text}}, provoked_log::at_once);
 }
