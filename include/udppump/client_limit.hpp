@@ -11,7 +11,8 @@ namespace udppump {
 
 namespace detail {
 class client_table;
-}
+class pump_core;
+}  // namespace detail
 
 /// How much each client may ask for. A client is a source address without its port, cut to a prefix; an IPv4-mapped
 /// address (::ffff:192.0.2.1) is the IPv4 one, and a link-local one counts whole.
@@ -55,6 +56,7 @@ class UDPPUMP_EXPORT client_limit {
   bool admits(const address& from, std::chrono::steady_clock::time_point now, std::size_t count = 1) const noexcept;
 
  private:
+  friend class detail::pump_core;
   std::shared_ptr<detail::client_table> table_;
 };
 

@@ -15,9 +15,11 @@ namespace {
 constexpr std::uint64_t family_ipv4 = 4, family_ipv6 = 6;
 constexpr unsigned family_bits = 4;
 
-/// SipHash-1-3 (Aumasson, Bernstein) of two words and a third of less than 8 bytes.
-std::uint64_t keyed_hash(const std::uint64_t (&key)[2], std::uint64_t first, std::uint64_t second,
+/// SipHash-1-3 (Aumasson, Bernstein) of some words and one more of less than 8 bytes.
+template <std::size_t Words>
+std::uint64_t keyed_hash(const std::uint64_t (&key)[2], const std::uint64_t (&words)[Words],
                          std::uint64_t last) noexcept {
+  constexpr std::uint64_t bytes = 8 * Words + 7;
   std::uint64_t a = key[0] ^ 0x736f6d6570736575, b = key[1] ^ 0x646f72616e646f6d, c = key[0] ^ 0x6c7967656e657261,
                 d = key[1] ^ 0x7465646279746573;
   const auto round = [&] {
@@ -26,11 +28,13 @@ std::uint64_t keyed_hash(const std::uint64_t (&key)[2], std::uint64_t first, std
     a += d, d = std::rotl(d, 21) ^ a;
     c += b, b = std::rotl(b, 17) ^ c, c = std::rotl(c, 32);
   };
-  for (const std::uint64_t each : {first, second, last | std::uint64_t{17} << 56}) {
-    d ^= each;
+  const auto take = [&](std::uint64_t word) {
+    d ^= word;
     round();
-    a ^= each;
-  }
+    a ^= word;
+  };
+  for (const std::uint64_t each : words) take(each);
+  take(last | bytes << 56);
   c ^= 0xff;
   round(), round(), round();
   return a ^ b ^ c ^ d;
@@ -62,17 +66,26 @@ client_key::client_key(const char* option, const client_prefixes& prefixes) : pr
   }
 }
 
-std::optional<std::uint64_t> client_key::hash_of(const address& from, std::uint64_t realm) const noexcept {
-  if (from.is_ipv4() || from.is_v4_mapped()) {
-    const std::uint64_t host = ntohl(ipv4_host(from).s_addr);
-    return keyed_hash(key_, cut(host << 32, prefixes_.ipv4), 0, realm << family_bits | family_ipv4);
+std::optional<std::uint64_t> client_key::hash_of(const address& from, last_client& last,
+                                                 std::uint64_t realm) const noexcept {
+  last_client now;
+  const bool is_ipv4 = from.is_ipv4() || from.is_v4_mapped();
+  if (is_ipv4) {
+    now.high = cut(std::uint64_t{ntohl(ipv4_host(from).s_addr)} << 32, prefixes_.ipv4);
+    now.rest = realm << family_bits | family_ipv4;
+  } else if (from.is_ipv6()) {
+    const in6_addr host = ipv6_host(from);
+    const unsigned bits = IN6_IS_ADDR_LINKLOCAL(&host) ? 128 : prefixes_.ipv6;
+    now.high = cut(first_half_of(host), bits);
+    now.low = cut(last_half_of(host), bits > 64 ? bits - 64 : 0);
+    now.rest = realm << family_bits | family_ipv6;
+  } else {
+    return {};
   }
-  if (!from.is_ipv6()) return {};
-  const in6_addr host = ipv6_host(from);
-  const unsigned bits = IN6_IS_ADDR_LINKLOCAL(&host) ? 128 : prefixes_.ipv6;
-  const std::uint64_t high = cut(first_half_of(host), bits);
-  const std::uint64_t low = cut(last_half_of(host), bits > 64 ? bits - 64 : 0);
-  return keyed_hash(key_, high, low, realm << family_bits | family_ipv6);
+  if (now.high == last.high && now.low == last.low && now.rest == last.rest) return last.hash;
+  now.hash = is_ipv4 ? keyed_hash(key_, {now.high}, now.rest) : keyed_hash(key_, {now.high, now.low}, now.rest);
+  last = now;
+  return now.hash;
 }
 
 }  // namespace udppump::detail

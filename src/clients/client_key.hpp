@@ -8,6 +8,13 @@
 
 namespace udppump::detail {
 
+/// The client that was asked about last, with its hash: what comes from one client comes in a row, above all where one
+/// floods. Of one client_key, one thread.
+struct last_client {
+  std::uint64_t high = 0, low = 0, rest = 0;  // rest is never 0 for a client
+  std::uint64_t hash = 0;
+};
+
 /// Tells clients apart: by a prefix of their address, and a hash with a random key, so that nobody can predict which
 /// clients a table takes for one.
 class client_key {
@@ -18,7 +25,7 @@ class client_key {
 
   /// Of the client that an address belongs to; nothing if it is none of the Internet. Clients of another `realm`, which
   /// is below 2^52, are others.
-  std::optional<std::uint64_t> hash_of(const address& from, std::uint64_t realm = 0) const noexcept;
+  std::optional<std::uint64_t> hash_of(const address& from, last_client& last, std::uint64_t realm = 0) const noexcept;
 
  private:
   const client_prefixes prefixes_;

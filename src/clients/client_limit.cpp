@@ -72,8 +72,8 @@ void client_table::sweep(std::uint64_t now) noexcept {
   rows_.note().store(std::max(now, std::uint64_t{1}), std::memory_order_relaxed);
 }
 
-bool client_table::admits(const address& from, time_point at, std::size_t count) noexcept {
-  const auto hash = key_.hash_of(from);
+bool client_table::admits(const address& from, time_point at, std::size_t count, last_client& last) noexcept {
+  const auto hash = key_.hash_of(from, last);
   if (!hash) return true;
   const std::uint64_t now = static_cast<std::uint64_t>(at.time_since_epoch().count()) >> unit_bits;
   if (is_sweep_due(now)) [[unlikely]]
@@ -87,7 +87,8 @@ client_limit::client_limit(const client_rate& rule) { table_ = std::make_shared<
 
 bool client_limit::admits(const address& from, std::chrono::steady_clock::time_point now,
                           std::size_t count) const noexcept {
-  return !table_ || table_->admits(from, now, count);
+  detail::last_client last;
+  return !table_ || table_->admits(from, now, count, last);
 }
 
 }  // namespace udppump

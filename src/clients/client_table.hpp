@@ -18,7 +18,8 @@ class client_table {
   /// Throws as client_limit.
   explicit client_table(const client_rate& rule);
 
-  bool admits(const address& from, time_point now, std::size_t count) noexcept;
+  /// `last` is the caller's.
+  bool admits(const address& from, time_point now, std::size_t count, last_client& last) noexcept;
 
  private:
   bool is_sweep_due(std::uint64_t now) noexcept;

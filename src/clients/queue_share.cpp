@@ -114,9 +114,10 @@ void queue_share::lower(std::uint64_t rate) noexcept {
   note_->rate.store(less < lowest_rate ? 0 : less, relaxed);
 }
 
-bool queue_share::has_turn(const address& from, std::size_t count) const noexcept {
+bool queue_share::has_turn(const address& from, std::size_t count) noexcept {
   // The note is at the same place in all workers, and at another one for each socket.
-  const auto hash = table_->key.hash_of(from, reinterpret_cast<std::uintptr_t>(note_) & ((std::uint64_t{1} << 52) - 1));
+  const auto realm = reinterpret_cast<std::uintptr_t>(note_) & ((std::uint64_t{1} << 52) - 1);
+  const auto hash = table_->key.hash_of(from, last_, realm);
   if (!hash) return true;
   const std::uint64_t rate = note_->rate.load(relaxed);
   const auto& terms = (rate & searching) != 0 ? terms_of_search : usual_terms;

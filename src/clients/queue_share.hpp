@@ -69,10 +69,11 @@ class queue_share {
   void looked(const std::optional<fill>& told) noexcept;
   void raise(std::uint64_t rate) noexcept;
   void lower(std::uint64_t rate) noexcept;
-  bool has_turn(const address& from, std::size_t count) const noexcept;
+  bool has_turn(const address& from, std::size_t count) noexcept;
 
   std::shared_ptr<share_table> table_;
   queue_note* note_;
+  last_client last_;
   std::uint64_t seen_look_ = 0;  // note_->looked_at when is_due() read it
   std::uint64_t now_ = 0;
 };

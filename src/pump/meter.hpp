@@ -60,8 +60,12 @@ class meter::turn {
 
   /// Before the handler is called.
   void received(bool first) noexcept {
-    if (unread_++ == 0 && !received_before_ && (first || ++sums_.readings_ % 4 == 0))
+    if (left_out_) {
+      go_on();
+      unread_ = received_outside_ = 1;
+    } else if (unread_++ == 0 && !received_before_ && (first || ++sums_.readings_ % 4 == 0)) {
       sums_.receive_cost_ = clock::now() - read_at_;
+    }
     if (link_) link_->handling(read_at_);
   }
   /// Many datagrams are received now: not the handler's time.
@@ -82,6 +86,12 @@ class meter::turn {
   void go_on() noexcept {
     if (std::exchange(left_out_, false)) read_at_ = clock::now();
   }
+  /// The same after a datagram that is dropped, which was no work; unless somebody was told, who may have taken his
+  /// time, the clock is read when a handler is called, or after some more of these.
+  void dropped(bool was_told) noexcept {
+    if (++dropped_ % 4 == 0) sums_.brief_in_a_row_ = std::min(sums_.brief_in_a_row_ + 1, enough_in_a_row);
+    if (was_told || dropped_ % 8 == 0) go_on();
+  }
   bool read_if_due() noexcept {
     if (unread_ < (sums_.quick_ ? 4u : 1u)) return false;
     read();
@@ -97,7 +107,9 @@ class meter::turn {
   const std::shared_ptr<worker_link>& link_;
   const std::size_t lane_;
   clock::time_point read_at_;
-  unsigned unread_ = 0;  // datagrams since
+  unsigned unread_ = 0;            // datagrams since
+  unsigned received_outside_ = 0;  // those of them that were received before
+  unsigned dropped_ = 0;
   bool left_out_ = false;
   bool received_before_ = false;
 };

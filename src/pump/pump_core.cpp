@@ -106,6 +106,7 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
       if (failed == -EAGAIN) {
         arrivals_.was_empty(looked_at);
         measured.read();
+        measured.go_on();
         if (share_) share_.found_empty(measured.read_at());
         behind_ = false;
         spacing_.found_empty(taken, measured.read_at());
@@ -123,7 +124,7 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
     if (drops(common)) {
       measured.leave_out();
       if (kept_ != nullptr) link_->finished(*kept_);
-      measured.go_on();
+      measured.dropped(false);
       continue;
     }
     const auto age = with_time || age_is_due ? age_of(common) : std::nullopt;
@@ -135,7 +136,7 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
       is_limited ? limit(room, common) : expire(room, common, *age);
       if (kept_ != nullptr) link_->finished(*kept_);
       if (standing_ != standing::in_service) return resume();
-      measured.go_on();
+      measured.dropped(is_limited ? options_.on_limited != nullptr : options_.on_expired != nullptr);
       if (!has_batch() && measured.read_at() - start >= options_.budget_time) break;
       continue;
     }

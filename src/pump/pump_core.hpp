@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "clients/client_table.hpp"
 #include "clients/queue_share.hpp"
 #include "pump/batch.hpp"
 #include "pump/flight.hpp"
@@ -136,8 +137,9 @@ class pump_core {
   void note_age(std::size_t count, bool is_due, std::optional<std::chrono::nanoseconds> age) noexcept;
   /// Counts what was received as too old, and tells on_expired.
   void expire(std::span<std::byte> buffer, scratch& common, std::chrono::nanoseconds age);
-  bool is_over_limit(const scratch& common, clock::time_point now) const noexcept {
-    return options_.client_limit && !options_.client_limit.admits(common.shown.from, now, count_of(common.came));
+  bool is_over_limit(const scratch& common, clock::time_point now) noexcept {
+    client_table* const limit = options_.client_limit.table_.get();
+    return limit != nullptr && !limit->admits(common.shown.from, now, count_of(common.came), last_limited_);
   }
   bool is_over_share(const scratch& common, clock::time_point now) noexcept {
     return share_ && !share_.admits(common.shown.from, now, count_of(common.came), [this] { return waiting(); });
@@ -193,6 +195,7 @@ class pump_core {
   unsigned empty_in_a_row_ = 0;  // wake-ups that found nothing
   stand_by stand_by_;
   queue_share share_;
+  last_client last_limited_;
   spacing spacing_;
   std::uint32_t drops_seen_ = 0;
 };

@@ -9,11 +9,13 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "clients/client_key.hpp"
 #include "support/process.hpp"
 #include "udppump/client_limit.hpp"
 
@@ -335,6 +337,28 @@ TEST(client_table, what_cannot_be_is_refused_with_its_reason) {
                                   client_rate{.rate = 1, .burst = 86'400, .ipv4_prefix = 1, .ipv6_prefix = 128}}) {
     EXPECT_EQ(refusal(rule), "not refused");
   }
+}
+
+TEST(client_key, whoever_was_asked_about_before_each_client_has_its_own_hash) {
+  const detail::client_key key{"test", {.ipv4 = 32, .ipv6 = 128}};
+  const std::vector<address> clients{at("192.0.2.1:1"),      at("192.0.2.2:1"),       at("[::c000:201]:1"),
+                                     at("[c000:201::]:1"),   at("[c000:201::1]:1"),   at("[2001:db8::1]:1"),
+                                     at("[2001:db8::2]:1"),  at("[2001:db8:1::1]:1"), at("[2001:db8:1::2]:1")};
+  std::set<std::uint64_t> hashes;
+  for (const address& before : clients) {
+    for (const address& each : clients) {
+      for (const std::uint64_t realm : {0, 1}) {
+        detail::last_client last;
+        static_cast<void>(key.hash_of(before, last));
+        const auto hash = key.hash_of(each, last, realm);
+        detail::last_client none;
+        EXPECT_EQ(hash, key.hash_of(each, none, realm)) << each.to_string() << " after " << before.to_string();
+        EXPECT_EQ(hash, key.hash_of(each, last, realm)) << each.to_string() << " once more";
+        hashes.insert(hash.value());
+      }
+    }
+  }
+  EXPECT_EQ(hashes.size(), 2 * clients.size());
 }
 
 }  // namespace
