@@ -339,11 +339,11 @@ TEST(client_table, what_cannot_be_is_refused_with_its_reason) {
   }
 }
 
-TEST(client_key, whoever_was_asked_about_before_each_client_has_its_own_hash) {
+TEST(client_table, whoever_was_asked_about_before_each_client_has_its_own_hash) {
   const detail::client_key key{"test", {.ipv4 = 32, .ipv6 = 128}};
-  const std::vector<address> clients{at("192.0.2.1:1"),      at("192.0.2.2:1"),       at("[::c000:201]:1"),
-                                     at("[c000:201::]:1"),   at("[c000:201::1]:1"),   at("[2001:db8::1]:1"),
-                                     at("[2001:db8::2]:1"),  at("[2001:db8:1::1]:1"), at("[2001:db8:1::2]:1")};
+  const std::vector<address> clients{at("192.0.2.1:1"),     at("192.0.2.2:1"),       at("[::c000:201]:1"),
+                                     at("[c000:201::]:1"),  at("[c000:201::1]:1"),   at("[2001:db8::1]:1"),
+                                     at("[2001:db8::2]:1"), at("[2001:db8:1::1]:1"), at("[2001:db8:1::2]:1")};
   std::set<std::uint64_t> hashes;
   for (const address& before : clients) {
     for (const address& each : clients) {
