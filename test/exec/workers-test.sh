@@ -42,6 +42,9 @@ by_ev() {
 by_ruby() {
   if command -v ruby >"$dir/unused"; then works ruby 2 ruby "$workers/worker.rb"; else leave_out "no ruby here"; fi
 }
+by_php() {
+  if command -v php >"$dir/unused"; then works php 2 php "$workers/worker.php"; else leave_out "no php here"; fi
+}
 by_rust() {
   if command -v rustc >"$dir/unused" && rustc -o "$dir/rust" "$workers/worker.rs" 2>"$dir/rustc.log"; then
     works rust 2 "$dir/rust"
@@ -65,7 +68,7 @@ by_java() {
     leave_out "no java here"
   fi
 }
-all=(by_asyncio by_uvloop by_node by_ev by_ruby by_rust by_go by_java)
+all=(by_asyncio by_uvloop by_node by_ev by_ruby by_php by_rust by_go by_java)
 for each in "${all[@]}"; do beside "$each"; done
 await_beside "${all[@]}"
 echo "all is well"
