@@ -51,8 +51,8 @@ src/pool/control_group.cpp ifstream - reads /proc
 src/pool/granted_cores.cpp ifstream - reads control groups
 src/pool/board.cpp open - its own memory, by its descriptor in /proc, for reading alone
 src/pool/board.cpp set_mode - of a memfd, by its descriptor
-src/pool/pool_memory.cpp open - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
-src/pool/pool_memory.cpp directory_iterator,read_symlink - reads /proc
+src/pool/pool_memory.cpp ifstream,open,status_of - reads the memory of another process by /proc, and looks what it is (hostile-status-test)
+src/pool/pool_memory.cpp directory_iterator,ifstream,read_symlink,status_of - reads /proc
 src/pool/process_usage.cpp ifstream,status_of - reads /proc
 src/pool/predecessor.cpp open - looks what is there before it connects, and opens nothing (O_PATH)
 src/pool/peer.cpp open,read_link - reads what a process calls itself in /proc

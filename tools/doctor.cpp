@@ -16,6 +16,7 @@
 #include "doctor/machine_checks.hpp"
 #include "doctor/pool_checks.hpp"
 #include "doctor/report.hpp"
+#include "load/plan/quantity.hpp"
 #include "pool_choice.hpp"
 #include "udppump/pool_status.hpp"
 
@@ -73,7 +74,8 @@ report examine(const file_tree& files, const std::vector<pool_reader>& pools) {
 
 int run(const doctor_settings& settings) {
   std::vector<pool_reader> pools;
-  if (settings.pools.empty()) pools = pool_reader::all();
+  std::size_t unheard = 0;
+  if (settings.pools.empty()) pools = pool_reader::all(&unheard);
   for (const std::string& text : settings.pools) {
     if (text.empty()) throw CLI::ValidationError{"POOL", "an empty text names no pool; omit it to look at all"};
     pools.push_back(choose_pool(text));
@@ -82,6 +84,10 @@ int run(const doctor_settings& settings) {
   if (settings.pools.empty() && ::geteuid() != 0) {
     all.hidden.push_back({"pools of other users",
                           "a pool's own user, members of its --status-group and root may look at it; run it as root"});
+  }
+  if (unheard != 0) {
+    all.hidden.push_back({load::counted(unheard, "status socket"),
+                          "too many wait there, or there are too many of them; each may be a pool's: run it as root"});
   }
   fmt::print("{}", settings.json ? json_of(all) : text_of(all));
   return exit_code_of(all);

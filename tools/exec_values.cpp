@@ -38,7 +38,12 @@ multicast_membership parse_group(const std::string& text) {
   return {*group, interface.empty() ? interface : parse_interface(interface)};
 }
 
-std::size_t parse_memory(const std::string& text) { return static_cast<std::size_t>(load::parse_buffer_size(text)); }
+std::size_t parse_memory(const std::string& text) {
+  const std::uint64_t size = load::parse_size(text);
+  if (size == 0)
+    throw std::invalid_argument{load::quoted(text) + " is none; give more, or omit the option for no limit"};
+  return static_cast<std::size_t>(size);
+}
 
 void parse_restart_delay(const std::string& text, restart_policy& restart) {
   const auto colon = text.find(':');

@@ -22,9 +22,9 @@ struct named_pool {
   std::string name;
 };
 
-std::vector<named_pool> all_pools() {
+std::vector<named_pool> all_pools(std::size_t& unheard) {
   std::vector<named_pool> found;
-  for (pool_reader& each : pool_reader::all()) {
+  for (pool_reader& each : pool_reader::all(&unheard)) {
     try {
       std::string name = each.read().name;
       found.push_back({std::move(each), std::move(name)});
@@ -46,9 +46,10 @@ std::string list_of(const std::vector<named_pool>& pools) {
   return text;
 }
 
-[[noreturn]] void refuse_for_none() {
-  throw failure{std::make_error_code(std::errc::no_such_process),
-                "no pool runs here that this user may look at; be its user, in its --status-group, or root"};
+[[noreturn]] void refuse_for_none(std::size_t unheard) {
+  std::string text = "no pool runs here that this user may look at; be its user, in its --status-group, or root";
+  if (unheard != 0) text += fmt::format("; {} could not be asked: try again", load::counted(unheard, "status socket"));
+  throw failure{std::make_error_code(std::errc::no_such_process), text};
 }
 
 bool read_id(const std::string& text, pid_t& id) {
@@ -60,8 +61,9 @@ bool read_id(const std::string& text, pid_t& id) {
 
 pool_reader choose_pool(const std::string& wanted) {
   if (pid_t id = 0; read_id(wanted, id)) return pool_reader{id};
-  std::vector<named_pool> pools = all_pools();
-  if (pools.empty() && wanted.empty()) refuse_for_none();
+  std::size_t unheard = 0;
+  std::vector<named_pool> pools = all_pools(unheard);
+  if (pools.empty() && wanted.empty()) refuse_for_none(unheard);
   if (wanted.empty()) {
     if (pools.size() == 1) return pools.front().reader;
     throw std::invalid_argument{
@@ -81,8 +83,9 @@ pool_reader choose_pool(const std::string& wanted) {
 
 std::vector<pool_reader> choose_pools(const std::string& wanted) {
   if (!wanted.empty()) return {choose_pool(wanted)};
-  std::vector<pool_reader> all = pool_reader::all();
-  if (all.empty()) refuse_for_none();
+  std::size_t unheard = 0;
+  std::vector<pool_reader> all = pool_reader::all(&unheard);
+  if (all.empty()) refuse_for_none(unheard);
   return all;
 }
 

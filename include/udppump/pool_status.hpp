@@ -205,8 +205,10 @@ class UDPPUMP_EXPORT pool_reader {
   /// Of memory that this process was given, by its descriptor, which must be open for reading; the reader has a
   /// duplicate. Throws std::system_error: EPROTO as above, or why that cannot be.
   pool_reader(pid_t parent, int memory);
-  /// All pools that this process may look at.
-  static std::vector<pool_reader> all();
+  /// All pools that this process may look at. `unheard`, if not null, is set to the number of sockets by which pools
+  /// let members of their status_group look and that could not be asked, because strangers keep them full, or have
+  /// bound too many such: each may be a pool's.
+  static std::vector<pool_reader> all(std::size_t* unheard = nullptr);
 
   pid_t parent() const noexcept;
   /// Throws std::system_error: ESRCH once the pool has ended, EPROTO as the constructor.

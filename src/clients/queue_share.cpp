@@ -121,8 +121,10 @@ bool queue_share::has_turn(const address& from, std::size_t count) noexcept {
   if (!hash) return true;
   const std::uint64_t rate = note_->rate.load(relaxed);
   const auto& terms = (rate & searching) != 0 ? terms_of_search : usual_terms;
-  // Others may take the next step meanwhile: then it is a little too much or too few for once.
-  const std::uint64_t since = now_ - note_->looked_at.load(relaxed);
+  // Others may take the next step meanwhile: then it is a little too much or too few for once. They may have done so
+  // with a clock that they have read later.
+  const std::uint64_t looked_at = note_->looked_at.load(relaxed);
+  const std::uint64_t since = is_past(looked_at, now_, 0) ? now_ - looked_at : 0;
   const std::uint64_t turns = note_->turns.load(relaxed) + turns_in(since, rate);
   return table_->rows.admits(*hash, turns, count, terms);
 }

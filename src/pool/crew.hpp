@@ -39,6 +39,8 @@ class crew {
     std::optional<clock::time_point> fed_at = {};
     /// How much of its limits it may use, of a thousand; 0: it was not drawn yet.
     unsigned share = 0;
+    /// Its memory is not looked at before.
+    clock::time_point weighed_from = {};
     /// Of one that was killed: when it should have ended.
     std::optional<clock::time_point> ends_by = {};
     std::unique_ptr<running_worker> worker = {};

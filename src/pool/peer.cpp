@@ -29,8 +29,9 @@ std::string program_of(pid_t pid) {
   return "; it calls itself \"" + std::string{all.substr(0, whole_size(all))} + '"';
 }
 
-/// Whether the process that is meant lives; true if the kernel does not tell (before Linux 6.5).
-bool lives(int fd) {
+}  // namespace
+
+bool peer_lives(int fd) {
   int pidfd = -1;
   const int asked = sys::peer_pidfd(fd, pidfd);
   if (asked == -ESRCH) return false;
@@ -39,8 +40,6 @@ bool lives(int fd) {
   pollfd end{.fd = process.fd(), .events = POLLIN, .revents = 0};
   return sys::poll(&end, 1, 0) <= 0;
 }
-
-}  // namespace
 
 peer peer::of(int fd) noexcept {
   ucred who{};
@@ -63,7 +62,7 @@ std::string description_of_peer(int fd) {
   if (who.pid <= 0) return about;
   // Looked up first: a number may belong to another process as soon as its own has ended.
   const std::string program = program_of(who.pid);
-  return about + (lives(fd) ? program : "; it has ended");
+  return about + (peer_lives(fd) ? program : "; it has ended");
 }
 
 }  // namespace udppump::detail

@@ -20,6 +20,10 @@ struct peer {
   std::string called() const;
 };
 
+/// Whether the process that peer::of(fd) names is still the one that was meant: it has not ended. True if the kernel
+/// does not tell (before Linux 6.5).
+bool peer_lives(int fd);
+
 /// peer::of(fd) in words, for logs and errors: its id, its user and its program. The program is what the kernel has
 /// executed, or, if this process may not know that, in quotation marks what the process calls itself.
 std::string description_of_peer(int fd);

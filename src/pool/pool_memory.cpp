@@ -1,10 +1,12 @@
 #include "pool/pool_memory.hpp"
 
+#include <fcntl.h>
 #include <linux/magic.h>
 
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -41,14 +43,27 @@ int open_memory(const std::string& path) {
   return sys::open(("/proc/self/fd/" + std::to_string(shown.fd())).c_str(), O_RDONLY | O_NONBLOCK);
 }
 
-/// Where a process has a pool's memory open, if it does; a child of the parent has the same.
+unsigned flags_of(const std::string& information) {
+  std::ifstream lines{information};
+  unsigned flags = O_RDONLY;
+  for (std::string word; lines >> word;) {
+    if (word == "flags:" && lines >> std::oct >> flags) break;
+  }
+  return flags;
+}
+
+/// Where a process has a pool's memory open for reading and writing, as its parent and its workers have; whoever only
+/// looks has it for reading (fdinfo in proc(5): flags). Empty if it has none.
 std::string memory_path(pid_t process, std::error_code& refused) {
-  fs::directory_iterator at{folder_of_process(process) + "/fd", refused};
+  const std::string folder = folder_of_process(process);
+  fs::directory_iterator at{folder + "/fd", refused};
   if (refused) return {};
   for (const fs::directory_iterator end; !refused && at != end; at.increment(refused)) {
     std::error_code gone;
     const std::string target = fs::read_symlink(at->path(), gone).string();
-    if (target.rfind(std::string{"/memfd:"} + board_name, 0) == 0) return at->path().string();
+    if (target.rfind(std::string{"/memfd:"} + board_name, 0) != 0) continue;
+    if ((flags_of(folder + "/fdinfo/" + at->path().filename().string()) & O_ACCMODE) == O_RDWR)
+      return at->path().string();
   }
   refused.clear();
   return {};
@@ -65,22 +80,39 @@ pid_t own_id_of(pid_t process) {
   return id;
 }
 
-/// Its workers have the same memory open. Nothing if it is no pool's memory.
-std::optional<bool> is_parents(const descriptor& memory, pid_t process) {
-  copy_of<board_header> header;
-  if (!header.read(memory, 0) || !board_header::geometry_of(*header)) return {};
-  return header->parent.load() == own_id_of(process);
-}
-
-/// Not a pool's parent but, as it seems, a worker: a signal to the parent would go to the wrong one.
-[[noreturn]] void fail_as_no_parent(const descriptor& memory, pid_t process) {
+pid_t parent_of(pid_t process) {
   pid_t parent = 0;
   const std::string told = status_of_process(process, "PPid");
   std::from_chars(told.data(), told.data() + told.size(), parent);
-  const bool is_known = parent > 0 && is_parents(memory, parent).value_or(false);
-  fail(ESRCH, "process " + std::to_string(process) + " has a pool's memory, but is not its parent; give the id of " +
-                  (is_known ? "the parent, which is " + std::to_string(parent)
-                            : std::string{"the parent, which udppump stat --all shows"}));
+  return parent;
+}
+
+/// Whether a process has this memory open for writing too; nothing if it may not be looked into.
+std::optional<bool> has_too(pid_t process, const descriptor& memory) {
+  std::error_code refused;
+  const std::string path = memory_path(process, refused);
+  if (refused) return {};
+  struct stat its {};
+  struct stat this_one {};
+  return !path.empty() && sys::status_of(path.c_str(), its) >= 0 && sys::status(memory.fd(), this_one) >= 0 &&
+         its.st_ino == this_one.st_ino && its.st_dev == this_one.st_dev;
+}
+
+/// Whether it is a worker that has this memory, and not the parent: its own parent has the same. What is written there
+/// is asked only if that may not be known, as workers write there, too. Nothing if it is no pool's memory.
+std::optional<bool> is_workers(const descriptor& memory, pid_t process) {
+  copy_of<board_header> header;
+  if (!header.read(memory, 0) || !board_header::geometry_of(*header)) return {};
+  const auto known = has_too(parent_of(process), memory);
+  return known ? *known : header->parent.load() != own_id_of(process);
+}
+
+/// A signal to the parent would go to the wrong one.
+[[noreturn]] void fail_as_worker(const descriptor& memory, pid_t process) {
+  const pid_t parent = parent_of(process);
+  fail(ESRCH, "process " + std::to_string(process) + " is a worker of a pool, and not its parent; give the id of " +
+                  (has_too(parent, memory).value_or(false) ? "the parent, which is " + std::to_string(parent)
+                                                           : std::string{"the parent"}));
 }
 
 }  // namespace
@@ -99,8 +131,8 @@ pool_memory memory_of(pid_t parent) {
     for (visited_pool& each : visited.let_in) {
       if (is_memory(each.memory)) return {parent, std::move(each.memory)};
     }
-    if (visited.busy != 0) {
-      cure += "; too many wait at " + counted(visited.busy, "status socket") + ": if one of them is its own, try again";
+    if (visited.unheard != 0) {
+      cure += "; too many wait at " + counted(visited.unheard, "status socket") + ", or there are too many: try again";
     }
   }
   if (refused) {
@@ -113,9 +145,9 @@ pool_memory memory_of(pid_t parent) {
   if (opened == -EPROTO) fail_as_unsound(parent);
   if (opened < 0) fail(opened, path, "be the pool's user, or root");
   descriptor memory{opened};
-  const auto is_its = is_parents(memory, parent);
-  if (!is_its) fail_as_unsound(parent);
-  if (!*is_its) fail_as_no_parent(memory, parent);
+  const auto is_worker = is_workers(memory, parent);
+  if (!is_worker) fail_as_unsound(parent);
+  if (*is_worker) fail_as_worker(memory, parent);
   return {parent, std::move(memory)};
 }
 
@@ -127,19 +159,22 @@ pool_memory memory_given(pid_t parent, int memory) {
   return given;
 }
 
-std::vector<pool_memory> all_memories() {
+std::vector<pool_memory> all_memories(std::size_t& unheard) {
+  unheard = 0;
   std::vector<pool_memory> found;
   for (const pid_t process : numbers_in("/proc")) {
     std::error_code refused;
     const std::string path = memory_path(process, refused);
     if (refused || path.empty()) continue;
     descriptor memory{open_memory(path)};
-    if (memory && is_parents(memory, process).value_or(false)) found.push_back({process, std::move(memory)});
+    if (memory && !is_workers(memory, process).value_or(true)) found.push_back({process, std::move(memory)});
   }
   if (sys::effective_user() == 0) return found;
   std::vector<pid_t> known;
   for (const pool_memory& each : found) known.push_back(each.parent);
-  for (visited_pool& each : visit_pools(known).let_in) {
+  visited_pools visited = visit_pools(known);
+  unheard = visited.unheard;
+  for (visited_pool& each : visited.let_in) {
     if (is_memory(each.memory)) found.push_back({each.parent, std::move(each.memory)});
   }
   std::ranges::sort(found, {}, &pool_memory::parent);

@@ -23,8 +23,9 @@ struct pool_memory {
 pool_memory memory_of(pid_t parent);
 /// What a descriptor of this process stands for.
 pool_memory memory_given(pid_t parent, int memory);
-/// Of all pools that can be found.
-std::vector<pool_memory> all_memories();
+/// Of all pools that can be found. `unheard` is set to the number of status sockets (status_door) that could not be
+/// asked, each of which may be a pool's.
+std::vector<pool_memory> all_memories(std::size_t& unheard);
 
 [[noreturn]] void fail_as_unsound(pid_t parent);
 

@@ -348,9 +348,12 @@ pool_reader::pool_reader(pid_t parent)
 pool_reader::pool_reader(pid_t parent, int memory)
     : from_{std::make_shared<const source>(source{sound(memory_given(parent, memory)), stat_of(parent)})} {}
 
-std::vector<pool_reader> pool_reader::all() {
+std::vector<pool_reader> pool_reader::all(std::size_t* unheard) {
   std::vector<pool_reader> found;
-  for (pool_memory& each : all_memories()) {
+  std::size_t not_asked = 0;
+  auto memories = all_memories(not_asked);
+  if (unheard != nullptr) *unheard = not_asked;
+  for (pool_memory& each : memories) {
     if (!is_sound(each)) continue;
     const auto process = stat_of(each.parent);
     found.push_back(pool_reader{std::make_shared<const source>(source{std::move(each), process})});

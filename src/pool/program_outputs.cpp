@@ -160,7 +160,7 @@ void program_outputs::read_what_is_there(output& from) {
   for (std::size_t done = 0; done < there;) {
     const std::size_t left = there - done;
     if (left > last_part && (done >= most_at_end || clock::now() >= until)) {
-      done += skip(from, left - last_part);
+      done += skip(from, left - last_part, begin + (longest_at_ends - (at_ends_until_ - begin)));
       there = done + last_part;  // if not all could be skipped, what is left is read later
     }
     const std::size_t told = read_some(from, there - done);
@@ -170,14 +170,14 @@ void program_outputs::read_what_is_there(output& from) {
   at_ends_until_ += part_at_ends * (clock::now() - begin);
 }
 
-std::size_t program_outputs::skip(output& from, std::size_t size) {
+std::size_t program_outputs::skip(output& from, std::size_t size, clock::time_point until) {
   tell_without_end(from);
   from.line.clear();
   from.last.clear();
   std::vector<char> text(1 << 16);
   char before = '\n';
   std::size_t done = 0;
-  for (const auto until = clock::now() + longest_at_ends; done < size && clock::now() < until;) {
+  while (done < size && clock::now() < until) {
     const ssize_t read = sys::read(from.reads.fd(), text.data(), std::min(text.size(), size - done));
     if (read <= 0) break;
     done += static_cast<std::size_t>(read);
@@ -195,7 +195,10 @@ std::size_t program_outputs::skip(output& from, std::size_t size) {
 
 void program_outputs::take(output& from, std::string_view text) {
   const auto now = clock::now();
-  if (std::exchange(from.is_cut_before, false)) text = without_end_of_character(text);
+  if (std::exchange(from.is_cut_before, false)) {
+    text = without_end_of_character(text);
+    from.line = "...";
+  }
   while (!text.empty()) {
     const auto end = text.find('\n');
     const std::size_t size = std::min({end, text.size(), longest_line - from.line.size()});

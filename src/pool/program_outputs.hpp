@@ -87,7 +87,7 @@ class program_outputs {
   /// Not what others go on writing.
   void read_what_is_there(output& from);
   /// Returns how much was; in the end not all, if that takes too long.
-  std::size_t skip(output& from, std::size_t size);
+  std::size_t skip(output& from, std::size_t size, clock::time_point until);
   void take(output& from, std::string_view text);
   void tell(output& from, std::string_view line);
   /// As the line may go on.

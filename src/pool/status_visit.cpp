@@ -5,13 +5,16 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <fstream>
-#include <map>
+#include <set>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "pool/peer.hpp"
 #include "pool/status_door.hpp"
@@ -24,10 +27,12 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
+/// For an answer of those that were asked together.
 constexpr std::chrono::milliseconds patience{300};
 constexpr std::chrono::microseconds between_tries{200};
-/// Of one user: who binds many such names keeps nobody from those of others.
-constexpr std::size_t most_of_a_user = 256;
+/// Whoever binds very many such names has others found late, or not at all, and is told of.
+constexpr std::chrono::seconds longest{3};
+constexpr std::size_t most_at_once = 128;
 
 /// Of those that listen, without the zero byte before them. What the kernel lists there anybody may have bound.
 std::vector<std::string> names_of_doors() {
@@ -76,58 +81,84 @@ descriptor take_descriptor(int connection, clock::time_point until) {
   return passed.empty() ? descriptor{} : std::move(passed.front());
 }
 
-/// Those that were let in, one visit for each process.
-class visits {
+struct visit {
+  pid_t parent;
+  descriptor connection;
+};
+
+/// The doors that are left, and at whose they were: one of each process comes first.
+class doors {
  public:
-  struct visit {
-    pid_t parent;
-    descriptor connection;
-  };
+  explicit doors(std::vector<std::string> names) : names_{std::move(names)} {}
 
-  visits(const std::vector<pid_t>& known, pid_t only) : known_{known}, only_{only} {}
-
-  /// False if too many wait there.
-  bool try_at(const std::string& name) {
-    descriptor connection = connect_to(name);
-    if (!connection) return connection.fd() != -EAGAIN;
-    const peer who = peer::of(connection.fd());
-    const auto is_its = [&who](const visit& one) { return one.parent == who.pid; };
-    const bool is_wanted = who.pid > 0 && (only_ == 0 || who.pid == only_);
-    if (!is_wanted || std::ranges::find(known_, who.pid) != known_.end() || std::ranges::any_of(all_, is_its)) {
-      return true;
+  /// Connects to some, as many as are visited at once. What stays is at which too many wait, or for which no descriptor
+  /// is left now. `wants` says of a process whether it is one to visit.
+  template <class Wants>
+  std::vector<visit> knock(Wants wants) {
+    if (names_.empty()) {
+      names_ = std::exchange(later_, {});
+      asked_.clear();
     }
-    if (++of_user_[who.user] <= most_of_a_user) all_.push_back({who.pid, std::move(connection)});
-    return true;
+    std::vector<visit> begun;
+    // For what they pass, and to look who they are.
+    std::array<descriptor, 4> spare;
+    for (descriptor& each : spare) each = descriptor{sys::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
+    std::erase_if(names_, [&](const std::string& name) {
+      if (begun.size() == most_at_once) return false;
+      descriptor connection = connect_to(name);
+      if (!connection) return connection.fd() != -EAGAIN && connection.fd() != -EMFILE && connection.fd() != -ENFILE;
+      const pid_t parent = peer::of(connection.fd()).pid;
+      // Of one that has ended the number may be another's by now, and the socket anybody's.
+      if (parent <= 0 || !wants(parent) || !peer_lives(connection.fd())) return true;
+      if (asked_.insert(parent).second) {
+        begun.push_back({parent, std::move(connection)});
+      } else {
+        later_.push_back(name);
+      }
+      return true;
+    });
+    return begun;
   }
-
-  const std::vector<visit>& all() const noexcept { return all_; }
+  bool any() const noexcept { return !names_.empty() || !later_.empty(); }
+  /// At which nobody was asked, and whose they are is not known.
+  std::size_t unheard() const noexcept { return names_.size(); }
 
  private:
-  const std::vector<pid_t>& known_;
-  const pid_t only_;
-  std::vector<visit> all_;
-  std::map<uid_t, std::size_t> of_user_;
+  std::vector<std::string> names_;
+  std::vector<std::string> later_;
+  std::set<pid_t> asked_;
 };
 
 }  // namespace
 
 visited_pools visit_pools(const std::vector<pid_t>& known, pid_t only) {
-  visits begun{known, only};
-  auto busy = names_of_doors();
-  const auto until = clock::now() + patience;
-  for (;;) {
-    std::erase_if(busy, [&begun](const std::string& name) { return begun.try_at(name); });
-    if (busy.empty() || clock::now() >= until) break;
-    std::this_thread::sleep_for(
-        between_tries);  // strangers may keep its queue full; each that it lets in leaves a place
+  visited_pools found;
+  const auto is_found = [&found](pid_t parent) {
+    return std::ranges::find(found.let_in, parent, &visited_pool::parent) != found.let_in.end();
+  };
+  const auto wants = [&](pid_t parent) {
+    return (only == 0 || parent == only) && std::ranges::find(known, parent) == known.end() && !is_found(parent);
+  };
+  doors left{names_of_doors()};
+  const auto begin = clock::now();
+  for (auto busy_until = begin + patience; left.any() && clock::now() < begin + longest;) {
+    const auto begun = left.knock(wants);
+    if (begun.empty()) {
+      // Strangers may keep a door's queue full; each that it lets in leaves a place.
+      if (clock::now() >= busy_until) break;
+      std::this_thread::sleep_for(between_tries);
+      continue;
+    }
+    // All were asked before, so one that does not answer keeps no other from being heard.
+    const auto until = clock::now() + patience;
+    for (const visit& each : begun) {
+      descriptor memory = take_descriptor(each.connection.fd(), until);
+      if (memory && !is_found(each.parent)) found.let_in.push_back({each.parent, std::move(memory)});
+    }
+    if (only != 0 && is_found(only)) break;
+    busy_until = clock::now() + patience;
   }
-  // All were asked before, so one that does not answer keeps no other from being heard.
-  const auto answered_until = clock::now() + patience;
-  visited_pools found{.let_in = {}, .busy = busy.size()};
-  for (const auto& each : begun.all()) {
-    descriptor memory = take_descriptor(each.connection.fd(), answered_until);
-    if (memory) found.let_in.push_back({each.parent, std::move(memory)});
-  }
+  found.unheard = left.unheard();
   return found;
 }
 

@@ -17,12 +17,13 @@ struct visited_pool {
 
 struct visited_pools {
   std::vector<visited_pool> let_in;
-  /// Sockets at which too many waited all the time: each may have been a pool's.
-  std::size_t busy = 0;
+  /// Status sockets that could not be asked, as too many waited there or there are too many: each may have been a
+  /// pool's.
+  std::size_t unheard = 0;
 };
 
 /// All pools of this network namespace that let this process look, but those of the processes in `known`; with `only`,
-/// not 0, that one alone. Waits for a moment at most, however many answer nothing.
+/// not 0, that one alone. Takes three seconds at most, however many answer nothing.
 visited_pools visit_pools(const std::vector<pid_t>& known, pid_t only = 0);
 
 }  // namespace udppump::detail

@@ -137,7 +137,7 @@ class supervisor {
   void abort(crew::member& one, const std::string& what, std::chrono::nanoseconds time);
   void look_for_idle_programs(clock::time_point now);
   void renew_one(clock::time_point now);
-  std::string limit_reached_by(const crew::member& one, clock::time_point now) const;
+  std::string limit_reached_by(crew::member& one, clock::time_point now) const;
   bool does_serve();
 
   void begin_reload();

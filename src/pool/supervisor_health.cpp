@@ -105,7 +105,7 @@ void supervisor::abort(crew::member& one, const std::string& doing, nanoseconds 
   }
 }
 
-std::string supervisor::limit_reached_by(const crew::member& one, clock::time_point now) const {
+std::string supervisor::limit_reached_by(crew::member& one, clock::time_point now) const {
   const auto part = [&one](auto limit) { return limit / whole * one.share; };
   const auto lived = now - one.started;
   if (options_.max_lifetime.count() != 0 && lived >= nanoseconds{options_.max_lifetime} / whole * one.share) {
@@ -115,9 +115,13 @@ std::string supervisor::limit_reached_by(const crew::member& one, clock::time_po
   if (options_.max_requests != 0 && served >= std::max<std::uint64_t>(1, options_.max_requests * one.share / whole)) {
     return "has served " + counted(served, "datagram");
   }
-  if (options_.max_memory == 0) return {};
-  const memory_use memory = memory_of_worker(one.worker->pid());
-  if (memory.bytes < part(std::uint64_t{options_.max_memory})) return {};
+  if (options_.max_memory == 0 || now < one.weighed_from) return {};
+  const auto limit = part(std::uint64_t{options_.max_memory});
+  const auto began = clock::now();
+  const memory_use memory = memory_of_worker(one.worker->pid(), limit);
+  // A hundredth of the time at most.
+  one.weighed_from = now + std::max<clock::duration>(between_renewals, (clock::now() - began) * 100);
+  if (memory.bytes < limit) return {};
   constexpr std::uint64_t mebibyte = 1 << 20;
   return "has " + std::to_string(memory.bytes / mebibyte) + " MiB of memory" +
          (memory.processes > 1 ? " in " + std::to_string(memory.processes) + " processes" : "");

@@ -23,7 +23,7 @@ class meter {
   std::chrono::nanoseconds each() const noexcept { return each_; }
   /// Whether handlers have been brief for a while: done before another worker would be awake.
   bool brief() const noexcept { return score_ >= brief_score; }
-  /// Whether not even one of the last readings was long.
+  /// Whether not even one of the last readings was long, nor what was done about datagrams that were dropped.
   bool always_brief() const noexcept { return brief_in_a_row_ == enough_in_a_row; }
 
   /// A handler that takes less is done before another worker would be awake, and so that a clock reading is worth
@@ -89,8 +89,14 @@ class meter::turn {
   /// The same after a datagram that is dropped, which was no work; unless somebody was told, who may have taken his
   /// time, the clock is read when a handler is called, or after some more of these.
   void dropped(bool was_told) noexcept {
-    if (++dropped_ % 4 == 0) sums_.brief_in_a_row_ = std::min(sums_.brief_in_a_row_ + 1, enough_in_a_row);
+    const auto before = read_at_;
+    ++dropped_;
     if (was_told || dropped_ % 8 == 0) go_on();
+    if (was_told && read_at_ - before >= brief_handler) {
+      sums_.brief_in_a_row_ = 0;
+    } else if (dropped_ % 4 == 0) {
+      sums_.brief_in_a_row_ = std::min(sums_.brief_in_a_row_ + 1, enough_in_a_row);
+    }
   }
   bool read_if_due() noexcept {
     if (unread_ < (sums_.quick_ ? 4u : 1u)) return false;

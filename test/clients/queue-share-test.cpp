@@ -363,4 +363,36 @@ TEST(client_share, without_shares_there_are_none_and_prefixes_are_checked) {
   }
 }
 
+/// Workers read the clock, and then ask: another one may have looked at the queue meanwhile.
+TEST(queue_share, a_worker_whose_clock_is_a_little_older_gives_nobody_more) {
+  queue_note note{};
+  const client_share shares = client_share::equal();
+  queue_share first{shares, &note}, second{shares, &note};
+  std::size_t waiting = 100'000;
+  const auto fill = [&]() -> std::optional<queue_share::fill> { return queue_share::fill{waiting, 1'000'000}; };
+  auto now = start;
+  // The queue grows until the rate is down to a few thousand a second, and then becomes shorter: the rate stays.
+  for (int step = 0; step < 60; ++step) {
+    now += 5ms;
+    waiting += step < 40 ? 20'000 : 0;
+    static_cast<void>(first.admits(host(2), now, 1, fill));
+    const std::uint64_t rate = note.rate.load() >> 20;
+    if (rate != 0 && rate < 4000) break;
+  }
+  const std::uint64_t rate = note.rate.load() >> 20;
+  ASSERT_GT(rate, 100u);
+  ASSERT_LT(rate, 4000u);
+  int admitted = 0;
+  for (int step = 0; step < 200; ++step) {
+    now += 1ms;
+    waiting -= 100;
+    static_cast<void>(first.admits(host(2), now, 1, fill));
+    for (int asked = 0; asked < 20; ++asked) {
+      admitted += second.admits(host(1), now - 2us, 1, fill) ? 1 : 0;
+      admitted += first.admits(host(1), now, 1, fill) ? 1 : 0;
+    }
+  }
+  EXPECT_LE(admitted, 16 + static_cast<int>(rate) / 5 + 1) << "in 200 ms, at " << rate << " a second";
+}
+
 }  // namespace

@@ -1,6 +1,7 @@
 // pump_options::client_limit: what is over a client's limit is dropped before the handler, and nothing else is.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
@@ -231,6 +232,40 @@ TEST(client_limit_of_pump, forged_sources_by_the_thousand_leave_the_honest_ones_
   ASSERT_TRUE(one.until(sent + 3));
   EXPECT_EQ(one.served.size(), 2002u);
   EXPECT_EQ(one.dropped, texts{"honest"});
+}
+
+TEST(client_limit_told, slowly_keeps_no_more_than_a_few_from_other_workers) {
+  auto socket = bound();
+  const auto client = bound();
+  bool is_slow = false;
+  std::size_t heard = 0;
+  class pump pump {
+    socket, [](datagram&) {}, {
+      .budget_time = 1ms, .client_limit = burst_of(1), .on_limited = [&](datagram&) {
+        ++heard;
+        if (is_slow) std::this_thread::sleep_for(2ms);
+      }
+    }
+  };
+  const auto send = [&](std::size_t count) {
+    for (; count > 0; --count) ASSERT_FALSE(client.send_to("x", socket.local()));
+  };
+  // So many that several are taken in one call.
+  for (std::size_t round = 1; round <= 10; ++round) {
+    send(100);
+    ASSERT_TRUE(serve_until(pump, [&] { return heard >= round * 100 - 1; }));
+  }
+  is_slow = true;
+  send(60);
+  std::vector<std::size_t> each_time;
+  for (const std::size_t all = heard + 60; heard < all && each_time.size() < 100;) {
+    const std::size_t before = heard;
+    ASSERT_TRUE(readable(pump.wake_fd(), 1s));
+    ASSERT_FALSE(pump.dispatch());
+    each_time.push_back(heard - before);
+  }
+  EXPECT_GE(each_time.size(), 40u) << "what was taken when they were quick may be more";
+  EXPECT_LE(*std::max_element(each_time.begin() + 1, each_time.end()), 2u);
 }
 
 }  // namespace
