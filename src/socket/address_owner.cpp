@@ -59,18 +59,30 @@ address without_scope(const address& a) noexcept {
   return a.is_ipv6() ? address_of(raw_ipv6(ipv6_host(a), 0, a.port())) : a;
 }
 
-/// Whether a socket bound to `other`, as it is listed, is in the way of binding `local`, on the same port.
+/// Whether a socket bound to `other`, as it is listed, is in the way of binding `local`, of the same family and port.
 bool collides(const address& local, const address& other) noexcept {
-  return local.is_wildcard() || other.is_wildcard() ||
-         without_scope(local.unmapped()).with_port(0) == other.with_port(0);
+  return local.is_wildcard() || other.is_wildcard() || without_scope(local).with_port(0) == other.with_port(0);
+}
+
+enum class obstacle { none, possible, certain, same_address };
+
+obstacle obstacle_of(const address& where, const listed_socket& other) noexcept {
+  if (other.local.port() != where.port()) return obstacle::none;
+  if (where.family() == other.local.family()) {
+    if (without_scope(where) == other.local) return obstacle::same_address;
+    return collides(where, other.local) ? obstacle::certain : obstacle::none;
+  }
+  if (where.is_ipv6()) return where.is_wildcard() ? obstacle::possible : obstacle::none;
+  if (!other.local.is_wildcard() || !other.takes_ipv4.value_or(true)) return obstacle::none;
+  return other.takes_ipv4 ? obstacle::certain : obstacle::possible;
 }
 
 std::vector<bound_socket> sockets_in_the_way(const address& local) {
   if (local.is_unix()) return sockets_named(local);
   std::vector<bound_socket> found;
   const std::uint16_t port = local.port();
-  for (const listed_socket& each : udp_sockets_on({&port, 1})) {
-    if (collides(local, each.local)) found.push_back({link_of(std::to_string(each.inode)), each.local});
+  for (const listed_socket& each : in_the_way(local, udp_sockets_on({&port, 1}))) {
+    found.push_back({link_of(std::to_string(each.inode)), each.local});
   }
   return found;
 }
@@ -96,6 +108,20 @@ void visit_descriptors(Visit visit) {
 }
 
 }  // namespace
+
+std::vector<listed_socket> in_the_way(const address& where, std::span<const listed_socket> listed) {
+  const address unmapped = where.unmapped();
+  std::vector<listed_socket> found;
+  obstacle worst = obstacle::possible;
+  for (const listed_socket& each : listed) {
+    const obstacle one = obstacle_of(unmapped, each);
+    if (one < worst) continue;
+    if (one > worst) found.clear();
+    worst = one;
+    found.push_back(each);
+  }
+  return found;
+}
 
 address_owner owner_of(const address& local) {
   const auto sockets = sockets_in_the_way(local);

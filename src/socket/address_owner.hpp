@@ -22,6 +22,11 @@ struct address_owner {
 /// Who has a UDP or Unix socket that stands in the way of binding `local`. It reads all of /proc: for errors only.
 address_owner owner_of(const address& local);
 
+/// Which of the sockets that are listed are in the way of binding `where`, those at the same address before all others.
+/// Of UDP or TCP. Those of which it is not known, as they or `where` may be for IPv6 only, are told if there are none
+/// that are in the way for certain.
+UDPPUMP_EXPORT std::vector<listed_socket> in_the_way(const address& where, std::span<const listed_socket> listed);
+
 /// Where a UDP socket is bound.
 struct bound_place {
   address local;

@@ -56,19 +56,6 @@ bool ask_kernel(std::span<const std::uint16_t> ports, std::vector<listed_socket>
 
 // --- /proc -----------------------------------------------------------------------------------------------------------
 
-/// "HEX:PORT" of /proc/net/udp: the host in words of 32 bits as they lie in memory, 1 for IPv4 and 4 for IPv6.
-address read_local(std::string_view text) noexcept {
-  const auto colon = text.find(':');
-  if (colon != 8 && colon != 32) return {};
-  std::uint32_t words[4] = {};
-  for (std::size_t word = 0; word * 8 < colon; ++word) {
-    std::from_chars(text.data() + word * 8, text.data() + word * 8 + 8, words[word], 16);
-  }
-  std::uint16_t port = 0;
-  std::from_chars(text.data() + colon + 1, text.data() + text.size(), port, 16);
-  return host_and_port(colon == 8 ? AF_INET : AF_INET6, words, port);
-}
-
 void read_tables(std::span<const std::uint16_t> ports, std::vector<listed_socket>& found) {
   for (const char* const table : {"/proc/self/net/udp", "/proc/self/net/udp6"}) {
     const auto lines = read_udp_table(table);
@@ -80,6 +67,19 @@ void read_tables(std::span<const std::uint16_t> ports, std::vector<listed_socket
 }
 
 }  // namespace
+
+address address_in_table(std::string_view text) noexcept {
+  // The host is in words of 32 bits as they lie in memory, 1 for IPv4 and 4 for IPv6 (proc(5)).
+  const auto colon = text.find(':');
+  if (colon != 8 && colon != 32) return {};
+  std::uint32_t words[4] = {};
+  for (std::size_t word = 0; word * 8 < colon; ++word) {
+    std::from_chars(text.data() + word * 8, text.data() + word * 8 + 8, words[word], 16);
+  }
+  std::uint16_t port = 0;
+  std::from_chars(text.data() + colon + 1, text.data() + text.size(), port, 16);
+  return host_and_port(colon == 8 ? AF_INET : AF_INET6, words, port);
+}
 
 std::optional<std::vector<table_line>> read_udp_table(const std::string& path) {
   std::ifstream lines{path};
@@ -93,7 +93,7 @@ std::optional<std::vector<table_line>> read_udp_table(const std::string& path) {
     table_line one;
     words >> slot >> local >> skipped >> skipped >> queues >> skipped >> skipped;
     words >> one.socket.user >> skipped >> one.socket.inode >> skipped >> skipped >> one.drops;
-    one.socket.local = read_local(local);
+    one.socket.local = address_in_table(local);
     if (!words || one.socket.inode == 0 || one.socket.local.is_none()) continue;
     const auto received = queues.find(':') + 1;
     std::from_chars(queues.data() + received, queues.data() + queues.size(), one.queued, 16);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "udppump/address.hpp"
@@ -28,6 +29,10 @@ struct listed_socket {
 /// Those on any of these ports: as sock_diag(7) lists them, or where that is refused, /proc/net/udp and /proc/net/udp6;
 /// none if neither may be read.
 UDPPUMP_EXPORT std::vector<listed_socket> udp_sockets_on(std::span<const std::uint16_t> ports);
+
+/// "HEX:PORT", as /proc/net has it of UDP and TCP, without a scope, and of IPv4 if it is mapped into IPv6; none if it
+/// is no such text.
+UDPPUMP_EXPORT address address_in_table(std::string_view text) noexcept;
 
 /// A line of /proc/net/udp or udp6.
 struct table_line {

@@ -237,6 +237,21 @@ TEST(bind, does_not_name_who_has_the_port_on_another_address) {
   EXPECT_THAT(refused.what(), HasSubstr("(pid " + std::to_string(holder.pid()) + ") has the port"));
 }
 
+TEST(bind, does_not_name_who_has_all_of_ipv4_for_an_address_of_ipv6) {
+  if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
+  const shared<std::atomic<unsigned>> port;
+  const child_process holder{[&port] {
+    const auto held = bound({}, "[::1]:0");
+    *port = held.local().port();
+    std::this_thread::sleep_for(patience);
+  }};
+  ASSERT_TRUE(eventually([&port] { return *port != 0; }));
+  const auto number = static_cast<std::uint16_t>(port->load());
+  const auto beside = datagram_socket::bind(address::parse("0.0.0.0:0").with_port(number));  // this process comes first
+  const auto refused = refused_bind(address::parse("[::1]:0").with_port(number));
+  EXPECT_THAT(refused.what(), HasSubstr("(pid " + std::to_string(holder.pid()) + ") has the port"));
+}
+
 TEST(bind, says_what_to_do_about_each_refusal) {
   EXPECT_THAT(
       refused_bind(address::parse("203.0.113.1:0")).what(),

@@ -1,80 +1,52 @@
 #include "metrics/port_holder.hpp"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/types.h>
-
-#include <array>
-#include <cstdint>
-#include <cstdio>
-#include <cstring>
+#include <algorithm>
 #include <fstream>
-#include <limits>
+#include <span>
+#include <sstream>
 #include <vector>
 
 #include "socket/address_owner.hpp"
+#include "socket/port_table.hpp"
 
 namespace udppump::metrics {
 
 namespace {
 
-/// "HEX:PORT" of /proc/net/tcp: the host in words of 32 bits as they lie in memory, one for IPv4 and four for IPv6
-/// (proc(5)).
-struct listed_place {
-  std::string host, port;
-};
+constexpr std::size_t most_named = 3;
 
-template <std::size_t Words>
-std::string in_hex(const std::uint32_t (&words)[Words]) {
-  std::string text;
-  for (const std::uint32_t word : words) {
-    std::array<char, 9> digits{};
-    std::snprintf(digits.data(), digits.size(), "%08X", static_cast<unsigned>(word));
-    text += digits.data();
+/// Sockets of TCP that listen. /proc does not tell which of those that are bound to all of IPv6 take IPv4 as well.
+std::vector<detail::listed_socket> listeners() {
+  std::vector<detail::listed_socket> found;
+  for (const char* const table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
+    std::ifstream lines{table};
+    std::string line;
+    std::getline(lines, line);
+    while (std::getline(lines, line)) {
+      // "sl local_address rem_address st tx_queue:rx_queue tr:when retrnsmt uid timeout inode ..."
+      std::istringstream words{line};
+      std::string local, state, skipped;
+      detail::listed_socket one;
+      words >> skipped >> local >> skipped >> state >> skipped >> skipped >> skipped >> one.user >> skipped >>
+          one.inode;
+      one.local = detail::address_in_table(local);
+      if (words && state == "0A" && !one.local.is_none()) found.push_back(one);  // TCP_LISTEN (net/tcp_states.h)
+    }
   }
-  return text;
+  return found;
 }
-
-listed_place listed(const address& where) {
-  std::array<char, 5> port{};
-  std::snprintf(port.data(), port.size(), "%04X", static_cast<unsigned>(where.port()));
-  if (where.is_ipv4()) {
-    sockaddr_in raw{};
-    std::memcpy(&raw, where.data(), sizeof raw);
-    std::uint32_t words[1] = {raw.sin_addr.s_addr};
-    return {in_hex(words), port.data()};
-  }
-  sockaddr_in6 raw{};
-  std::memcpy(&raw, where.data(), sizeof raw);
-  std::uint32_t words[4] = {};
-  std::memcpy(words, &raw.sin6_addr, sizeof words);
-  return {in_hex(words), port.data()};
-}
-
-bool is_wildcard(const std::string& host) { return host.find_first_not_of('0') == host.npos; }
 
 }  // namespace
 
 std::string port_holder(const address& where) {
-  const listed_place wanted = listed(where);
-  std::vector<detail::listed_socket> found;
-  for (const char* const table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
-    std::ifstream lines{table};
-    // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
-    constexpr auto whole_line = std::numeric_limits<std::streamsize>::max();
-    lines.ignore(whole_line, '\n');
-    for (std::string number, local, skipped, state; lines >> number >> local >> skipped >> state;
-         lines.ignore(whole_line, '\n')) {
-      detail::listed_socket one;
-      for (int field = 0; field < 3; ++field) lines >> skipped;
-      if (!(lines >> one.user >> skipped >> one.inode)) break;
-      const auto colon = local.find(':');
-      if (state != "0A" || colon == local.npos || local.substr(colon + 1) != wanted.port) continue;  // 0A: listens
-      const std::string host = local.substr(0, colon);
-      if (host == wanted.host || is_wildcard(host) || is_wildcard(wanted.host)) found.push_back(one);
-    }
+  const auto holders = detail::in_the_way(where, listeners());
+  const auto named = std::min(holders.size(), most_named);
+  std::string all;
+  for (const std::string& each : detail::names_of(std::span{holders}.first(named))) {
+    all += (all.empty() ? "" : " or ") + each;
   }
-  return found.empty() ? std::string{} : detail::names_of(found).front();
+  if (holders.size() > named) all += " or " + std::to_string(holders.size() - named) + " more";
+  return all;
 }
 
 }  // namespace udppump::metrics
