@@ -19,7 +19,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 std::vector<prometheus::MetricFamily> families_of(const std::vector<pool_status>& pools) {
-  return metrics::families_of(pools, metrics::pool_labels{}.of(pools));
+  return metrics::families_of(pools, metrics::pool_labels{}.of(pools, {}));
 }
 
 std::string told(const std::vector<pool_status>& pools) {

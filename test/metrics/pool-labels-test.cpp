@@ -14,6 +14,8 @@ using testing::ElementsAre;
 
 using named = std::vector<std::string>;
 
+constexpr pool_labels::clock::time_point start{};
+
 pool_status pool(pid_t parent, std::chrono::nanoseconds uptime, ino_t socket, std::string name = "dns") {
   pool_status one;
   one.parent = parent;
@@ -24,7 +26,14 @@ pool_status pool(pid_t parent, std::chrono::nanoseconds uptime, ino_t socket, st
   return one;
 }
 
-named of(pool_labels& labels, const std::vector<pool_status>& pools) { return labels.of(pools); }
+named of(pool_labels& labels, const std::vector<pool_status>& pools, pool_labels::clock::time_point now = start) {
+  return labels.of(pools, now);
+}
+
+pool_status of_user(uid_t user, pool_status one) {
+  one.user = user;
+  return one;
+}
 
 TEST(pool_labels, are_the_names_of_pools_whatever_their_ids) {
   pool_labels labels;
@@ -75,10 +84,51 @@ TEST(pool_labels, nobody_else_gets_the_label_of_a_pool_that_has_ended) {
   pool_labels labels;
   EXPECT_THAT(of(labels, {pool(7, 9s, 1), pool(8, 5s, 2), pool(9, 4s, 1, "ntp")}), ElementsAre("dns", "dns#2", "ntp"));
   EXPECT_THAT(of(labels, {pool(8, 6s, 2), pool(9, 5s, 1, "ntp")}), ElementsAre("dns#2", "ntp"));
-  auto anothers = pool(10, 1s, 2);
-  anothers.user = 54;
-  EXPECT_THAT(of(labels, {pool(8, 7s, 2), anothers}), ElementsAre("dns#2", "dns"));
-  EXPECT_THAT(of(labels, {anothers}), ElementsAre("dns")) << "it says that it has the same socket";
+  const auto anothers = of_user(54, pool(10, 1s, 2));
+  EXPECT_THAT(of(labels, {pool(8, 7s, 2), anothers}), ElementsAre("dns#2", "dns#3"));
+  EXPECT_THAT(of(labels, {anothers}), ElementsAre("dns#3")) << "it says that it has the same socket";
+}
+
+TEST(pool_labels, for_an_hour_nobody_else_has_the_label_of_a_pool_that_has_ended) {
+  pool_labels labels;
+  const auto anothers = of_user(54, pool(8, 2s, 2));
+  EXPECT_THAT(of(labels, {pool(7, 9s, 1)}), ElementsAre("dns"));
+  EXPECT_THAT(of(labels, {}), ElementsAre());
+  EXPECT_THAT(of(labels, {anothers}, start + 59min), ElementsAre("dns#2")) << "it began in the gap of a restart";
+  EXPECT_THAT(of(labels, {pool(9, 1s, 3), anothers}, start + 1h), ElementsAre("dns", "dns#2"));
+  EXPECT_THAT(of(labels, {anothers}, start + 1h), ElementsAre("dns#2"));
+  EXPECT_THAT(of(labels, {of_user(55, pool(9, 1s, 3)), anothers}, start + 2h + 1s), ElementsAre("dns", "dns#2"));
+}
+
+TEST(pool_labels, what_a_pool_was_called_until_it_had_taken_over_is_its_users_too) {
+  pool_labels labels;
+  EXPECT_THAT(of(labels, {pool(7, 9s, 1), pool(8, 1s, 1)}), ElementsAre("dns", "dns#2"));
+  EXPECT_THAT(of(labels, {pool(8, 2s, 1), of_user(54, pool(9, 1s, 2))}), ElementsAre("dns", "dns#3"));
+}
+
+TEST(pool_labels, one_that_was_not_seen_for_a_while_has_its_own_again) {
+  pool_labels labels;
+  EXPECT_THAT(of(labels, {pool(7, 9s, 1), pool(8, 5s, 2)}), ElementsAre("dns", "dns#2"));
+  EXPECT_THAT(of(labels, {}), ElementsAre());
+  EXPECT_THAT(of(labels, {pool(8, 6s, 2)}), ElementsAre("dns#2"));
+  EXPECT_THAT(of(labels, {pool(7, 11s, 1), pool(8, 7s, 2)}), ElementsAre("dns", "dns#2"));
+  EXPECT_THAT(of(labels, {}), ElementsAre());
+  EXPECT_THAT(of(labels, {pool(8, 1s, 2)}), ElementsAre("dns")) << "another that has got its id";
+}
+
+TEST(pool_labels, of_a_thousand_that_are_remembered_a_user_forgets_none_but_their_own) {
+  pool_labels labels;
+  std::vector<pool_status> flood;
+  for (pid_t each = 0; each < 1000; ++each) {
+    flood.push_back(of_user(54, pool(100 + each, 1s, 2, "n" + std::to_string(each))));
+  }
+  EXPECT_THAT(of(labels, {pool(7, 9s, 1), of_user(54, pool(8, 9s, 3, "ntp"))}), ElementsAre("dns", "ntp"));
+  EXPECT_THAT(of(labels, {}), ElementsAre());
+  of(labels, flood, start + 1s);
+  of(labels, {}, start + 2s);
+  EXPECT_THAT(of(labels, {of_user(55, pool(8, 1s, 4)), of_user(55, pool(9, 1s, 4, "ntp"))}, start + 3s),
+              ElementsAre("dns#2", "ntp"))
+      << "the oldest of who has most";
 }
 
 TEST(pool_labels, a_process_that_gets_the_id_of_an_ended_one_is_another_pool) {

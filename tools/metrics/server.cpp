@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
 #include <exception>
 #include <mutex>
 #include <stdexcept>
@@ -28,9 +29,10 @@ class collector : public prometheus::Collectable {
   std::vector<prometheus::MetricFamily> Collect() const override {
     const std::lock_guard one_at_a_time{looking_};
     try {
+      const auto now = std::chrono::steady_clock::now();
       std::vector<pool_status> pools = pools_();
-      usage_.keep_from_going_back(pools);
-      return families_of(pools, labels_.of(pools));
+      usage_.keep_from_going_back(pools, now);
+      return families_of(pools, labels_.of(pools, now));
     } catch (const std::exception&) {
       return families_of({}, {});  // that there are none to be seen is a reason for an alert
     }

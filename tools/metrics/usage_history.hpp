@@ -19,8 +19,12 @@ namespace udppump::metrics {
 /// that is less than nothing; so it never goes back while the worker, or the parent, is the same.
 class usage_history {
  public:
-  /// Of all pools that are there now; those that are not among them are forgotten. No two have the same parent.
-  void keep_from_going_back(std::vector<pool_status>& pools);
+  using clock = std::chrono::steady_clock;
+
+  /// Of all pools that are there at `now`, which is never before an earlier call's. No two have the same parent. Who is
+  /// missing is forgotten 15 minutes after the last look: it may be that its pool did not answer. Of more than 10,000
+  /// that are missing, those that have been so for the longest time are forgotten.
+  void keep_from_going_back(std::vector<pool_status>& pools, clock::time_point now);
 
  private:
   struct counts {
@@ -28,13 +32,17 @@ class usage_history {
     std::uint64_t voluntary = 0, involuntary = 0;
   };
   struct past {
+    clock::time_point at;
     std::chrono::nanoseconds uptime;
     counts seen, told;
+
+    bool is_of(std::chrono::nanoseconds uptime_now, clock::time_point now) const noexcept;
   };
   using key = std::pair<pid_t, pid_t>;  // parent, and worker; 0 is the parent itself
 
   void look_at(const key& whose, std::chrono::nanoseconds uptime, std::optional<process_usage>& usage,
-               std::map<key, past>& now) const;
+               clock::time_point now);
+  void forget_missing(clock::time_point now);
 
   std::map<key, past> known_;
 };
