@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -170,8 +171,15 @@ TEST_F(quarantine_of, deaths_count_if_they_are_not_too_far_apart) {
 TEST_F(quarantine_of, a_flood_of_senders_takes_bounded_memory_and_few_lines_and_the_latest_are_kept) {
   auto made = make({.deaths = 1, .time = 1min});
   constexpr unsigned senders = 20'000;
+  const auto began = std::chrono::steady_clock::now();
   for (unsigned number = 0; number < senders; ++number) made.note_death(sender(number), now + number * 1us);
-  EXPECT_EQ(texts.size(), detail::pool_log::at_once);
+  // And one each ten seconds, if the machine is that slow.
+  const auto most_lines = [began] {
+    return detail::pool_log::at_once +
+           static_cast<std::size_t>((std::chrono::steady_clock::now() - began) / detail::log_limit::pause);
+  };
+  EXPECT_GE(texts.size(), detail::pool_log::at_once);
+  EXPECT_LE(texts.size(), most_lines());
   unsigned remembered = 0;
   unsigned dropped = 0;
   for (unsigned number = 0; number < senders; ++number) {
@@ -185,8 +193,15 @@ TEST_F(quarantine_of, a_flood_of_senders_takes_bounded_memory_and_few_lines_and_
   made.note_death(address::parse("192.0.2.1:7"), now + 1s);
   EXPECT_TRUE(workers_drop("192.0.2.1:7"));
   log.write_all();
-  ASSERT_EQ(texts.size(), detail::pool_log::at_once + 1);
-  EXPECT_THAT(texts.back(), HasSubstr("; and 19936 like it"));
+  ASSERT_GT(texts.size(), detail::pool_log::at_once);
+  EXPECT_LE(texts.size(), most_lines() + 1);
+  EXPECT_THAT(texts.back(), HasSubstr(" like it"));
+  std::size_t told = texts.size();
+  for (const std::string& each : texts) {
+    const auto at = each.find("; and ");
+    if (at != std::string::npos) told += std::stoul(each.substr(at + 6));
+  }
+  EXPECT_EQ(told, senders + 1u);
 }
 
 }  // namespace
