@@ -347,7 +347,7 @@ TEST(client_table, whoever_was_asked_about_before_each_client_has_its_own_hash) 
   std::set<std::uint64_t> hashes;
   for (const address& before : clients) {
     for (const address& each : clients) {
-      for (const std::uint64_t realm : {0, 1}) {
+      for (const std::uint64_t realm : {std::uint64_t{0}, std::uint64_t{1}}) {
         detail::last_client last;
         static_cast<void>(key.hash_of(before, last));
         const auto hash = key.hash_of(each, last, realm);
