@@ -9,6 +9,7 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "pool/counted.hpp"
@@ -69,23 +70,19 @@ std::string memory_path(pid_t process, std::error_code& refused) {
   return {};
 }
 
-/// As the process itself is called, in its own PID namespace; 0 if that is not known.
-pid_t own_id_of(pid_t process) {
-  const std::string all = status_of_process(process, "NSpid");
-  const auto last = all.find_last_of(" \t");
-  const std::string_view text =
-      last == std::string::npos ? std::string_view{all} : std::string_view{all}.substr(last + 1);
+pid_t id_in(std::string_view text) {
   pid_t id = 0;
   std::from_chars(text.data(), text.data() + text.size(), id);
   return id;
 }
 
-pid_t parent_of(pid_t process) {
-  pid_t parent = 0;
-  const std::string told = status_of_process(process, "PPid");
-  std::from_chars(told.data(), told.data() + told.size(), parent);
-  return parent;
+/// As the process itself is called, in its own PID namespace; 0 if that is not known.
+pid_t own_id_of(pid_t process) {
+  const std::string all = status_of_process(process, "NSpid");
+  return id_in(std::string_view{all}.substr(all.find_last_of(" \t") + 1));  // all of it if there is none
 }
+
+pid_t parent_of(pid_t process) { return id_in(status_of_process(process, "PPid")); }
 
 /// Whether a process has this memory open for writing too; nothing if it may not be looked into.
 std::optional<bool> has_too(pid_t process, const descriptor& memory) {

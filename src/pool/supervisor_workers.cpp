@@ -70,11 +70,15 @@ void supervisor::reap() {
 /// end before that.
 void supervisor::hunt_for(const crew::member& who, clock::time_point now) {
   if (!orphans_) return;
-  if (parts_.start.keeps_pages()) static_cast<void>(sys::kill(-who.worker->pid(), SIGTERM));
+  clock::time_point until = now + options_.stop_timeout;
   // Who is in a program's group was told with it, to stop or to abort.
-  auto until = now + options_.stop_timeout;
-  if (!parts_.start.keeps_pages() && who.stopping) until = who.deadline;
-  if (!parts_.start.keeps_pages() && who.hung) until = std::min<clock::time_point>(until, who.deadline);
+  if (parts_.start.keeps_pages()) {
+    static_cast<void>(sys::kill(-who.worker->pid(), SIGTERM));
+  } else if (who.stopping) {
+    until = who.deadline;
+  } else if (who.hung) {
+    until = std::min(until, who.deadline);
+  }
   orphans_->worker_ended(who.worker->pid(), until);
 }
 

@@ -272,6 +272,15 @@ class pretender {
   child_process process_;
 };
 
+/// So many processes, with so many names each.
+std::vector<std::unique_ptr<pretender>> pretenders(int count, int names) {
+  std::vector<std::unique_ptr<pretender>> many;
+  for (int number = 0; number < count; ++number) {
+    many.push_back(std::make_unique<pretender>(std::to_string(number) + '/', names, 100));
+  }
+  return many;
+}
+
 /// How many pools a member sees; 100: another one than that too.
 int seen_by_member(pid_t pool) {
   return as_user(member, {group}, [&] {
@@ -294,11 +303,8 @@ TEST_F(status_door_of_root, nobody_else_is_taken_for_a_pool) {
 TEST_F(status_door_of_root, strangers_who_listen_in_its_stead_hide_no_pool) {
   auto pool = pool_process::serving_with({.status_group = std::to_string(group), .workers = 2}, echo);
   static_cast<void>(pool.address());
-  std::vector<std::unique_ptr<pretender>> many;
   // More than are visited at once, and some that let nobody in.
-  for (int number = 0; number < 140; ++number) {
-    many.push_back(std::make_unique<pretender>(std::to_string(number) + '/', 5, 100));
-  }
+  auto many = pretenders(140, 5);
   const pretender full{"full/", 100, 0};
   EXPECT_EQ(seen_by_member(pool.pid()), 1);
   EXPECT_EQ(as_user(member, {group}, [&] { return looked_at(pool.pid()); }), 0);
@@ -318,10 +324,7 @@ TEST_F(status_door_of_root, strangers_who_listen_in_its_stead_hide_no_pool) {
 TEST_F(status_door_of_root, who_has_no_descriptors_left_for_so_many_looks_at_some_after_the_others) {
   auto pool = pool_process::serving_with({.status_group = std::to_string(group), .workers = 2}, echo);
   static_cast<void>(pool.address());
-  std::vector<std::unique_ptr<pretender>> many;
-  for (int number = 0; number < 100; ++number) {
-    many.push_back(std::make_unique<pretender>(std::to_string(number) + '/', 1, 100));
-  }
+  auto many = pretenders(100, 1);
   EXPECT_EQ(as_user(member, {group},
                     [&] {
                       const rlimit few{.rlim_cur = 40, .rlim_max = 40};

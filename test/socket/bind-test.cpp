@@ -222,34 +222,41 @@ TEST(bind, says_who_has_the_port) {
   }
 }
 
+/// A process that has a port there.
+class holder_of_port {
+ public:
+  explicit holder_of_port(const char* where)
+      : process_{[this, where] {
+          const auto held = bound({}, where);
+          *port_ = held.local().port();
+          std::this_thread::sleep_for(patience);
+        }} {
+    EXPECT_TRUE(eventually([this] { return *port_ != 0; }));
+  }
+  std::uint16_t port() const { return static_cast<std::uint16_t>(port_->load()); }
+  pid_t pid() const { return process_.pid(); }
+
+ private:
+  const shared<std::atomic<unsigned>> port_;
+  const child_process process_;
+};
+
 TEST(bind, does_not_name_who_has_the_port_on_another_address) {
-  const shared<std::atomic<unsigned>> port;
-  const child_process holder{[&port] {
-    const auto held = bound({}, "127.0.0.2:0");
-    *port = held.local().port();
-    std::this_thread::sleep_for(patience);
-  }};
-  ASSERT_TRUE(eventually([&port] { return *port != 0; }));
-  const auto number = static_cast<std::uint16_t>(port->load());
+  const holder_of_port other{"127.0.0.2:0"};
+  const std::uint16_t number = other.port();
   const auto beside =
       datagram_socket::bind(address::parse("127.0.0.3:0").with_port(number));  // this process comes first
   const auto refused = refused_bind(address::parse("127.0.0.2:0").with_port(number));
-  EXPECT_THAT(refused.what(), HasSubstr("(pid " + std::to_string(holder.pid()) + ") has the port"));
+  EXPECT_THAT(refused.what(), HasSubstr("(pid " + std::to_string(other.pid()) + ") has the port"));
 }
 
 TEST(bind, does_not_name_who_has_all_of_ipv4_for_an_address_of_ipv6) {
   if (!has_ipv6()) GTEST_SKIP() << "no IPv6 here";
-  const shared<std::atomic<unsigned>> port;
-  const child_process holder{[&port] {
-    const auto held = bound({}, "[::1]:0");
-    *port = held.local().port();
-    std::this_thread::sleep_for(patience);
-  }};
-  ASSERT_TRUE(eventually([&port] { return *port != 0; }));
-  const auto number = static_cast<std::uint16_t>(port->load());
+  const holder_of_port other{"[::1]:0"};
+  const std::uint16_t number = other.port();
   const auto beside = datagram_socket::bind(address::parse("0.0.0.0:0").with_port(number));  // this process comes first
   const auto refused = refused_bind(address::parse("[::1]:0").with_port(number));
-  EXPECT_THAT(refused.what(), HasSubstr("(pid " + std::to_string(holder.pid()) + ") has the port"));
+  EXPECT_THAT(refused.what(), HasSubstr("(pid " + std::to_string(other.pid()) + ") has the port"));
 }
 
 TEST(bind, says_what_to_do_about_each_refusal) {
