@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,8 +28,10 @@ using namespace bench;
 
 constexpr const char* reference = "recvfrom";
 constexpr const char* threaded_reference = "recvfrom-beside-thread";
+constexpr std::size_t many_clients = 64;
 constexpr const char* method =
-    "A queue of 64-byte datagrams is filled through loopback, then drained through a handler that only counts. CPU\n"
+    "A queue of 64-byte datagrams is filled through loopback, by one client and from 64 addresses in turn, then\n"
+    "drained through a handler that only counts. CPU\n"
     "time of the whole process while it drains, per datagram; every contender once in each repetition, in rotating\n"
     "order, on one processor. Median [quartiles]; ratios within the same repetition, to a bare recvfrom loop in a\n"
     "process of one thread, and in a process with another, sleeping thread, as the waiters thread and poll have one.\n"
@@ -39,7 +42,8 @@ constexpr const char* method =
 struct contender {
   std::string name;
   drainer peer;
-  std::vector<double> results = {};
+  /// By number of clients.
+  std::map<std::size_t, std::vector<double>> results = {};
   /// In user space, for each datagram.
   std::optional<double> instructions = {};
 };
@@ -77,18 +81,19 @@ void count_instructions(std::vector<contender>& contenders, std::size_t most) {
   }
 }
 
-table results_of(const std::vector<contender>& contenders, bool with_instructions) {
+table results_of(const std::vector<contender>& contenders, std::size_t clients, bool with_instructions) {
   const auto results_by = [&](std::string_view name) {
     const auto found = std::ranges::find(contenders, name, &contender::name);
-    return found == contenders.end() ? std::vector<double>{} : found->results;
+    return found == contenders.end() ? std::vector<double>{} : found->results.at(clients);
   };
   const auto bare = results_by(reference), beside_thread = results_by(threaded_reference);
   std::vector<table::column> columns{{"ns/datagram", 0}, {"x recvfrom", 3}, {"x beside a thread", 3}};
   if (with_instructions) columns.push_back({"instructions/datagram", 0});
-  table result{"drain", columns};
+  table result{clients == 1 ? "drain" : fmt::format("drain, {} clients", clients), columns};
   for (const auto& each : contenders) {
-    std::vector<table::cell> cells{summary_cell(each.results), summary_cell(ratios(each.results, bare)),
-                                   summary_cell(ratios(each.results, beside_thread))};
+    const auto& results = each.results.at(clients);
+    std::vector<table::cell> cells{summary_cell(results), summary_cell(ratios(results, bare)),
+                                   summary_cell(ratios(results, beside_thread))};
     if (with_instructions) cells.push_back(each.instructions ? table::cell{*each.instructions} : table::cell{});
     result.add(each.name, cells);
   }
@@ -126,21 +131,25 @@ int drain(int argc, char** argv) {
 
   const int processor = pin_to_one_processor();
   auto sockets = socket_to_fill();
-  queue_filler filler{sockets.front(), payload, datagrams};
+  queue_filler filler{sockets.front(), payload, datagrams}, of_many{sockets.front(), payload, datagrams, many_clients};
   print_run(fmt::format("{} repetitions, {} datagrams of {} bytes in each (receive buffer {} bytes), processor {}",
                         chosen.repetitions, filler.capacity(), payload, sockets.front().receive_buffer().granted,
                         processor));
 
-  const auto measure = [&](const contender& each) {
+  const auto measure = [&](const contender& each, queue_filler& from) {
     give_up_after(std::chrono::seconds{30});
-    return each.peer.drain(sockets, filler, datagrams);
+    return each.peer.drain(sockets, from, datagrams);
   };
-  for (const auto& each : contenders) measure(each);  // first touch of everybody's memory
-  interleave(contenders, chosen.repetitions, [&](contender& each) { each.results.push_back(measure(each)); });
+  for (const auto& each : contenders) measure(each, filler);  // first touch of everybody's memory
+  interleave(contenders, chosen.repetitions, [&](contender& each) {
+    each.results[1].push_back(measure(each, filler));
+    each.results[many_clients].push_back(measure(each, of_many));
+  });
 
-  const table result = results_of(contenders, with_instructions);
-  result.print();
-  write_json(chosen.json, {result});
+  const std::vector<table> tables{results_of(contenders, 1, with_instructions),
+                                  results_of(contenders, many_clients, false)};
+  for (const auto& each : tables) each.print();
+  write_json(chosen.json, tables);
   return EXIT_SUCCESS;
 }
 

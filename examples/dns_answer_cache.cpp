@@ -28,22 +28,31 @@ std::byte lower(std::byte each) noexcept {
   return each >= std::byte{'A'} && each <= std::byte{'Z'} ? each | std::byte{0x20} : each;
 }
 
+/// Of a hash, what did not choose the set.
+std::uint32_t mark_of(std::size_t hash) noexcept { return static_cast<std::uint32_t>(hash >> 32); }
+
 }  // namespace
 
 std::optional<std::span<const std::byte>> dns_answer_cache::answer(std::span<const std::byte> packet) {
   const std::size_t named = name_size(packet);
   const std::size_t key_size = packet.size() - std::min(id_size, packet.size());
   std::array<std::byte, sizeof(slot::bytes) / 2> key;
-  slot* kept = nullptr;
-  if (named != 0 && key_size <= key.size()) {
+  const bool may_be_kept = named != 0 && key_size <= key.size();
+  std::size_t hash = 0;
+  if (may_be_kept) {
     std::ranges::copy(packet.subspan(id_size), key.begin());
     std::transform(packet.begin() + header_size, packet.begin() + static_cast<std::ptrdiff_t>(header_size + named),
                    key.begin() + (header_size - id_size), lower);
-    const std::string_view text{reinterpret_cast<const char*>(key.data()), key_size};
-    kept = &slots_[std::hash<std::string_view>{}(text) % slots_.size()];
-    if (kept->key_size == key_size && std::equal(kept->bytes.begin(), kept->bytes.begin() + key_size, key.begin())) {
+    hash = std::hash<std::string_view>{}({reinterpret_cast<const char*>(key.data()), key_size});
+    const std::size_t at = hash % sets_.size();
+    for (std::size_t way = 0; way < ways; ++way) {
+      if (sets_[at].marks[way] != mark_of(hash)) continue;
+      slot& kept = slots_[at * ways + way];
+      if (kept.key_size != key_size || !std::equal(kept.bytes.begin(), kept.bytes.begin() + key_size, key.begin())) {
+        continue;
+      }
       ++hits_;
-      const std::span answer{kept->bytes.data() + key_size, kept->answer_size};
+      const std::span answer{kept.bytes.data() + key_size, kept.answer_size};
       std::ranges::copy(packet.first(id_size), answer.begin());
       std::ranges::copy(packet.subspan(header_size, named), answer.begin() + header_size);
       return answer;
@@ -54,10 +63,14 @@ std::optional<std::span<const std::byte>> dns_answer_cache::answer(std::span<con
   if (!answer) return std::nullopt;
   unkept_ = std::move(*answer);
   // An answer without the question, as to a packet that cannot be read, has no name to be written over.
-  if (kept != nullptr && unkept_[5] == std::byte{1} && key_size + unkept_.size() <= kept->bytes.size()) {
-    kept->key_size = static_cast<std::uint16_t>(key_size);
-    kept->answer_size = static_cast<std::uint16_t>(unkept_.size());
-    std::ranges::copy(unkept_, std::copy_n(key.begin(), key_size, kept->bytes.begin()));
+  if (may_be_kept && unkept_[5] == std::byte{1} && key_size + unkept_.size() <= sizeof(slot::bytes)) {
+    set& among = sets_[hash % sets_.size()];
+    const std::size_t way = among.next++ % ways;
+    slot& kept = slots_[hash % sets_.size() * ways + way];
+    among.marks[way] = mark_of(hash);
+    kept.key_size = static_cast<std::uint16_t>(key_size);
+    kept.answer_size = static_cast<std::uint16_t>(unkept_.size());
+    std::ranges::copy(unkept_, std::copy_n(key.begin(), key_size, kept.bytes.begin()));
   }
   return unkept_;
 }

@@ -34,9 +34,9 @@ void add_listening_options(CLI::App& app, exec_options& wanted) {
       {"SIZE", "", "bytes of payload that may wait in each socket: 65536, 256K, 4M; default: the kernel's", group});
   add_parsed(
       app, "--max-wait", wanted.run.max_wait, time_in(milliseconds{1}),
-      {"MS", "",
+      {"TIME", "",
        "make each receive buffer as large as what is served in this time, so that nothing is served too late: half of "
-       "the time that clients wait, such as 500ms; default 0: buffers stay as they are",
+       "the time that clients wait, such as 500ms, in whole milliseconds; default 0: buffers stay as they are",
        group});
   add_parsed(app, "--send-buffer", socket.send_buffer, load::parse_buffer_size,
              {"SIZE", "", "the same for what is sent, in bytes", group});

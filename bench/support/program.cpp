@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
@@ -49,9 +50,10 @@ nanoseconds from_timeval(const timeval& time) {
   return std::chrono::seconds{time.tv_sec} + std::chrono::microseconds{time.tv_usec};
 }
 
-/// The processes of a group, by the fifth field of /proc/PID/stat (proc(5)).
-std::vector<pid_t> processes_of(pid_t group) {
-  std::vector<pid_t> found;
+/// `first` and what descends from it, by the fourth field of /proc/PID/stat (proc(5)): a pool's workers have process
+/// groups of their own.
+std::vector<pid_t> tree_of(pid_t first) {
+  std::multimap<pid_t, pid_t> children;
   for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
     const std::string name = entry.path().filename();
     pid_t process = 0;
@@ -59,8 +61,13 @@ std::vector<pid_t> processes_of(pid_t group) {
     const std::string stat = content_of(entry.path() / "stat");
     std::istringstream fields{stat.substr(std::min(stat.size(), stat.rfind(')') + 1))};
     std::string state;
-    pid_t parent = 0, group_of_it = 0;
-    if (fields >> state >> parent >> group_of_it && group_of_it == group) found.push_back(process);
+    pid_t parent = 0;
+    if (fields >> state >> parent) children.emplace(parent, process);
+  }
+  std::vector<pid_t> found{first};
+  for (std::size_t at = 0; at < found.size(); ++at) {
+    const auto [begin, end] = children.equal_range(found[at]);
+    for (auto each = begin; each != end; ++each) found.push_back(each->second);
   }
   return found;
 }
@@ -112,7 +119,7 @@ bool program::has_ended() const {
 
 nanoseconds program::cpu_time() const {
   nanoseconds sum{0};
-  for (const pid_t each : processes_of(process_)) sum += bench::cpu_time(each);
+  for (const pid_t each : tree_of(process_)) sum += bench::cpu_time(each);
   return sum;
 }
 

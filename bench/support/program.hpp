@@ -14,7 +14,8 @@ namespace bench {
 /// The path of a program: in PATH, or where system programs are, which is not in everybody's PATH.
 std::optional<std::string> find_program(std::string_view name);
 
-/// A program that was started, with all processes that it starts: a process group. None of it survives the benchmark.
+/// A program that was started, with all processes that descend from it. It gets a process group; what stays in that
+/// does not survive the benchmark.
 class program {
  public:
   /// `command` is the program's file and its arguments; what it prints goes to `output`.
@@ -28,7 +29,7 @@ class program {
   /// it ended with code 0.
   std::chrono::nanoseconds wait();
   bool has_ended() const;
-  /// Of all its processes, since they began.
+  /// Of all its processes that live, since they began.
   std::chrono::nanoseconds cpu_time() const;
   std::string printed() const;
 

@@ -1,5 +1,6 @@
 #include "support/queue_filler.hpp"
 
+#include <fmt/format.h>
 #include <linux/sock_diag.h>
 #include <sys/socket.h>
 
@@ -11,13 +12,16 @@
 
 namespace bench {
 
-queue_filler::queue_filler(const udppump::datagram_socket& target, std::size_t payload, std::size_t most)
-    : target_{target.fd()},
-      sender_{check_call(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")},
-      payload_(payload),
-      capacity_{most} {
+queue_filler::queue_filler(const udppump::datagram_socket& target, std::size_t payload, std::size_t most,
+                           std::size_t clients)
+    : target_{target.fd()}, payload_(payload), capacity_{most} {
   const auto to = target.local();
-  check_call(connect(sender_.fd(), to.data(), to.size()), "connect");
+  for (std::size_t client = 0; client < clients; ++client) {
+    senders_.emplace_back(check_call(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket"));
+    const auto from = udppump::address::parse(fmt::format("127.0.{}.1:0", client));
+    if (clients > 1) check_call(bind(senders_.back().fd(), from.data(), from.size()), "bind");
+    check_call(connect(senders_.back().fd(), to.data(), to.size()), "connect");
+  }
   send(1);
   charge_ = queued_bytes();
   if (charge_ == 0) throw std::runtime_error{"queue_filler: a datagram sent to itself did not arrive"};
@@ -36,6 +40,12 @@ std::size_t queue_filler::fill(std::size_t count) {
 }
 
 void queue_filler::send(std::size_t count) {
+  if (senders_.size() > 1) {
+    for (std::size_t sent = 0; sent < count; ++sent) {
+      check_call(::send(senders_[sent % senders_.size()].fd(), payload_.data(), payload_.size(), 0), "send");
+    }
+    return;
+  }
   constexpr std::size_t batch = 64;
   iovec part{.iov_base = payload_.data(), .iov_len = payload_.size()};
   std::array<mmsghdr, batch> messages{};
@@ -45,7 +55,7 @@ void queue_filler::send(std::size_t count) {
   }
   for (std::size_t sent = 0; sent < count;) {
     const auto now = static_cast<unsigned>(std::min(batch, count - sent));
-    sent += static_cast<std::size_t>(check_call(sendmmsg(sender_.fd(), messages.data(), now, 0), "sendmmsg"));
+    sent += static_cast<std::size_t>(check_call(sendmmsg(senders_.front().fd(), messages.data(), now, 0), "sendmmsg"));
   }
 }
 

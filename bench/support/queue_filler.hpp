@@ -13,8 +13,9 @@ namespace bench {
 class queue_filler {
  public:
   /// `target` must outlive the filler. Probes how many datagrams of `payload` bytes, at most `most`, the receive buffer
-  /// takes; leaves the queue empty.
-  queue_filler(const udppump::datagram_socket& target, std::size_t payload, std::size_t most);
+  /// takes; leaves the queue empty. They come from so many addresses
+  /// of this host, at most 256, one from each in turn.
+  queue_filler(const udppump::datagram_socket& target, std::size_t payload, std::size_t most, std::size_t clients = 1);
 
   /// How many fill() asks for: what the buffer takes with a margin, so that none is lost.
   std::size_t capacity() const noexcept { return capacity_; }
@@ -32,7 +33,7 @@ class queue_filler {
   std::uint32_t queued_bytes() const;
 
   int target_;
-  descriptor sender_;
+  std::vector<descriptor> senders_;
   std::vector<char> payload_;
   /// What the kernel charges to the receive buffer for one datagram.
   std::uint32_t charge_ = 0;

@@ -16,10 +16,11 @@ namespace {
 constexpr double slowest = 0.001, fastest = 1e6;
 constexpr std::size_t largest_burst = 1'000'000;
 constexpr double longest_recovery = 24 * 3600;  // seconds
+constexpr double longest_lateness = 3600;       // as of a worker that was stopped for a while
 
 // Times are in units of 64 ns, so that those of an entry are modulo 13 days. After such a silence a client would seem
-// to owe again. So a sweep frees all entries whose time is over, which it is 42 hours after the client's last datagram
-// (the longest recovery, and 64 datagrams at the slowest rate).
+// to owe again. So a sweep frees all entries whose time is over, which it is 43 hours after the client's last datagram
+// (the longest recovery, 64 datagrams at the slowest rate, and a worker's lateness).
 constexpr unsigned unit_bits = 6;
 constexpr double units_a_second = 1e9 / (1 << unit_bits);
 constexpr std::int64_t sweep_interval = 2 * 24 * 3600 * static_cast<std::int64_t>(units_a_second);
@@ -49,7 +50,9 @@ client_rows::terms terms_of(const client_rate& rule) {
   const auto in_units = [&](double datagrams) {
     return static_cast<std::uint64_t>(std::llround(datagrams * units_a_second / rule.rate));
   };
-  return {.cost = in_units(1), .tolerance = in_units(static_cast<double>(burst_of(rule) - 1))};
+  return {.cost = in_units(1),
+          .tolerance = in_units(static_cast<double>(burst_of(rule) - 1)),
+          .lateness = static_cast<std::uint64_t>(longest_lateness * units_a_second)};
 }
 
 }  // namespace

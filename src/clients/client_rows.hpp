@@ -22,9 +22,11 @@ class client_rows {
     std::uint64_t cost;
     /// How much may be owed when another datagram is served.
     std::uint64_t tolerance;
+    /// How long ago the time may be that a worker knows, who has read the clock and was then kept from going on.
+    std::uint64_t lateness;
 
-    /// Nobody can owe more.
-    std::uint64_t longest_debt() const noexcept { return tolerance + most_at_once * cost; }
+    /// Nobody can owe more, not even to such a worker.
+    std::uint64_t longest_debt() const noexcept { return tolerance + most_at_once * cost + lateness; }
   };
 
   /// `option` is for whom; throws std::system_error.

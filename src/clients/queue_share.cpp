@@ -43,11 +43,15 @@ std::uint64_t turns_in(std::uint64_t time, std::uint64_t rate) noexcept {
   return rate * (std::min(time, longest_step) >> 10) >> 20;  // a second is 2^30 ns here
 }
 
+/// Workers see a step of the clock of turns one after the other. Whoever is late by more takes a debt for one that is
+/// over.
+constexpr std::uint64_t lateness = 64 * turn;
+
 /// A client may be 16 datagrams ahead of its rate.
-constexpr client_rows::terms usual_terms{.cost = turn, .tolerance = 15 * turn};
+constexpr client_rows::terms usual_terms{.cost = turn, .tolerance = 15 * turn, .lateness = lateness};
 /// While the rate is searched for, fewer: a step is felt only when whoever floods is no longer ahead. But not none:
 /// what a client has sent within a while is taken at once when what is between is dropped.
-constexpr client_rows::terms terms_of_search{.cost = turn, .tolerance = 5 * turn};
+constexpr client_rows::terms terms_of_search{.cost = turn, .tolerance = 5 * turn, .lateness = lateness};
 
 /// The memory is shared with other processes, which may write anything there.
 bool is_past(std::uint64_t time, std::uint64_t now, std::uint64_t distance) noexcept {

@@ -147,7 +147,10 @@ void backlog::show_age(const watched& one, nanoseconds waits, clock::time_point 
 }
 
 void backlog::log_backlog(watched& one, nanoseconds waits, clock::time_point now) {
-  if (one.max_age.count() != 0 || rules_.max_wait.count() != 0 || now < one.next_line || expired_.told != 0) return;
+  const std::uint64_t expired = shared_.total(&lane_counts::expired, one.socket->lane());
+  if (expired != std::exchange(one.expired, expired)) one.expires_until = now + between_lines;
+  if (one.max_age.count() != 0 || rules_.max_wait.count() != 0) return;
+  if (now < one.next_line || now < one.expires_until) return;
   const std::string& where = one.name;
   pool_log::fields fields{{"socket", where}, {"dropped", std::to_string(one.untold_drops)}};
   std::string text = where + ": ";

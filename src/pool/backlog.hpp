@@ -70,6 +70,8 @@ class backlog {
     std::uint64_t untold_drops = 0;
     std::string name = {};  // for the log
     std::chrono::nanoseconds max_age{0};
+    std::uint64_t expired = 0;
+    clock::time_point expires_until = clock::time_point::min();  // its lane's pumps drop what is too old
   };
 
   bool look_at(watched& one, clock::time_point now);

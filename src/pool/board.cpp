@@ -206,11 +206,15 @@ std::uint64_t board::taken() const noexcept {
 
 std::uint64_t board::total(shared_count lane_counts::*which) const noexcept {
   std::uint64_t all = 0;
+  for (std::size_t lane = 0; lane < most_lanes; ++lane) all += total(which, lane);
+  return all;
+}
+
+std::uint64_t board::total(shared_count lane_counts::*which, std::size_t lane) const noexcept {
   const auto place = static_cast<std::size_t>(&(header_->before.lanes[0].*which) - &header_->before.lanes[0].received);
-  constexpr std::size_t each = sizeof(lane_counts) / sizeof(shared_count);
-  for (std::size_t lane = 0; lane < most_lanes; ++lane) all += before_[lane * each + place];
+  std::uint64_t all = before_[lane * sizeof(lane_counts) / sizeof(shared_count) + place];
   for (std::size_t at = 0; at < claimed_.size(); ++at) {
-    if (claimed_[at]) all += sum_of(page(at).counts, which);
+    if (claimed_[at]) all += (page(at).counts.lanes[lane].*which).load(std::memory_order_relaxed);
   }
   return all;
 }

@@ -159,6 +159,7 @@ class board {
   std::uint64_t taken() const noexcept;
   /// Of all workers, and those before them; in the parent.
   std::uint64_t total(shared_count lane_counts::*which) const noexcept;
+  std::uint64_t total(shared_count lane_counts::*which, std::size_t lane) const noexcept;
   /// One event more. The parent's thread alone.
   void count(tally what) noexcept;
   std::uint64_t counted(tally what) const noexcept { return counts_[static_cast<std::size_t>(what)]; }

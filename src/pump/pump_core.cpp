@@ -133,8 +133,13 @@ turn_end pump_core::turn(std::span<std::byte> buffer, scratch& common, bool armi
     const bool is_limited = is_over_limit(common, looked_at) || (!is_old && is_over_share(common, looked_at));
     if (is_limited || is_old) {
       measured.leave_out();
+      struct finishing {  // also if on_limited or on_expired throws: it is dropped, and no other worker gets it
+        pump_core& pump;
+        ~finishing() {
+          if (pump.kept_ != nullptr) pump.link_->finished(*pump.kept_);
+        }
+      } const dropped{*this};
       is_limited ? limit(room, common) : expire(room, common, *age);
-      if (kept_ != nullptr) link_->finished(*kept_);
       if (standing_ != standing::in_service) return resume();
       measured.dropped(is_limited ? options_.on_limited != nullptr : options_.on_expired != nullptr);
       if (!has_batch() && measured.read_at() - start >= options_.budget_time) break;

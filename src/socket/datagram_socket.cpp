@@ -38,7 +38,7 @@ int bind_to(const detail::descriptor& socket, const address& local) {
 /// The kernel ends the rings of io_uring some time after the process that had them has ended, and with them receives
 /// that keep their socket: up to 28 ms after waitpid(2) were seen on Linux 6.18. 300 ms are waited.
 constexpr std::chrono::milliseconds between_binds{5};
-constexpr int more_binds = 60;
+constexpr std::chrono::milliseconds longest_wait{300};
 
 /// Whether the address is taken, and yet by no process that can be seen.
 bool is_nobodys(const address& local) {
@@ -65,9 +65,12 @@ datagram_socket datagram_socket::bind(const address& local, const socket_options
   }
   made.set_options(local, options);
   int bound = bind_to(made.fd_, local);
-  for (int again = 0; again < more_binds && bound == -EADDRINUSE && is_nobodys(local); ++again) {
-    std::this_thread::sleep_for(between_binds);
-    bound = bind_to(made.fd_, local);
+  if (bound == -EADDRINUSE && is_nobodys(local)) {  // asked once: who has it is looked for in all processes
+    const auto until = std::chrono::steady_clock::now() + longest_wait;
+    while (bound == -EADDRINUSE && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(between_binds);
+      bound = bind_to(made.fd_, local);
+    }
   }
   if (bound < 0) detail::fail_to_bind(bound, local);
   made.read_back();

@@ -98,6 +98,26 @@ TEST(client_table, a_time_that_is_a_little_ago_costs_no_more_than_that) {
   EXPECT_EQ(admitted(limit, client, start + 1s, 20), 4u);
 }
 
+TEST(client_table, a_worker_that_was_kept_from_going_on_gives_nobody_a_new_burst) {
+  const struct {
+    client_rate rule;
+    std::chrono::nanoseconds late;
+    std::size_t at_once;
+  } all[] = {
+      {{.rate = 1000, .burst = 4}, 3s, 1},         {{.rate = 10'000, .burst = 1000}, 20ms, 1},
+      {{.rate = 10'000, .burst = 1000}, 30min, 1}, {{.rate = 1, .burst = 1}, 1us, 64},
+      {{.rate = 100, .burst = 10}, 1ms, 64},
+  };
+  for (const auto& each : all) {
+    const client_limit limit{each.rule};
+    std::size_t used = 0;
+    while (limit.admits(client, start, each.at_once)) ++used;
+    EXPECT_GE(used, 1u);
+    EXPECT_FALSE(limit.admits(client, start - each.late, each.at_once)) << each.rule.rate;
+    EXPECT_FALSE(limit.admits(client, start, each.at_once)) << each.rule.rate << ": what it owed is forgotten";
+  }
+}
+
 TEST(client_table, years_of_silence_are_no_debt) {
   const client_limit limit{{.rate = 1, .burst = 10}};
   for (int days = 0; days < 1000; ++days) {

@@ -95,6 +95,18 @@ TEST(dns_cache, names_without_end_push_each_other_out) {
   EXPECT_EQ(ask(cache, packet), dns_answer(zone(), packet));
 }
 
+TEST(dns_cache, thousands_of_names_that_are_asked_for_again_are_nearly_all_kept) {
+  dns_answer_cache cache{zone()};
+  constexpr int names = 6000;
+  for (int time = 0; time < 2; ++time) {
+    for (int i = 0; i < names; ++i) {
+      const bytes packet = query{'n' + std::to_string(i) + ".users.example.com."}.packet();
+      ASSERT_EQ(ask(cache, packet), dns_answer(zone(), packet)) << i;
+    }
+  }
+  EXPECT_GT(cache.hits(), names * 9 / 10U);
+}
+
 TEST(dns_cache, broken_packets_are_answered_as_without_it) {
   dns_answer_cache cache{zone()};
   std::mt19937 random{7};

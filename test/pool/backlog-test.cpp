@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <optional>
+#include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -224,6 +225,23 @@ TEST_F(backlog_of_pool, what_workers_dropped_as_too_old_is_told_once_a_minute_an
   EXPECT_NE(one.events[1].text.find("1 datagram had"), std::string::npos) << one.events[1].text;
 }
 
+TEST_F(backlog_of_pool, what_pumps_drop_as_too_old_in_one_lane_says_nothing_about_another) {
+  parent one{{.workers = 2}, {.receive_buffer = 32'768}};
+  const auto told = [&] { return std::ranges::count(one.events, "behind", &pool_event::name); };
+  auto& lanes = one.shared.page(one.shared.claim(0)).counts.lanes;
+  one.send(40);
+  for (int time = 0; time < 3; ++time) one.look();
+  std::this_thread::sleep_for(backlog::tells_from + 20ms);
+  lanes[0].expired = 7;
+  one.look();
+  EXPECT_EQ(told(), 0) << "its own pumps drop what is too old";
+  one.look(59s);
+  EXPECT_EQ(told(), 0);
+  lanes[1].expired = 24;
+  one.look(2s);
+  EXPECT_EQ(told(), 1) << "they have not for a minute; another lane's have";
+}
+
 TEST_F(backlog_of_pool, of_programs_a_buffer_that_overflows_is_told_and_nothing_is_stamped) {
   parent one{{.programs = true, .workers = 2}, {.receive_buffer = 4'096}};
   one.look();
@@ -395,6 +413,28 @@ INSTANTIATE_TEST_SUITE_P(models, pool_client_share, testing::Values(worker_model
                          [](const auto& tested) {
                            return tested.param == worker_model::threads ? "threads" : "processes";
                          });
+
+TEST_F(pool_client_limit, what_is_dropped_is_served_by_nobody_also_if_on_limited_throws) {
+  const shared<std::atomic<int>> handled;
+  const auto throws = [](datagram&) { throw std::runtime_error{"of on_limited"}; };
+  auto pool = pool_process::serving_with(
+      {.workers = 1, .redeliver = redelivery{.largest = 100}, .client_limit = client_rate{.rate = 0.001, .burst = 1}},
+      [&handled](datagram&) { ++*handled; }, {.on_limited = throws});
+  const auto much = bound(), other = bound({}, "127.0.0.2:0");
+  ASSERT_FALSE(much.send_to("served", pool.address()));
+  ASSERT_TRUE(eventually([&] { return *handled == 1; }));
+  const pid_t first = pool.workers().at(0);
+  ASSERT_FALSE(much.send_to("dropped", pool.address()));
+  ASSERT_TRUE(eventually([&] {
+    const auto workers = pool.workers();
+    return workers.size() == 1 && workers[0] != first;
+  })) << pool.log();
+  ASSERT_FALSE(other.send_to("served", pool.address()));
+  ASSERT_TRUE(eventually([&] { return *handled >= 2; })) << pool.log();
+  EXPECT_EQ(*handled, 2) << "what a dead worker held is offered before what is new";
+  EXPECT_EQ(pool.status().traffic->all.limited, 1u);
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
 
 TEST_F(pool_client_limit, shares_are_refused_where_workers_share_no_memory) {
   const pool_options shared{.bind = {"127.0.0.1:0"}, .client_share = client_share::equal()};

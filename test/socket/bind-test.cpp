@@ -315,7 +315,7 @@ TEST(bind, tries_again_what_is_taken_by_nobody) {
   const folder place;
   for (const auto& local : {bound().local(), place.socket("server"),
                             address::parse("unix:@udppump-nobodys-" + std::to_string(::getpid()))}) {
-    const fault::injection taken{{.call = "bind", .error = EADDRINUSE, .times = 20}};
+    const fault::injection taken{{.call = "bind", .error = EADDRINUSE, .times = 10}};
     EXPECT_EQ(datagram_socket::bind(local).local(), local);
   }
 }

@@ -113,7 +113,7 @@ check addresses work -- --bind
 check times work -- --short --max-age
 check nothing work -- --queue --service --waiter
 limits=(0 -1 1x 0.0001 2M 10, 10,burst 10,burst= 10,burst=0 10,burst=1.5 10,burst=1000001 0.01,burst=1000 10,v4=/0 10,v4=/33
-  10,v6=/129 10,v6=// 10,v5=/24 10,=24 ,burst=3)
+  10,burst=2,burst=3 10,v6=/129 10,v6=// 10,v5=/24 10,=24 ,burst=3)
 check limits work -- --client-limit
 accept work --bind --client-limit 10 0.5 10k 100,burst=200 100,v4=/24 100,v6=/64,v4=24,burst=1
 for option in '--client-limit=10' --client-share; do
