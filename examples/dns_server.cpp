@@ -91,14 +91,15 @@ void answer_queries(udppump::worker& self, const std::string& zone_file) {
 int run(const settings& chosen) {
   // Both are asked here for the sake of a clear message; each worker has its own.
   const std::size_t records = dns_zone::load(chosen.zone).record_count();
-  const auto waiter = udppump::pump_group{{.waiter = *udppump::parse_waiter_kind(chosen.waiter)}}.waiter();
+  const auto asked = *udppump::parse_waiter_kind(chosen.waiter);
+  const auto waiter = udppump::run_waiter(asked);
   if (!waiter.fallback.empty()) std::fprintf(stderr, "dns_server: %s\n", waiter.fallback.c_str());
 
   journal told{records, waiter.kind};
   udppump::worker_pool pool{{.bind = chosen.bind,
                              .socket = {.path_mtu = udppump::path_mtu_discovery::omit},  // docs/large-answers.md
                              .workers = chosen.workers,
-                             .waiter = waiter.kind,
+                             .waiter = asked,
                              .redeliver = udppump::redelivery{.largest = longest_query},
                              .log = [&told](const udppump::pool_event& event) { told.note(event); }}};
   told.watch(pool);

@@ -43,4 +43,8 @@ struct waiter_report {
   std::string fallback;
 };
 
+/// What run() of a pump, a group or a pool's worker that is made with `asked` would wait with, here and now: until it
+/// runs, waiter() of a pump tells what an event loop would wait with. Throws as the constructor of a pump.
+UDPPUMP_EXPORT waiter_report run_waiter(waiter_kind asked = waiter_kind::automatic);
+
 }  // namespace udppump

@@ -91,4 +91,10 @@ chosen_waiter choose_waiter(waiter_kind kind, sleeper who, const std::shared_ptr
 
 }  // namespace detail
 
+waiter_report run_waiter(waiter_kind asked) {
+  const auto chosen = detail::choose_waiter(detail::asked_waiter(asked), detail::sleeper::wait,
+                                            std::make_shared<detail::wake_signal>());
+  return {chosen.waiter->kind(), chosen.fallback};
+}
+
 }  // namespace udppump

@@ -115,6 +115,12 @@ TEST(waiter, run_sleeps_in_an_epoll_of_its_own_and_an_event_loop_never_does) {
   EXPECT_EQ(asked.run.fallback, "");
   EXPECT_EQ(asked.loop.kind, waiter_kind::thread);
   EXPECT_THAT(asked.loop.fallback, AllOf(StartsWith("epoll: "), HasSubstr("event loop"), EndsWith("; using thread")));
+  for (const auto kind : {waiter_kind::automatic, waiter_kind::uring, waiter_kind::thread, waiter_kind::poll}) {
+    if (!has(kind)) continue;
+    EXPECT_EQ(run_waiter(kind).kind, serve_with(kind).run.kind) << to_string(kind);
+    EXPECT_EQ(run_waiter(kind).fallback, serve_with(kind).run.fallback) << to_string(kind);
+  }
+  EXPECT_EQ(run_waiter().kind, waiter_kind::epoll);
   const environment set{"epoll"};
   const auto by_environment = serve_with(waiter_kind::automatic);
   EXPECT_EQ(by_environment.loop.kind, waiter_kind::thread);

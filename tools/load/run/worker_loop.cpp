@@ -36,7 +36,7 @@ void serve_by_pumps(std::span<datagram_socket> sockets, waiter_kind waiter, cons
                              .on_expired = expired,
                              .on_limited = limited};
   const auto serve = [&](auto& pumps) {
-    ready(to_string(pumps.waiter().kind));
+    ready(to_string(run_waiter(waiter).kind));
     if (const auto error = pumps.run()) throw failed_call("serving", error);
   };
   if (sockets.size() == 1) {
