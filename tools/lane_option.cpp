@@ -1,7 +1,10 @@
 #include "lane_option.hpp"
 
+#include <algorithm>
 #include <cstddef>
+#include <set>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 #include "load/plan/quantity.hpp"
@@ -30,17 +33,22 @@ payload_match match_of(const std::string& lane, const std::string& expression) {
 #endif
 }
 
-/// Takes one of the options at the end of `text` off it; false if there is none.
-bool take_option(std::string& text, lane& into) {
+/// Takes one of the options at the end of `text` off it; false if there is none. No expression has a comma.
+bool take_option(std::string& text, lane& into, std::set<std::string>& given) {
   const auto comma = text.rfind(',');
   if (comma == std::string::npos) return false;
-  const std::string_view option = std::string_view{text}.substr(comma + 1);
+  std::string_view option = std::string_view{text}.substr(comma + 1);
+  option.remove_prefix(std::min(option.find_first_not_of(' '), option.size()));
   const auto equals = option.find('=');
-  const std::string_view name = option.substr(0, equals);
-  if (name != "reserve" && name != "workers" && name != "receive-buffer") return false;
-  if (equals == std::string_view::npos) {
-    throw std::invalid_argument{load::quoted(text) + ": after \"" + std::string{name} + "\" a number is missing"};
+  const std::string name{option.substr(0, equals)};
+  if (name != "reserve" && name != "workers" && name != "receive-buffer") {
+    throw std::invalid_argument{load::quoted(text) + ": " + load::quoted(name) +
+                                " is no option of a lane; there are reserve, workers and receive-buffer"};
   }
+  if (equals == std::string_view::npos) {
+    throw std::invalid_argument{load::quoted(text) + ": after \"" + name + "\" a number is missing"};
+  }
+  if (!given.insert(name).second) throw std::invalid_argument{load::quoted(text) + ": " + name + " is given twice"};
   const std::string value{option.substr(equals + 1)};
   if (name == "reserve") into.reserve = static_cast<std::size_t>(load::parse_count(value, 0, most_workers));
   if (name == "workers") into.workers = static_cast<std::size_t>(load::parse_count(value, 1, most_workers));
@@ -54,7 +62,8 @@ bool take_option(std::string& text, lane& into) {
 lane parse_lane(const std::string& text) {
   lane parsed;
   std::string left = text;
-  while (take_option(left, parsed)) continue;
+  std::set<std::string> given;
+  while (take_option(left, parsed, given)) continue;
   const auto equals = left.find('=');
   parsed.name = left.substr(0, equals);
   if (parsed.name.empty()) {
@@ -71,7 +80,18 @@ lane parse_lane(const std::string& text) {
 }
 
 void add_rest(std::vector<lane>& lanes) {
-  if (!lanes.empty() && !lanes.back().match.takes_all()) lanes.push_back({.name = "rest"});
+  if (lanes.size() == 1 && lanes[0].match.takes_all()) {
+    throw std::invalid_argument{"--lane: " + load::quoted(lanes[0].name) +
+                                " is the only lane, and takes every datagram; write NAME=EXPRESSION, such as "
+                                "quick=len<100, or omit it"};
+  }
+  if (lanes.empty() || lanes.back().match.takes_all()) return;
+  if (std::ranges::any_of(lanes, [](const lane& one) { return one.name == "rest"; })) {
+    throw std::invalid_argument{
+        "--lane: \"rest\" is what the lane of all other datagrams is called; choose another name, or write a last "
+        "--lane with a name alone"};
+  }
+  lanes.push_back({.name = "rest"});
 }
 
 }  // namespace udppump::tools

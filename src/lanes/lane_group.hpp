@@ -29,12 +29,16 @@ class UDPPUMP_EXPORT lane_group {  // exported for udppump::pool
   /// One socket for each lane, in their order. Throws as bind_lanes().
   std::vector<datagram_socket> bind(const address& local, const socket_options& options) const;
   /// The same, if `last`, the socket of the last lane, has its port alone until now. Only who owns it may: root, or
-  /// the user who made it. Throws std::system_error.
-  std::vector<datagram_socket> join(datagram_socket last, const socket_options& options) const;
+  /// the user who made it. `now` says whether sort() or gather() follows. Throws std::system_error.
+  enum class begin : bool { sorted, gathered };
+  std::vector<datagram_socket> join(datagram_socket last, const socket_options& options,
+                                    begin now = begin::sorted) const;
   /// Has the kernel sort by these lanes what comes to the group that `member` is of, whatever it did before. 0 or
   /// -errno; -EINVAL if it is of no group any more, as it was connected or bound to a device since it joined, although
   /// that may be undone by now (udp_lib_rehash() in net/ipv4/udp.c, reuseport_attach_prog()).
   int sort(int member) const noexcept;
+  /// The same, but all of it comes to the last lane.
+  static int gather(int member) noexcept;
   /// Says which lane a socket is.
   static void mark(datagram_socket& socket, std::size_t lane) noexcept;
 

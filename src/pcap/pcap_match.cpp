@@ -66,7 +66,11 @@ payload_match pcap_match(std::string_view expression) {
     const bpf_insn& one = result.code.bf_insns[at];
     program.push_back({one.code, one.jt, one.jf, one.k});
   }
-  return payload_match::bpf(std::move(program));
+  try {
+    return payload_match::bpf(std::move(program));
+  } catch (const std::invalid_argument& refused) {
+    refuse(expression, refused.what());
+  }
 }
 
 }  // namespace udppump

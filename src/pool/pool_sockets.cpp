@@ -8,11 +8,15 @@
 #include <system_error>
 #include <utility>
 
+#include "pool/counted.hpp"
 #include "pool/is_blank.hpp"
 #include "pool/passed_socket.hpp"
+#include "socket/address_owner.hpp"
+#include "socket/port_table.hpp"
 #include "socket/socket_error.hpp"
 #include "socket/socket_name.hpp"
 #include "sys/failure.hpp"
+#include "sys/file_identity.hpp"
 #include "sys/sys_file.hpp"
 #include "sys/sys_process.hpp"
 #include "sys/sys_user.hpp"
@@ -142,16 +146,33 @@ void pool_sockets::take(passed_socket passed, bool of_a_pool, const pool_log& lo
 void pool_sockets::take(passed_group group, bool of_a_pool, const pool_log& log) {
   if (lanes_) lane_group::check_sortable(group.local, options_);
   const bool has_lanes = group.has_lanes();
+  // Nothing odd of what had no lanes.
+  if (lanes_ && !has_lanes)
+    static_cast<void>(sys::setsockopt(group.members[0].socket.fd(), SOL_SOCKET, SO_REUSEPORT, 1));
   for (passed_socket& one : group.members) take(std::move(one), of_a_pool, log);
   if (!lanes_) return;
-  if (!has_lanes) return add_lanes_to_last();
+  if (!has_lanes) return add_lanes_to_last(of_a_pool);
   const int sorted = lanes_->sort(all_.back().fd());
   // Not of the group any more: a worker may have connected it. The first look of socket_check sees to that.
   if (sorted < 0 && sorted != -EINVAL) fail_with_cure(sorted, "lanes of " + group.local.to_string());
 }
 
+/// Others would get what is for the lanes.
+void pool_sockets::expect_port_alone(const datagram_socket& one) const {
+  std::vector<ino_t> own;
+  for (const datagram_socket& each : all_) own.push_back(file_identity::of(each.fd()).value_or(file_identity{}).number);
+  const auto others = sharers_of(place_of(one), udp_sockets_on(std::vector{one.local().port()}), own);
+  if (others.empty()) return;
+  fail(EADDRINUSE, "lanes of " + one.local().to_string() + ": the socket that was passed shares its port with " +
+                       names_of(std::span{others}.first(1)).front() +
+                       (others.size() > 1 ? " and " + counted(others.size() - 1, "other") : "") +
+                       ", which would get what is for a lane: end its process; of a socket unit, omit ReusePort=");
+}
+
 /// The socket that is the last here has its port alone until now: it becomes that of the last lane.
-void pool_sockets::add_lanes_to_last() {
+void pool_sockets::add_lanes_to_last(bool of_a_pool) {
+  expect_port_alone(all_.back());
+  gathers_ |= of_a_pool;
   const listening as = called_.back();
   const bool is_known = !as.from_service_manager;
   const int family = all_.back().family();
@@ -164,10 +185,14 @@ void pool_sockets::add_lanes_to_last() {
   states_.pop_back();
   std::vector<datagram_socket> made;
   try {
-    made = lanes_->join(std::move(last), options_for(options_, family));
+    made = lanes_->join(std::move(last), options_for(options_, family),
+                        of_a_pool ? lane_group::begin::gathered : lane_group::begin::sorted);
   } catch (const std::system_error& refused) {
+    // Who has the port is this process itself.
+    const bool is_taken = refused.code() == std::errc::address_in_use;
     fail(refused.code().value(),
-         "lanes of " + where + ": sockets beside the one that was passed were refused: " + refused.what() +
+         "lanes of " + where + ": sockets beside the one that was passed were refused" +
+             (is_taken ? std::string{} : std::string{": "} + refused.what()) +
              "; only the user who opened that one, with the right to its port, or root can add lanes: start as root, "
              "with the user to become, or give the address in bind and not by a socket unit");
   }
@@ -220,6 +245,15 @@ void pool_sockets::clean(const pool_log& log) {
              : log.warning("socket-changed", text, std::move(fields));
   }
   if (is_changed) reread(all_.size() - 1);
+}
+
+int pool_sockets::sort(std::size_t at) const noexcept {
+  return gathers_ ? lane_group::gather(all_[at].fd()) : lanes_->sort(all_[at].fd());
+}
+
+void pool_sockets::begin_to_sort() noexcept {
+  if (!std::exchange(gathers_, false)) return;
+  for (std::size_t at = 0; at < all_.size(); at = port_of(at).second) static_cast<void>(sort(at));
 }
 
 void pool_sockets::reread(std::size_t at) {

@@ -45,6 +45,12 @@ class pool_sockets {
   /// A socket's options have changed: what datagram_socket knows of them is read anew. Before anybody serves it.
   void reread(std::size_t at);
 
+  /// Has the kernel sort what comes to that socket's port into its lanes: 0 or -errno, as lane_group::sort(). Where
+  /// lanes were added to what a pool before this one serves, all goes to the last one until begin_to_sort(): that pool
+  /// may have to serve on, and knows no other.
+  int sort(std::size_t at) const noexcept;
+  void begin_to_sort() noexcept;
+
   /// Null without lanes.
   const lane_group* lanes() const noexcept { return lanes_ ? &*lanes_ : nullptr; }
   /// The sockets of the same port, which follow each other: the first, and the one after the last.
@@ -67,7 +73,8 @@ class pool_sockets {
  private:
   void take(passed_group group, bool of_a_pool, const pool_log& log);
   void take(passed_socket passed, bool of_a_pool, const pool_log& log);
-  void add_lanes_to_last();
+  void add_lanes_to_last(bool of_a_pool);
+  void expect_port_alone(const datagram_socket& one) const;
   void clean(const pool_log& log);
   void tell_what_is_odd(const pool_log& log) const;
   void bind(const wanted_address& wanted, heir who);
@@ -76,6 +83,7 @@ class pool_sockets {
   const socket_options& options_;
   const std::span<const lane> lane_options_;
   std::optional<lane_group> lanes_;
+  bool gathers_ = false;
   std::vector<datagram_socket> all_;
   std::vector<listening> called_;
   std::vector<socket_state> states_;

@@ -24,6 +24,7 @@ namespace {
 using std::chrono::seconds;
 
 constexpr seconds interval{5};
+constexpr seconds longest_postponed{30};
 constexpr std::chrono::milliseconds between_looks{100};  // though workers die without end
 constexpr std::chrono::minutes period{1};                // in which so many lines at most are written of a socket
 constexpr unsigned most_lines = 5;
@@ -112,6 +113,12 @@ void socket_check::look_soon(clock::time_point now) noexcept {
   next_ = std::min(next_, std::max(now, looked_ + between_looks));
 }
 
+bool socket_check::postpone(clock::time_point now) noexcept {
+  if (now - looked_ >= longest_postponed) return false;
+  next_ = std::max(next_, now + seconds{1});
+  return true;
+}
+
 bool socket_check::may_look(clock::time_point now) const noexcept { return now - looked_ >= between_looks; }
 
 bool socket_check::look(clock::time_point now, std::span<const pid_t> sessions) {
@@ -151,7 +158,7 @@ bool socket_check::look(clock::time_point now, std::span<const pid_t> sessions) 
 /// Who has a socket of lanes may give its group another program, and nobody can read which. False if it is not of the
 /// group any more.
 bool socket_check::is_sorted_again(std::size_t at) const {
-  return sockets_.lanes() == nullptr || sockets_.lanes()->sort(sockets_.all()[at].fd()) != -EINVAL;
+  return sockets_.lanes() == nullptr || sockets_.sort(at) != -EINVAL;
 }
 
 void socket_check::be_as_at_first(clock::time_point now) {
@@ -208,6 +215,12 @@ bool socket_check::has_port_alone(const watched& one) const noexcept {
   return one.state.has_port_alone() || sockets_.lanes() != nullptr;
 }
 
+std::vector<ino_t> socket_check::own_inodes() const {
+  std::vector<ino_t> own = former_;
+  for (const datagram_socket& each : sockets_.all()) own.push_back(inode_of(each.fd()));
+  return own;
+}
+
 /// Who bound another socket to a port while SO_REUSEPORT was set keeps it, though the flag is gone.
 void socket_check::look_beside(clock::time_point now) {
   std::vector<std::uint16_t> ports;
@@ -215,17 +228,14 @@ void socket_check::look_beside(clock::time_point now) {
     if (has_port_alone(one)) ports.push_back(one.state.local().port());
   }
   const auto listed = udp_sockets_on(ports);  // once for all, as it is work for the kernel
-  std::vector<ino_t> own = former_;
-  for (const datagram_socket& each : sockets_.all()) own.push_back(inode_of(each.fd()));
+  const std::vector<ino_t> own = own_inodes();
   for (std::size_t at = 0; at < watched_.size(); at = sockets_.port_of(at).second) {
     watched& one = watched_[at];
     if (!has_port_alone(one)) continue;
-    const int fd = sockets_.all()[at].fd();
     const address& local = one.state.local();
-    int v6only = 1;
-    const bool takes_ipv4 = local.is_ipv6() && local.is_wildcard() &&
-                            sys::getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only) >= 0 && v6only == 0;
-    const auto beside = sharers_of({local, device_index(fd), takes_ipv4}, listed, own);
+    bound_place here = place_of(sockets_.all()[at]);
+    here.local = local;  // also if a worker has connected it
+    const auto beside = sharers_of(here, listed, own);
     std::vector<ino_t> now_there;
     std::vector<listed_socket> not_told;
     for (const listed_socket& other : beside) {
@@ -364,6 +374,19 @@ bool socket_check::bind_anew(std::size_t at, const std::string& why, bool is_wor
   return true;
 }
 
+/// Who is in the group would be its first member when the old ones have left, and each lane's datagrams would come to
+/// the one after it.
+void socket_check::expect_lanes_alone(std::size_t first) const {
+  const address& local = watched_[first].state.local();
+  bound_place here = place_of(sockets_.all()[first]);
+  here.local = local;
+  const auto others = sharers_of(here, udp_sockets_on(std::vector{local.port()}), own_inodes());
+  if (others.empty()) return;
+  fail(EADDRINUSE, names_of(std::span{others}.first(1)).front() +
+                       (others.size() > 1 ? " and " + counted(others.size() - 1, "other") : "") +
+                       " would get what is for a lane: end its process");
+}
+
 /// The new ones get the descriptors of the old ones, of which workers have duplicates until they end.
 void socket_check::replace(std::size_t first, std::size_t end) const {
   const socket_state& state = watched_[first].state;
@@ -380,6 +403,7 @@ void socket_check::replace(std::size_t first, std::size_t end) const {
   std::vector<datagram_socket> fresh;
   if (const lane_group* const lanes = sockets_.lanes()) {
     // The group begins anew, so the old ones have to leave it first; what comes meanwhile is refused.
+    expect_lanes_alone(first);
     for (std::size_t at = first; at < end; ++at) park(sockets_.all()[at].fd());
     const socket_options last = sockets_.options_at(end - 1, options_);
     fresh = lanes->join(datagram_socket::bind(local, state.for_new_socket(last)), state.for_new_socket(options_));

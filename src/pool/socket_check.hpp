@@ -41,6 +41,11 @@ class socket_check {
   bool look(clock::time_point now, std::span<const pid_t> sessions = {});
   /// Whether a look is worth its time although none is due.
   bool may_look(clock::time_point now) const noexcept;
+  /// A process has the sockets that may take over, and may have others of their ports by now, and have set
+  /// SO_REUSEPORT for that: no look before a while, but one all half a minute. Whether there is none.
+  bool postpone(clock::time_point now) noexcept;
+  /// This pool serves on, and not the one before it.
+  void begin_to_sort() noexcept { sockets_.begin_to_sort(); }
   /// No worker lives. What programs set for themselves, and for each other, is as it was at first.
   void be_as_at_first(clock::time_point now);
 
@@ -70,6 +75,8 @@ class socket_check {
   void follow_interfaces(std::size_t at, clock::time_point now);
   bool bind_anew(std::size_t at, const std::string& why, bool is_workers_doing, clock::time_point now);
   void replace(std::size_t first, std::size_t end) const;
+  void expect_lanes_alone(std::size_t first) const;
+  std::vector<ino_t> own_inodes() const;
   bool is_sorted_again(std::size_t at) const;
   bool has_port_alone(const watched& one) const noexcept;
   void look_beside(clock::time_point now);

@@ -123,7 +123,9 @@ void supervisor::go_round() {
     if (orphans_) orphans_->worker_ended(killed, clock::now());
   }
   // Before any worker is started that might inherit what is wrong.
-  if (!is_stopping() && clock::now() >= sockets_.next()) {
+  if (!parts_.takes_over.may_predecessor_serve()) sockets_.begin_to_sort();
+  const auto may_look = [&] { return !parts_.takes_over.is_handing_on() || !sockets_.postpone(clock::now()); };
+  if (!is_stopping() && clock::now() >= sockets_.next() && may_look()) {
     backlog_.tell_of_drops(clock::now());  // workers that are quick leave nothing for it to see in a queue
     if (sockets_.look(clock::now(), sessions_to_trust())) {
       show_sockets(board_, parts_.context.sockets);

@@ -187,8 +187,11 @@ void supervisor::heed_take_over() {
     return;
   }
   // How a service manager's socket should be, this parent alone knows: the next one keeps it as it is handed on.
-  if (!is_stopping() && sockets_.may_look(clock::now()) && sockets_.look(clock::now(), sessions_to_trust()))
+  const bool is_told_already = parts_.takes_over.is_handing_on() && sockets_.postpone(clock::now());
+  if (!is_stopping() && !is_told_already && sockets_.may_look(clock::now()) &&
+      sockets_.look(clock::now(), sessions_to_trust())) {
     begin_reload();
+  }
   handed_sockets offered{.sockets = {}, .listener = parts_.takes_over.listener()};
   if (parts_.pid != nullptr) offered.pid_file = file_identity::of(parts_.pid->fd());
   for (std::size_t at = 0; at < parts_.context.sockets.size(); ++at) {

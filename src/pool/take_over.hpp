@@ -43,6 +43,8 @@ class take_over {
   bool depends_on_predecessor() const noexcept { return before_ && !before_->is_ours(); }
   /// The pool before this one may serve on, or has not heard yet that it is to end: what waits is its as well.
   bool may_predecessor_serve() const noexcept { return may_predecessor_serve_; }
+  /// A process has the sockets, and has not said whether it serves.
+  bool is_handing_on() const noexcept { return in(successor::phase::has) != nullptr; }
   /// All workers of this pool serve: those of the pool before it may go.
   void say_ready() noexcept;
   /// Why the pool before this one does not hand over after all; empty if nothing of the kind was said.

@@ -1,5 +1,7 @@
 #include "socket/address_owner.hpp"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +16,7 @@
 #include "sys/numbers_in.hpp"
 #include "sys/printable.hpp"
 #include "sys/process_status.hpp"
+#include "sys/sys.hpp"
 
 namespace udppump::detail {
 
@@ -136,6 +139,14 @@ address_owner owner_of(const address& local) {
     return true;
   });
   return owner;
+}
+
+bound_place place_of(const datagram_socket& socket) {
+  const address local = socket.local();
+  int v6only = 1;
+  const bool takes_ipv4 = local.is_ipv6() && local.is_wildcard() &&
+                          sys::getsockopt(socket.fd(), IPPROTO_IPV6, IPV6_V6ONLY, v6only) >= 0 && v6only == 0;
+  return {local, device_index(socket.fd()), takes_ipv4};
 }
 
 std::vector<listed_socket> sharers_of(const bound_place& here, std::span<const listed_socket> listed,

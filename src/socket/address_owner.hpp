@@ -8,6 +8,7 @@
 
 #include "socket/port_table.hpp"
 #include "udppump/address.hpp"
+#include "udppump/datagram_socket.hpp"
 #include "udppump/export.hpp"
 
 namespace udppump::detail {
@@ -33,6 +34,7 @@ struct bound_place {
   unsigned device = 0;      // the index of the interface that it is bound to, 0 for none
   bool takes_ipv4 = false;  // of one that is bound to all of IPv6
 };
+UDPPUMP_EXPORT bound_place place_of(const datagram_socket& socket);
 
 /// Which of the sockets that are listed take part of what arrives at `here`, or may do so; those with an inode among
 /// `known` are left out.

@@ -71,7 +71,11 @@ refuses 2 'has no name' --bind 127.0.0.1:0 --lane '=len < 9'
 refuses 2 'has no expression' --bind 127.0.0.1:0 --lane 'quick= '
 refuses 2 'a number is missing' --bind 127.0.0.1:0 --lane 'quick=len < 9,reserve'
 refuses 2 '"x"' --bind 127.0.0.1:0 --lane 'quick=len < 9,workers=x'
-refuses 2 'give 2 to 16' --bind 127.0.0.1:0 --lane only
+refuses 2 '"only" is the only lane' --bind 127.0.0.1:0 --lane only
+refuses 2 'choose another name' --bind 127.0.0.1:0 --lane 'rest=len < 9'
+refuses 2 'reserve is given twice' --bind 127.0.0.1:0 --lane 'quick=len < 9,reserve=1, reserve=2'
+refuses 2 '"max-age" is no option of a lane' --bind 127.0.0.1:0 --lane 'quick=len < 9,max-age=50ms'
+refuses 2 'match "payload[0]/payload[1] = 1": ' --bind 127.0.0.1:0 --lane 'quick=payload[0]/payload[1] = 1'
 refuses 2 'quick: of 2 workers 2 are left' --bind 127.0.0.1:0 --lane 'quick=len < 9,reserve=2'
 refuses 2 'reserve and workers exclude each other' --bind 127.0.0.1:0 --lane 'quick=len < 9,reserve=1,workers=1'
 refuses 2 'is not of UDP' --bind unix:@udppump-exec-lanes --lane 'quick=len < 9'

@@ -267,6 +267,48 @@ TEST(pool_lanes, of_a_port_that_had_none_are_added_by_a_take_over_and_nothing_is
   EXPECT_EQ(next.stop(), 0) << next.log();
 }
 
+TEST(pool_lanes, that_a_take_over_would_have_added_take_nothing_from_the_pool_that_serves_on) {
+  pool_options options{.workers = 2, .take_over = temporary_path("lanes-in-vain")};
+  auto pool = pool_process::serving_with(options, [](datagram& received) { received.reply(received.payload); });
+  steady_load load{pool.address(), 300us};
+  options.bind = {pool.address().to_string()};
+  options.lanes = odd_and_even();
+  pool_process next{options, [](worker_pool& made) {
+                      return made.run([](worker&) {
+                        std::this_thread::sleep_for(20ms);
+                        throw std::runtime_error{"cannot serve"};
+                      });
+                    }};
+  load.run_until([&] { return next.has_said("stopped: stopped"); }, patience);
+  EXPECT_NE(next.join(), 0);
+  load.run(100ms, [] {});
+  load.settle();
+  EXPECT_EQ(load.unanswered(), 0u) << next.log();
+  EXPECT_FALSE(pool.has_said("end its process")) << pool.log();
+  EXPECT_EQ(asking_client{pool.address()}.ask("\x01"), "\x01");
+  EXPECT_EQ(pool.stop(), 0) << pool.log();
+}
+
+TEST(pool_lanes, are_refused_on_a_socket_that_shares_its_port_with_others) {
+  const auto passed = datagram_socket::bind(address::parse("127.0.0.1:0"), {.reuse_port = true});
+  const auto beside = datagram_socket::bind(passed.local(), {.reuse_port = true});
+  pool_options options{.workers = 2};
+  options.lanes = quick_and_rest();
+  options.adopt = {passed.fd()};
+  try {
+    const worker_pool pool{options};
+    ADD_FAILURE() << "not refused";
+  } catch (const std::system_error& refused) {
+    EXPECT_THAT(refused.what(), AllOf(HasSubstr("shares its port with"),
+                                      HasSubstr("(pid " + std::to_string(::getpid()) + ')'), HasSubstr("end its")));
+  }
+  // Nothing has been changed: both get what the kernel's hash gives them.
+  int type = 0;
+  socklen_t size = sizeof type;
+  EXPECT_EQ(::getsockopt(passed.fd(), SOL_SOCKET, SO_REUSEPORT, &type, &size), 0);
+  EXPECT_EQ(type, 1);
+}
+
 TEST(pool_lanes, are_refused_with_the_reason_where_they_make_no_sense) {
   const auto with = [](auto change) {
     pool_options options{.lanes = quick_and_rest(), .workers = 2};
@@ -488,6 +530,48 @@ TEST_P(watched_lanes, beside_a_strangers_socket_are_told_of_and_it_gets_nothing)
   ASSERT_EQ(texts.size(), 1u) << "once for the port";
   EXPECT_THAT(texts[0], HasSubstr("bound there as well, by this pool's user"));
   EXPECT_THAT(texts[0], HasSubstr("(pid " + std::to_string(::getpid()) + ')'));
+}
+
+TEST_P(watched_lanes, are_bound_anew_only_when_no_stranger_is_left_who_would_get_what_is_for_one) {
+  detail::socket_check check{sockets, detail::socket_state::sharers::pumps, options, log};
+  auto stranger = std::make_optional(datagram_socket::bind(sockets.all()[0].local(), {.reuse_port = true}));
+  EXPECT_FALSE(check.look(now));
+  texts.clear();
+  const address nowhere = address::parse("127.0.0.1:9");
+  ASSERT_EQ(::connect(sockets.all()[1].fd(), nowhere.data(), nowhere.size()), 0);
+  EXPECT_FALSE(check.look(now));
+  EXPECT_THAT(texts,
+              testing::Contains(AllOf(HasSubstr("binding them was refused"), HasSubstr("would get what is for a lane"),
+                                      HasSubstr("(pid " + std::to_string(::getpid()) + ')'))));
+  stranger.reset();
+  EXPECT_TRUE(check.look(now + 10min));
+  EXPECT_EQ(sorted(), "0 1 2 2 ");
+}
+
+TEST_P(watched_lanes, that_a_take_over_adds_get_nothing_before_it_is_settled) {
+  auto old = datagram_socket::bind(address::parse(GetParam()));
+  std::vector<detail::passed_socket> passed;
+  passed.push_back({detail::descriptor{::dup(old.fd())}, {.name = "udppump"}});
+  detail::pool_sockets next{options, lanes};
+  next.open({{"udppump", old.local()}}, std::move(passed), true, {}, log);
+  EXPECT_EQ(texts, std::vector<std::string>{}) << "nothing is odd about it";
+  detail::socket_check check{next, detail::socket_state::sharers::pumps, options, log};
+  EXPECT_FALSE(check.look(now));
+  const auto send = [&](std::string_view text) {
+    EXPECT_FALSE(client.send_to(text, address::parse("127.0.0.1:0").with_port(old.local().port())));
+  };
+  send("q");
+  send("m");
+  EXPECT_EQ(received(old), "q");
+  EXPECT_EQ(received(old), "m");
+  check.begin_to_sort();
+  send("q");
+  send("m");
+  EXPECT_EQ(received(next.all()[0]), "q");
+  EXPECT_EQ(received(next.all()[1]), "m");
+  EXPECT_FALSE(check.look(now));
+  send("q");
+  EXPECT_EQ(received(next.all()[0]), "q");
 }
 
 TEST_P(watched_lanes, have_each_its_own_buffer_also_if_they_are_taken_over) {
