@@ -41,7 +41,15 @@ def plain(text, but=""):
     """A text that Markdown shows as it is, on one line; `but` are characters that keep their meaning."""
     text = " ".join(text.split())
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "".join("\\" + c if c in "\\`*_[]|~" and c not in but else c for c in text)
+
+    def escaped(part):
+        return "".join("\\" + c if c in "\\`*_[]|~" and c not in but else c for c in part)
+
+    if "`" not in but:
+        return escaped(text)
+    # What stands between backticks is code, and is shown as it is, but for what ends a cell of a table.
+    parts = text.split("`")
+    return "`".join(part.replace("|", "\\|") if at % 2 else escaped(part) for at, part in enumerate(parts))
 
 
 def missing_cells(result):
