@@ -27,7 +27,7 @@ void add_listening_options(CLI::App& app, exec_options& wanted) {
                 "others are in the lane \"rest\". Each worker gets a socket for each lane that it serves. Options, "
                 "with commas between them: "
                 "reserve=N (N workers serve this lane and those before it alone), workers=N (N serve it, and it "
-                "alone), receive-buffer=SIZE",
+                "alone), from=NETWORK (senders there alone), receive-buffer=SIZE",
                 group});
   add_parsed(
       app, "--receive-buffer", socket.receive_buffer, load::parse_buffer_size,

@@ -46,6 +46,14 @@ python3 -c 'import json, sys; assert json.load(open(sys.argv[1]))["receive_buffe
   fail "the lane has not the buffer that it was given"
 finish "$pid"
 
+echo "# a lane may be of a network's senders, alone or with an expression"
+serves_lanes near --bind 127.0.0.1:0 --lane 'far,from=127.0.0.2/31,workers=1' \
+  --lane 'near=payload[0] = 0x61,from=127.0.0.0/8,workers=1' --workers 3 -- "$python" "$here/report.py" "$dir"
+near=$pid
+expect "$port" a udppump/near
+expect "$port" b udppump/rest
+finish "$near"
+
 echo "# a lane cannot be changed by a take-over; who serves goes on"
 serves_lanes first --take-over "$dir/path" --bind 127.0.0.1:0 --lane 'quick=payload[0] = 0x71' --workers 1 \
   -- "$python" "$here/report.py" "$dir"
@@ -69,11 +77,12 @@ refuses 2 'lane quick: ' --bind 127.0.0.1:0 --lane 'quick=payload['
 refuses 2 'lane quick: ' --bind 127.0.0.1:0 --lane 'quick=no such thing'
 refuses 2 'has no name' --bind 127.0.0.1:0 --lane '=len < 9'
 refuses 2 'has no expression' --bind 127.0.0.1:0 --lane 'quick= '
-refuses 2 'a number is missing' --bind 127.0.0.1:0 --lane 'quick=len < 9,reserve'
+refuses 2 'a value is missing' --bind 127.0.0.1:0 --lane 'quick=len < 9,reserve'
 refuses 2 '"x"' --bind 127.0.0.1:0 --lane 'quick=len < 9,workers=x'
 refuses 2 '"only" is the only lane' --bind 127.0.0.1:0 --lane only
 refuses 2 'choose another name' --bind 127.0.0.1:0 --lane 'rest=len < 9'
 refuses 2 'reserve is given twice' --bind 127.0.0.1:0 --lane 'quick=len < 9,reserve=1, reserve=2'
+refuses 2 'nowhere' --bind 127.0.0.1:0 --lane 'near,from=nowhere/8'
 refuses 2 '"max-age" is no option of a lane' --bind 127.0.0.1:0 --lane 'quick=len < 9,max-age=50ms'
 refuses 2 'match "payload[0]/payload[1] = 1": ' --bind 127.0.0.1:0 --lane 'quick=payload[0]/payload[1] = 1'
 refuses 2 'quick: of 2 workers 2 are left' --bind 127.0.0.1:0 --lane 'quick=len < 9,reserve=2'
