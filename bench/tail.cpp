@@ -199,6 +199,8 @@ int tail(int argc, char** argv) {
     if (each.is_base()) tables.push_back(details_of(contenders, each));
   }
   tables.insert(tables.end(), tables_of_mixes.begin(), tables_of_mixes.end());
+  // Of a mix that the client could not offer on this machine nothing is left.
+  std::erase_if(tables, [](const table& each) { return each.empty(); });
   for (const auto& each : tables) each.print();
   write_json(chosen.json, tables);
   return EXIT_SUCCESS;

@@ -24,7 +24,6 @@ src/sys/folder_trust.cpp ifstream - reads /proc
 src/sys/process_status.cpp ifstream - reads /proc
 src/socket/datagram_socket.cpp bind - never follows a link at the end; a pool has looked at the folders before
 src/socket/interface_watch.cpp bind - of netlink
-src/lanes/lane_group.cpp bind - of IP, to the port that a lane has
 src/socket/socket_state.cpp bind - of IP, to the port that the socket had: a Unix socket never loses its name
 src/socket/port_table.cpp ifstream - reads /proc
 src/socket/address_owner.cpp ifstream,directory_iterator,read_symlink - reads /proc

@@ -304,10 +304,9 @@ BENCHMARKS = {
             Bars("dns, busy", "server CPU us/question", "CPU time of the server a question, us"),
         ),
         may_be_empty=(("dns, .*", ".*", "x nsd.*"),),  # where NSD is not installed
-        asked=tuple(
-            Asked("dns, busy", "questions/s", f"DNS questions answered a second, times {name}'s; {{label}} workers",
-                  over_row=name.lower(), rows=r"(.*)-(\d+)", goal=at_least(1))
-            for name in ("NSD", "Knot")
+        asked=(
+            Asked("dns, busy", "x nsd", "DNS questions answered a second, times NSD's; {label} workers",
+                  rows=r"(.*)-(\d+)", beside=("knot",), goal=at_least(1)),
         ) + tuple(
             Asked(f"dns, {when}", "server CPU us/question",
                   f"the server's CPU time a DNS question when {when}, times {name}'s; {{label}} workers",

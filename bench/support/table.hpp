@@ -23,6 +23,7 @@ class table {
 
   table(std::string title, std::vector<column> columns) : title_{std::move(title)}, columns_{std::move(columns)} {}
 
+  bool empty() const noexcept { return rows_.empty(); }
   void add(std::string name, std::vector<cell> cells) { rows_.push_back({std::move(name), std::move(cells)}); }
 
   void print() const;

@@ -1,6 +1,5 @@
 #include "lanes/lane_group.hpp"
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -10,7 +9,6 @@
 #include <utility>
 
 #include "lanes/bpf_program.hpp"
-#include "socket/interfaces.hpp"
 #include "sys/failure.hpp"
 #include "sys/sys.hpp"
 
@@ -81,23 +79,6 @@ int attach(int member, std::span<const sock_filter> sorter) noexcept {
   return sys::setsockopt(member, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program);
 }
 
-/// A second member of the group of `last` that makes all come to that one, at once: until a group has a program, the
-/// kernel hashes. None if it is refused, as for an address that takes an option to bind it.
-descriptor gathering_member(const datagram_socket& last) noexcept {
-  descriptor made{sys::socket(last.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-  const address where = last.local();
-  int v6only = 0;
-  if (last.family() == AF_INET6 && sys::getsockopt(last.fd(), IPPROTO_IPV6, IPV6_V6ONLY, v6only) >= 0) {
-    static_cast<void>(sys::setsockopt(made.fd(), IPPROTO_IPV6, IPV6_V6ONLY, v6only));
-  }
-  if (const unsigned device = device_index(last.fd()); device != 0) {
-    static_cast<void>(sys::setsockopt(made.fd(), SOL_SOCKET, SO_BINDTOIFINDEX, static_cast<int>(device)));
-  }
-  if (sys::setsockopt(made.fd(), SOL_SOCKET, SO_REUSEPORT, 1) < 0) return {};
-  if (sys::bind(made.fd(), where.data(), where.size()) < 0 || lane_group::gather(made.fd()) < 0) return {};
-  return made;
-}
-
 }  // namespace
 
 lane_group::lane_group(std::span<const lane> lanes) : lanes_{lanes.begin(), lanes.end()} {
@@ -136,19 +117,12 @@ std::vector<datagram_socket> lane_group::bind(const address& local, const socket
 std::vector<datagram_socket> lane_group::join(datagram_socket last, const socket_options& options, begin now) const {
   const int shared = sys::setsockopt(last.fd(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (shared < 0) fail_with_cure(shared, "lanes: setsockopt SO_REUSEPORT");
-  descriptor guard = now == begin::gathered ? gathering_member(last) : descriptor{};
   const address where = last.local();
   std::vector<datagram_socket> made;
-  const auto add = [&](std::size_t lane) {
-    made.push_back(datagram_socket::bind(where, options_of(lane, options)));
-    if (now == begin::gathered && made.size() == 1 && !guard) static_cast<void>(gather(last.fd()));
-  };
-  // When the guard, which is second, leaves, the last member gets its number: that is to be the first lane.
-  for (std::size_t at = guard ? 1 : 0; at + 1 < lanes_.size(); ++at) add(at);
-  if (guard) {
-    add(0);
-    std::rotate(made.begin(), made.end() - 1, made.end());
-    guard = {};
+  for (std::size_t at = 0; at + 1 < lanes_.size(); ++at) {
+    made.push_back(datagram_socket::bind(where, options_of(at, options)));
+    // Until the group has a program, for some microseconds, the kernel hashes.
+    if (at == 0 && now == begin::gathered) static_cast<void>(gather(last.fd()));
   }
   made.push_back(std::move(last));
   const int begun = now == begin::gathered ? gather(made.back().fd()) : sort(made.back().fd());

