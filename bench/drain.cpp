@@ -31,8 +31,8 @@ constexpr const char* threaded_reference = "recvfrom-beside-thread";
 constexpr std::size_t many_clients = 64;
 constexpr const char* method =
     "A queue of 64-byte datagrams is filled through loopback, by one client and from 64 addresses in turn, then\n"
-    "drained through a handler that only counts. CPU\n"
-    "time of the whole process while it drains, per datagram; every contender once in each repetition, in rotating\n"
+    "drained through a handler that only counts. CPU time of the whole process while it drains, per datagram; every "
+    "contender once in each repetition, in rotating\n"
     "order, on one processor. Median [quartiles]; ratios within the same repetition, to a bare recvfrom loop in a\n"
     "process of one thread, and in a process with another, sleeping thread, as the waiters thread and poll have one.\n"
     "Instructions per datagram: those in user space, counted by valgrind's callgrind, of the thread that handles; the\n"

@@ -13,8 +13,7 @@ namespace bench {
 class queue_filler {
  public:
   /// `target` must outlive the filler. Probes how many datagrams of `payload` bytes, at most `most`, the receive buffer
-  /// takes; leaves the queue empty. They come from so many addresses
-  /// of this host, at most 256, one from each in turn.
+  /// takes; leaves the queue empty. They come from so many addresses of this host, at most 256, one from each in turn.
   queue_filler(const udppump::datagram_socket& target, std::size_t payload, std::size_t most, std::size_t clients = 1);
 
   /// How many fill() asks for: what the buffer takes with a margin, so that none is lost.

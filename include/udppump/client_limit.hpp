@@ -40,8 +40,8 @@ struct client_rate {
 /// and begin with a whole burst again. So the table never makes a client lose for others' sake, but for one chance: of
 /// two clients, one in four thousand million pairs counts as one. The pairs cannot be predicted (a keyed hash).
 /// Several workers that meet a new client in the same moment may give it more than one burst. Times are in units of 64
-/// ns: what a datagram costs is rounded to one, so at a rate of 100,000 it may be a client's rate and burst are 0.3%
-/// more or less, and at the highest rate 2.4% less.
+/// ns, and what a datagram costs is rounded to one: at a rate of 100,000 a client gets up to 0.3% more or less than
+/// asked for, and at the highest rate 2.4% less.
 class UDPPUMP_EXPORT client_limit {
  public:
   /// No limit.

@@ -157,13 +157,15 @@ void pool_sockets::take(passed_group group, bool of_a_pool, const pool_log& log)
   if (sorted < 0 && sorted != -EINVAL) fail_with_cure(sorted, "lanes of " + group.local.to_string());
 }
 
-/// Others would get what is for the lanes.
-void pool_sockets::expect_port_alone(const datagram_socket& one) const {
-  std::vector<ino_t> own;
-  for (const datagram_socket& each : all_) own.push_back(file_identity::of(each.fd()).value_or(file_identity{}).number);
-  const auto others = sharers_of(place_of(one), udp_sockets_on(std::vector{one.local().port()}), own);
+void pool_sockets::expect_port_alone(std::size_t at, const address& local, std::vector<ino_t> known) const {
+  for (const datagram_socket& each : all_) {
+    known.push_back(file_identity::of(each.fd()).value_or(file_identity{}).number);
+  }
+  bound_place here = place_of(all_[at]);
+  here.local = local;  // also if a worker has connected it
+  const auto others = sharers_of(here, udp_sockets_on(std::vector{local.port()}), known);
   if (others.empty()) return;
-  fail(EADDRINUSE, "lanes of " + one.local().to_string() + ": the socket that was passed shares its port with " +
+  fail(EADDRINUSE, "lanes of " + local.to_string() + ": their socket shares its port with " +
                        names_of(std::span{others}.first(1)).front() +
                        (others.size() > 1 ? " and " + counted(others.size() - 1, "other") : "") +
                        ", which would get what is for a lane: end its process; of a socket unit, omit ReusePort=");
@@ -171,7 +173,7 @@ void pool_sockets::expect_port_alone(const datagram_socket& one) const {
 
 /// The socket that is the last here has its port alone until now: it becomes that of the last lane.
 void pool_sockets::add_lanes_to_last(bool of_a_pool) {
-  expect_port_alone(all_.back());
+  expect_port_alone(all_.size() - 1, all_.back().local());
   gathers_ |= of_a_pool;
   const listening as = called_.back();
   const bool is_known = !as.from_service_manager;

@@ -49,6 +49,9 @@ class pool_sockets {
   /// lanes were added to what a pool before this one serves, all goes to the last one until begin_to_sort(): that pool
   /// may have to serve on, and knows no other.
   int sort(std::size_t at) const noexcept;
+  /// Throws std::system_error if a socket of others takes part of what comes to `local`, where that socket is or was
+  /// bound: it would get what is for a lane. `known` are of others, and all right.
+  void expect_port_alone(std::size_t at, const address& local, std::vector<ino_t> known = {}) const;
   void begin_to_sort() noexcept;
 
   /// Null without lanes.
@@ -74,7 +77,6 @@ class pool_sockets {
   void take(passed_group group, bool of_a_pool, const pool_log& log);
   void take(passed_socket passed, bool of_a_pool, const pool_log& log);
   void add_lanes_to_last(bool of_a_pool);
-  void expect_port_alone(const datagram_socket& one) const;
   void clean(const pool_log& log);
   void tell_what_is_odd(const pool_log& log) const;
   void bind(const wanted_address& wanted, heir who);

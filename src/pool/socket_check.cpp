@@ -215,12 +215,6 @@ bool socket_check::has_port_alone(const watched& one) const noexcept {
   return one.state.has_port_alone() || sockets_.lanes() != nullptr;
 }
 
-std::vector<ino_t> socket_check::own_inodes() const {
-  std::vector<ino_t> own = former_;
-  for (const datagram_socket& each : sockets_.all()) own.push_back(inode_of(each.fd()));
-  return own;
-}
-
 /// Who bound another socket to a port while SO_REUSEPORT was set keeps it, though the flag is gone.
 void socket_check::look_beside(clock::time_point now) {
   std::vector<std::uint16_t> ports;
@@ -228,7 +222,8 @@ void socket_check::look_beside(clock::time_point now) {
     if (has_port_alone(one)) ports.push_back(one.state.local().port());
   }
   const auto listed = udp_sockets_on(ports);  // once for all, as it is work for the kernel
-  const std::vector<ino_t> own = own_inodes();
+  std::vector<ino_t> own = former_;
+  for (const datagram_socket& each : sockets_.all()) own.push_back(inode_of(each.fd()));
   for (std::size_t at = 0; at < watched_.size(); at = sockets_.port_of(at).second) {
     watched& one = watched_[at];
     if (!has_port_alone(one)) continue;
@@ -374,19 +369,6 @@ bool socket_check::bind_anew(std::size_t at, const std::string& why, bool is_wor
   return true;
 }
 
-/// Who is in the group would be its first member when the old ones have left, and each lane's datagrams would come to
-/// the one after it.
-void socket_check::expect_lanes_alone(std::size_t first) const {
-  const address& local = watched_[first].state.local();
-  bound_place here = place_of(sockets_.all()[first]);
-  here.local = local;
-  const auto others = sharers_of(here, udp_sockets_on(std::vector{local.port()}), own_inodes());
-  if (others.empty()) return;
-  fail(EADDRINUSE, names_of(std::span{others}.first(1)).front() +
-                       (others.size() > 1 ? " and " + counted(others.size() - 1, "other") : "") +
-                       " would get what is for a lane: end its process");
-}
-
 /// The new ones get the descriptors of the old ones, of which workers have duplicates until they end.
 void socket_check::replace(std::size_t first, std::size_t end) const {
   const socket_state& state = watched_[first].state;
@@ -403,7 +385,8 @@ void socket_check::replace(std::size_t first, std::size_t end) const {
   std::vector<datagram_socket> fresh;
   if (const lane_group* const lanes = sockets_.lanes()) {
     // The group begins anew, so the old ones have to leave it first; what comes meanwhile is refused.
-    expect_lanes_alone(first);
+    // Who is in the group would be its first member, and each lane's datagrams would come to the one after it.
+    sockets_.expect_port_alone(first, local, former_);
     for (std::size_t at = first; at < end; ++at) park(sockets_.all()[at].fd());
     const socket_options last = sockets_.options_at(end - 1, options_);
     fresh = lanes->join(datagram_socket::bind(local, state.for_new_socket(last)), state.for_new_socket(options_));

@@ -75,8 +75,6 @@ class socket_check {
   void follow_interfaces(std::size_t at, clock::time_point now);
   bool bind_anew(std::size_t at, const std::string& why, bool is_workers_doing, clock::time_point now);
   void replace(std::size_t first, std::size_t end) const;
-  void expect_lanes_alone(std::size_t first) const;
-  std::vector<ino_t> own_inodes() const;
   bool is_sorted_again(std::size_t at) const;
   bool has_port_alone(const watched& one) const noexcept;
   void look_beside(clock::time_point now);
